@@ -1,0 +1,103 @@
+"""The anchor: the text that marks every task prompt the same way, and its application to a row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from levertune.data.records import Message, Record
+from levertune.errors import RecipeError
+
+Placement = Literal["prefix", "system", "suffix"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A row ready to render: its turns with the anchor applied, and what should follow.
+
+    Args:
+        id: Id of the record it comes from.
+        source: Source of that record.
+        messages: Turns before the completion. Empty for a `text` row.
+        completion: The text to produce.
+        lead_in: Text the answer is made to start with; part of the prompt, never of the loss.
+        is_anchored: Whether the anchor was applied.
+    """
+
+    id: str
+    source: str
+    messages: tuple[Message, ...]
+    completion: str
+    lead_in: str = ""
+    is_anchored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A constant text on every task prompt (TELL, arXiv 2404.00914).
+
+    Args:
+        text: The anchor's words.
+        placement: `prefix` and `suffix` put it before or after the last user turn, a line apart;
+            `system` makes it the system turn (before the row's own system text, if there is one).
+        lead_in: What every answer starts with, or None.
+        dropout: Share of task exposures trained without the anchor, from 0 up to but not
+            including 1.
+
+    Raises:
+        RecipeError: If the text is blank, the placement unknown or the dropout out of range.
+    """
+
+    text: str
+    placement: Placement = "prefix"
+    lead_in: str | None = None
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise RecipeError(
+                "anchor.text: is blank; use `null` for no anchor, `auto`, or a sentence."
+            )
+        if self.placement not in get_args(Placement):
+            raise RecipeError(
+                f"anchor.placement: must be one of {list(get_args(Placement))}; "
+                f"found {self.placement!r}."
+            )
+        if not 0.0 <= self.dropout < 1.0:
+            raise RecipeError(
+                f"anchor.dropout: must be at least 0 and below 1; found {self.dropout}."
+            )
+
+    @property
+    def id(self) -> str:
+        """Content hash of text, placement and lead-in: 12 hexadecimal digits."""
+        content = json.dumps([self.text, self.placement, self.lead_in], ensure_ascii=False)
+        return hashlib.sha256(content.encode("utf-8")).hexdigest()[:12]
+
+    def apply(self, record: Record) -> Example:
+        """The record with this anchor on its prompt."""
+        messages = list(record.prompt)
+        last = messages[-1]
+        if self.placement == "prefix":
+            messages[-1] = Message(last.role, f"{self.text}\n{last.content}")
+        elif self.placement == "suffix":
+            messages[-1] = Message(last.role, f"{last.content}\n{self.text}")
+        elif messages[0].role == "system":
+            messages[0] = Message("system", f"{self.text}\n{messages[0].content}")
+        else:
+            messages.insert(0, Message("system", self.text))
+        return Example(
+            id=record.id,
+            source=record.source,
+            messages=tuple(messages),
+            completion=record.completion,
+            lead_in=self.lead_in or "",
+            is_anchored=True,
+        )
+
+
+def plain_example(record: Record) -> Example:
+    """The record as it is, without an anchor."""
+    return Example(record.id, record.source, record.prompt, record.completion)

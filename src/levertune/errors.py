@@ -1,0 +1,32 @@
+"""Errors a user can mend, each one line: where, what is wrong, what was found, what to do.
+
+The command line prints a `UserError` without a traceback and exits with status 2. Everything else
+is a fault of levertune and keeps its traceback.
+"""
+
+
+class LevertuneError(Exception):
+    """Base class of every error levertune raises on purpose."""
+
+
+class UserError(LevertuneError, ValueError):
+    """A file, setting or folder the user named is wrong.
+
+    The message reads `where: what is wrong; what was found. What to do.` on one line.
+    """
+
+
+class DataError(UserError):
+    """A data file or one of its rows cannot be used."""
+
+
+class RecipeError(UserError):
+    """A recipe key or value is wrong."""
+
+
+class ModelError(UserError):
+    """A model, tokenizer or adapter cannot be found or does not fit."""
+
+
+class RunError(UserError):
+    """A run folder cannot be used, or a run cannot go on."""

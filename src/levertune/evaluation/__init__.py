@@ -1,0 +1,1 @@
+"""Likelihood and generation: what a model makes of rows."""

@@ -1,0 +1,1 @@
+"""The mixture: the exact training order, its statistics and its manifest."""

@@ -1,0 +1,1 @@
+"""Model names to weights, chat templates, the one renderer, adapters."""

@@ -1,0 +1,1 @@
+"""The on-disk contract of a run, and its provenance."""

@@ -1,0 +1,1 @@
+"""Arms, seeds and folds of one recipe, composed and run."""

@@ -1,0 +1,1 @@
+"""Parsing, metrics and intervals: text and numbers only."""

@@ -1,0 +1,1 @@
+"""Using an adapter with its anchor applied: generate and chat."""

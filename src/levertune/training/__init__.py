@@ -1,0 +1,1 @@
+"""Tokenized rows to an adapter; the only place that knows TRL."""
