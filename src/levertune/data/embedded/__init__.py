@@ -1,0 +1,1 @@
+"""Data made by this project and shipped with it: three small tasks and two general sources."""
