@@ -73,6 +73,7 @@ class RecordFile:
         file_format: `jsonl`, `json`, `csv`, `tsv`, `xlsx`, `parquet`, `arrow`, `hub`.
         schema: The schema recognised, as `messages`, `prompt/completion`, `instruction/output`, …
         sha256: Hash of the file's bytes (of the rows' canonical JSON for a Hub dataset).
+        unused_columns: Columns of the file that no part of a record comes from.
     """
 
     records: tuple[Record, ...]
@@ -80,6 +81,7 @@ class RecordFile:
     file_format: str
     schema: str
     sha256: str
+    unused_columns: tuple[str, ...] = ()
 
 
 def source_names(records: Sequence[Record]) -> list[str]:

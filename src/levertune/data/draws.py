@@ -1,0 +1,114 @@
+"""Seeded orders of rows, every front of them a fair draw: more rows contain the fewer."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections import Counter
+from collections.abc import Hashable, Sequence
+
+from levertune.data.records import Record
+from levertune.errors import DataError
+
+# Completions are labels when there are few of them and each is met twice on average.
+_MAX_LABELS = 100
+_MIN_ROWS_PER_LABEL = 2
+
+
+def label_counts(records: Sequence[Record]) -> dict[str, int] | None:
+    """How often each label occurs, where the completions are labels.
+
+    Args:
+        records: The rows.
+
+    Returns:
+        Counts, the most frequent first; None where the completions are no few fixed texts.
+    """
+    counts = Counter(record.completion.strip() for record in records)
+    if len(counts) > _MAX_LABELS or len(records) < _MIN_ROWS_PER_LABEL * len(counts):
+        return None
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def task_strata(records: Sequence[Record]) -> list[str]:
+    """The stratum of each task row: as the file says, else its label, else one for all."""
+    if any(record.stratum for record in records):
+        return [record.stratum for record in records]
+    if label_counts(records) is not None:
+        return [record.completion.strip() for record in records]
+    return [""] * len(records)
+
+
+def seeded_hash(record: Record, seed: int) -> bytes:
+    """Where a row falls in a seeded order; it depends on its content, not on its place."""
+    digest = hashlib.blake2b(str(seed).encode("ascii"), digest_size=16)
+    parts = [text for turn in record.prompt for text in (turn.role, turn.content)]
+    for part in (*parts, record.completion, record.source):
+        digest.update(b"\0" + part.encode("utf-8"))
+    return digest.digest()
+
+
+def fair_order(strata: Sequence[Hashable], keys: Sequence[bytes]) -> list[int]:
+    """Order items so that every front holds each stratum in proportion, to within one item.
+
+    Items of one stratum come in the order of their keys. Strata take turns by Tijdeman's rule ("The
+    chairman assignment problem", 1980). Largest remainders would be as close for one size, but a
+    larger draw could then lose rows of a smaller one.
+
+    Args:
+        strata: The stratum of each item.
+        keys: A hash of each item, for the order within its stratum.
+
+    Returns:
+        Indices of the items.
+    """
+    queues: dict[Hashable, list[int]] = {}
+    for index in sorted(range(len(strata)), key=lambda i: (keys[i], i)):
+        queues.setdefault(strata[index], []).append(index)
+    if len(queues) <= 1:
+        return [index for queue in queues.values() for index in queue]
+    total, slack = len(strata), 2 * (len(queues) - 1)
+    members = list(queues.values())
+
+    def release(stratum: int, taken: int) -> int:
+        """First turn at which a stratum may give its next item."""
+        return -(-(slack * taken + 1) * total // (slack * len(members[stratum])))
+
+    # The stratum whose next item is due soonest goes first; equal ones by their hash order.
+    waiting = [(release(i, 0), i, 0) for i in range(len(members))]
+    heapq.heapify(waiting)
+    ready: list[tuple[int, int, int]] = []
+    order: list[int] = []
+    for turn in range(1, total + 1):
+        while waiting and waiting[0][0] <= turn:
+            _, i, taken = heapq.heappop(waiting)
+            # In units of 1 / slack turns, which keeps it whole.
+            due = (slack * (taken + 1) - 1) * total // len(members[i])
+            heapq.heappush(ready, (due, i, taken))
+        _, i, taken = heapq.heappop(ready)
+        order.append(members[i][taken])
+        if taken + 1 < len(members[i]):
+            heapq.heappush(waiting, (release(i, taken + 1), i, taken + 1))
+    return order
+
+
+def draw_rows(records: Sequence[Record], n: int, *, seed: int, stratified: bool) -> list[Record]:
+    """Draw rows of general data, the first `n` of one seeded order.
+
+    Args:
+        records: The rows.
+        n: How many; all of them where there are fewer.
+        seed: Seed of the order.
+        stratified: Whether every source and stratum is drawn in proportion to its rows.
+
+    Returns:
+        The rows drawn, in that order.
+
+    Raises:
+        DataError: If `n` is negative.
+    """
+    if n < 0:
+        raise DataError(f"general.rows: must not be negative; found {n}. Use 0 for none.")
+    strata = [(r.source, r.stratum) if stratified else None for r in records]
+    order = fair_order(strata, [seeded_hash(record, seed) for record in records])
+    return [records[index] for index in order[:n]]

@@ -1,0 +1,67 @@
+"""The texts of a row that are compared: normalised, and without the instruction all rows share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from levertune.data.records import Record
+
+OwnText = Callable[[Record], str]
+"""Gives a row's own text: its prompt without what every row says."""
+
+_WORD = re.compile(r"\w+")
+
+
+def normalize_text(text: str) -> str:
+    """The text in one case, each run of white space one space."""
+    return " ".join(text.casefold().split())
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a text in one case, without punctuation."""
+    return _WORD.findall(text.casefold())
+
+
+def without_instruction(text: str, instruction: str | None) -> str:
+    """A turn's text without the instruction that opens or closes it."""
+    if not instruction or not (instruction := instruction.strip()):
+        return text
+    bare = text.strip()
+    if bare.startswith(instruction):
+        return bare[len(instruction) :].lstrip()
+    if bare.endswith(instruction):
+        return bare[: -len(instruction)].rstrip()
+    return text
+
+
+def make_own_text(instruction: str | None) -> OwnText:
+    """A function that gives a row's own text.
+
+    Args:
+        instruction: The instruction the rows share, or None.
+
+    Returns:
+        A function from a record to the text of its turns, the system's aside, without the
+        instruction; the whole text of a `text` row.
+    """
+
+    def own_text(record: Record) -> str:
+        if record.is_text:
+            return record.completion
+        return "\n".join(
+            without_instruction(turn.content, instruction)
+            for turn in record.prompt
+            if turn.role != "system"
+        )
+
+    return own_text
+
+
+def prompt_key(record: Record, own_text: OwnText, instruction: str | None = None) -> str:
+    """What two rows with the same prompt have in common: own text and system text, normalised."""
+    key = normalize_text(own_text(record))
+    if record.prompt and record.prompt[0].role == "system":
+        system = without_instruction(record.prompt[0].content, instruction)
+        return f"{normalize_text(system)}\n{key}" if system.strip() else key
+    return key
