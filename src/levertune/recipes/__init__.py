@@ -1,0 +1,1 @@
+"""The recipe: the whole configuration of a run, typed."""
