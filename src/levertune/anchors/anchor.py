@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
 
 from levertune.data.records import Message, Record
 from levertune.errors import RecipeError
@@ -40,20 +41,23 @@ class Anchor:
 
     Args:
         text: The anchor's words.
-        placement: `prefix` and `suffix` put it before or after the last user turn, a line apart;
+        placement: `prefix` and `suffix` put it before or after the text of the last user turn;
             `system` makes it the system turn (before the row's own system text, if there is one).
         lead_in: What every answer starts with, or None.
         dropout: Share of task exposures trained without the anchor, from 0 up to but not
             including 1.
+        separator: White space between the anchor and the row's own text.
 
     Raises:
-        RecipeError: If the text is blank, the placement unknown or the dropout out of range.
+        RecipeError: If the text is blank, the placement unknown, the dropout out of range, or the
+            separator not white space.
     """
 
     text: str
     placement: Placement = "prefix"
     lead_in: str | None = None
     dropout: float = 0.0
+    separator: str = "\n"
 
     def __post_init__(self) -> None:
         if not self.text.strip():
@@ -69,23 +73,55 @@ class Anchor:
             raise RecipeError(
                 f"anchor.dropout: must be at least 0 and below 1; found {self.dropout}."
             )
+        if self.separator.strip():
+            raise RecipeError(
+                f"anchor.separator: must be white space; found {self.separator!r}. "
+                "Put words into anchor.text."
+            )
 
     @property
     def id(self) -> str:
-        """Content hash of text, placement and lead-in: 12 hexadecimal digits."""
-        content = json.dumps([self.text, self.placement, self.lead_in], ensure_ascii=False)
-        return hashlib.sha256(content.encode("utf-8")).hexdigest()[:12]
+        """Content hash of text, placement, lead-in and separator: 12 hexadecimal digits."""
+        content = json.dumps([self.text, self.placement, self.lead_in, self.separator])
+        return hashlib.sha256(content.encode("ascii")).hexdigest()[:12]
+
+    def to_json(self) -> dict[str, Any]:
+        """The anchor as a JSON object, its id included for the reader."""
+        return {"id": self.id, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, obj: Mapping[str, Any]) -> Anchor:
+        """The anchor that `to_json` wrote.
+
+        Args:
+            obj: The JSON object.
+
+        Returns:
+            The anchor.
+
+        Raises:
+            KeyError: If a field is missing.
+            RecipeError: If a field is out of range.
+        """
+        return cls(**{field.name: obj[field.name] for field in fields(cls)})
 
     def apply(self, record: Record) -> Example:
-        """The record with this anchor on its prompt."""
+        """Put this anchor on a record's prompt.
+
+        Args:
+            record: A task row. It has a prompt: `text` rows are general data only.
+
+        Returns:
+            The row as it is to be rendered.
+        """
         messages = list(record.prompt)
         last = messages[-1]
         if self.placement == "prefix":
-            messages[-1] = Message(last.role, f"{self.text}\n{last.content}")
+            messages[-1] = Message(last.role, f"{self.text}{self.separator}{last.content}")
         elif self.placement == "suffix":
-            messages[-1] = Message(last.role, f"{last.content}\n{self.text}")
+            messages[-1] = Message(last.role, f"{last.content}{self.separator}{self.text}")
         elif messages[0].role == "system":
-            messages[0] = Message("system", f"{self.text}\n{messages[0].content}")
+            messages[0] = Message("system", f"{self.text}{self.separator}{messages[0].content}")
         else:
             messages.insert(0, Message("system", self.text))
         return Example(
