@@ -68,6 +68,16 @@ def shipped_retention_self(data_dir: Path) -> list[dict[str, str]]:
     return [row for row in rows if row["id"].startswith(SELF_PREFIX)]
 
 
+def task_texts(data_dir: Path) -> list[str]:
+    """Prompts and answers of the shipped tasks, which no general row may quote."""
+    texts = []
+    for path in sorted((data_dir / "tasks").glob("*/*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            texts += [row["prompt"], row["response"]]
+    return texts
+
+
 def main() -> int:
     """Write or check the files; exit status 1 if a shipped file differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -2,14 +2,15 @@
 
 Usage:
     python scripts/embedded/make_self_rows.py sample MODEL_DIR WORK_DIR --batches 200
-    python scripts/embedded/make_self_rows.py filter MODEL_DIR WORK_DIR OUT_DIR
+    python scripts/embedded/make_self_rows.py filter WORK_DIR [OUT_DIR]
 
 `sample` is template-only prompting in the manner of Magpie (arXiv 2406.08464, section 2): the chat
 template up to the user's turn, an opener of a few words for diversity, and the model writes the
 rest of the request; in a second pass it answers its own request. Each batch is one file, seeded by
 its number and written atomically, so a killed run continues where it stopped and ends in the same
-rows. `filter` keeps what is short, finished, on topic and new, and writes the two shipped files:
-`embedded-self` and the self-written half of `embedded-retention` (topics never in the former).
+rows. `filter` keeps what is short, finished, on topic and new (`self_rules.py`, `self_choice.py`)
+and writes `embedded-self` and the self-written half of `embedded-retention`, whose topics never
+occur in the former.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ import hashlib
 import itertools
 import json
 import os
-import re
 import sys
 import time
-from collections import Counter
 from pathlib import Path
+
+from make import DATA_DIR, build_files, task_texts
+from self_choice import choose
 
 SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 
@@ -100,7 +102,8 @@ def sample(model_dir: Path, work_dir: Path, batches: int) -> None:
         # The topic is a hint in the system turn of the first pass only; the row kept afterwards
         # holds the request and an answer sampled under the model's own default system turn.
         heads = [
-            f"<|im_start|>system\nThe user asks one short, clear question about {topic}.<|im_end|>\n"
+            "<|im_start|>system\n"
+            f"The user asks one short, clear question about {topic}.<|im_end|>\n"
             f"<|im_start|>user\n{opener}"
             for opener, topic in chosen
         ]
@@ -121,7 +124,10 @@ def sample(model_dir: Path, work_dir: Path, batches: int) -> None:
             row.update(response=answer, response_finished=finished)
         _write_atomically(path, live)
         done = sum(r["response_finished"] for r in live)
-        print(f"batch {batch}: {done}/{BATCH_ROWS} finished, {time.time() - started:.1f} s", flush=True)
+        print(
+            f"batch {batch}: {done}/{BATCH_ROWS} finished, {time.time() - started:.1f} s",
+            flush=True,
+        )
 
 
 def _continue(model, tokenizer, texts, max_new_tokens, end, *, temperature):
@@ -148,16 +154,41 @@ def _write_atomically(path: Path, rows: list[dict]) -> None:
     os.replace(partial, path)
 
 
+def filter_rows(work_dir: Path, out_dir: Path) -> None:
+    """Write the kept rows into `out_dir` and print how many rows each rule dropped."""
+    paths = sorted(work_dir.glob("batch-*.jsonl"))
+    candidates = [
+        json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+    choice = choose(candidates, openers=OPENERS, task_texts=task_texts(DATA_DIR))
+    general = out_dir / "general"
+    general.mkdir(parents=True, exist_ok=True)
+    _write_atomically(general / "self.jsonl", choice.general)
+    files = build_files(choice.retention)
+    retention = [json.loads(line) for line in files["general/retention.jsonl"].splitlines()]
+    _write_atomically(general / "retention.jsonl", retention)
+    print(f"{len(paths)} batches, {len(candidates)} candidates")
+    for reason, count in choice.dropped.most_common():
+        print(f"  {reason}: {count}")
+    print(f"kept: {len(choice.general)} general, {len(choice.retention)} retention")
+
+
 def main() -> int:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
-    one = verbs.add_parser("sample")
+    one = verbs.add_parser("sample", help="write candidate rows into WORK_DIR")
     one.add_argument("model_dir", type=Path)
     one.add_argument("work_dir", type=Path)
     one.add_argument("--batches", type=int, default=150)
+    two = verbs.add_parser("filter", help="choose among the candidates and write the shipped files")
+    two.add_argument("work_dir", type=Path)
+    two.add_argument("out_dir", type=Path, nargs="?", default=DATA_DIR)
     args = parser.parse_args()
-    sample(args.model_dir, args.work_dir, args.batches)
+    if args.verb == "sample":
+        sample(args.model_dir, args.work_dir, args.batches)
+    else:
+        filter_rows(args.work_dir, args.out_dir)
     return 0
 
 
