@@ -9,8 +9,8 @@ from levertune.errors import RecipeError
 from levertune.recipes.dumping import dump_recipe
 from levertune.recipes.loading import recipe_for_task, recipe_from_mapping
 from levertune.recipes.yaml_text import parse_yaml
+from levertune.results.inputs import AutoSetting
 from levertune.settings import (
-    AutoSetting,
     Facts,
     choose_exposures,
     choose_general_rows,
@@ -155,6 +155,12 @@ def test_a_model_that_fills_the_memory_is_run_sparingly():
 def test_small_tasks_are_cross_validated():
     assert values(task_rows=199)["task.test"] == "cv:5"
     assert values(task_rows=200)["task.test"] == 0.2
+
+
+def test_a_shipped_task_is_tested_on_its_own_test_rows():
+    recipe, _ = resolve_settings(recipe_for_task("embedded:ticket_codes"), FACTS)
+    assert recipe.task.test == "embedded:ticket_codes@test"
+    assert recipe.output_dir == "runs/ticket_codes"
 
 
 def test_checkpoints_follow_the_number_of_steps():

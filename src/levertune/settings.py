@@ -12,6 +12,8 @@ from typing import Any
 
 from levertune.recipes.loading import recipe_from_mapping
 from levertune.recipes.recipe import Recipe
+from levertune.recipes.values import EMBEDDED_TASK
+from levertune.results.inputs import AutoSetting
 
 CROSS_VALIDATION_BELOW = 200
 """Task rows from which a hold-out is used: 10 test rows say nothing, 40 and more something."""
@@ -80,21 +82,6 @@ class Facts:
         return weights > LARGE_MODEL_SHARE * self.memory_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AutoSetting:
-    """One `auto` that was replaced.
-
-    Args:
-        key: Dotted key of the recipe.
-        value: What it became.
-        reason: Why, in a few words.
-    """
-
-    key: str
-    value: Any
-    reason: str
-
-
 def resolve_settings(
     recipe: Recipe, facts: Facts, found: Sequence[AutoSetting] = ()
 ) -> tuple[Recipe, list[AutoSetting]]:
@@ -159,9 +146,8 @@ def _computed(recipe: Recipe, facts: Facts) -> list[AutoSetting]:
     general, general_reason = _general_rows(recipe, facts)
     positions = facts.task_rows * exposures + (general or 0)
     steps = math.ceil(positions / recipe.training.effective_batch_size)
-    is_small = facts.task_rows < CROSS_VALIDATION_BELOW
     return [
-        AutoSetting("task.test", TEST_FOLDS if is_small else TEST_SHARE, f"for {rows}"),
+        _test(recipe, facts),
         AutoSetting("task.exposures", exposures, f"for {rows}"),
         AutoSetting("general.rows", general, general_reason),
         AutoSetting(
@@ -183,6 +169,15 @@ def _computed(recipe: Recipe, facts: Facts) -> list[AutoSetting]:
         _max_new_tokens(facts.longest_completion),
         _evaluation_batch(facts),
     ]
+
+
+def _test(recipe: Recipe, facts: Facts) -> AutoSetting:
+    path = recipe.task.path
+    if path.startswith(EMBEDDED_TASK) and "@" not in path:
+        return AutoSetting("task.test", f"{path}@test", "the test rows shipped with the task")
+    is_small = facts.task_rows < CROSS_VALIDATION_BELOW
+    value = TEST_FOLDS if is_small else TEST_SHARE
+    return AutoSetting("task.test", value, f"for {facts.task_rows} task rows")
 
 
 def _general_rows(recipe: Recipe, facts: Facts) -> tuple[int | None, str]:

@@ -43,10 +43,11 @@ def _lines(
     lines: list[str] = []
     for name, value in section.items():
         inner = (*key, name)
+        note = _comment(notes.get(".".join(inner), ""))
         if described:
             lines.extend(_description(inner, indent))
-        note = _comment(notes.get(".".join(inner), ""))
-        comment = f"  # {note}" if note else ""
+            lines.extend(_wrapped(f"Here: {note}." if note else "", indent))
+        comment = f"  # {note}" if note and not described else ""
         if isinstance(value, dict):
             lines.append(f"{indent}{name}:{comment}")
             lines.extend(_lines(value, inner, notes, described=described))
@@ -61,9 +62,12 @@ def _lines(
 def _description(key: tuple[str, ...], indent: str) -> list[str]:
     field = field_at(Recipe, key)
     text = field.description if field else None
-    wrapped = textwrap.wrap(text or "", _WIDTH - len(indent))
     gap = [""] if len(key) == 1 and key != ("version",) else []
-    return gap + [f"{indent}# {line}" for line in wrapped]
+    return gap + _wrapped(text or "", indent)
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return [f"{indent}# {line}" for line in textwrap.wrap(text, _WIDTH - len(indent))]
 
 
 def _comment(text: str) -> str:

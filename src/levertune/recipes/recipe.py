@@ -5,8 +5,6 @@ The descriptions are the one source of `levertune schema`, `levertune init` and 
 
 from __future__ import annotations
 
-import re
-from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -22,6 +20,7 @@ from levertune.recipes.values import (
     Test,
     Text,
     Trackers,
+    name_of_path,
 )
 
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -37,8 +36,9 @@ class TaskSection(Section):
     """The scarce rows: what the model is to learn."""
 
     path: Text = Field(
-        description="The task rows: a jsonl, json, csv, tsv, xlsx, parquet or arrow file, or "
-        "hub:NAME[:CONFIG][@SPLIT]. Relative paths start at the working directory."
+        description="The task rows: a jsonl, json, csv, tsv, xlsx, parquet or arrow file, "
+        "hub:NAME[:CONFIG][@SPLIT], or a task levertune brings along, as embedded:ticket_codes. "
+        "Relative paths start at the working directory."
     )
     prompt: Text | None = Field(
         default=None,
@@ -52,7 +52,8 @@ class TaskSection(Section):
     test: Test = Field(
         default="auto",
         description="Where the test rows come from: a file, a share of the rows, or cross-"
-        "validation. auto: cv:5 below 200 rows, else 0.2.",
+        "validation. auto: the rows shipped with an embedded task; else cv:5 below 200 rows, 0.2 "
+        "from there.",
     )
     metric: Text = Field(
         default="auto",
@@ -139,10 +140,7 @@ class GeneralSource(Section):
         """The name given, or the one the path suggests."""
         if self.name is not None:
             return self.name
-        if self.path.startswith("hub:"):
-            repository = re.split("[:@]", self.path.removeprefix("hub:"))[0]
-            return repository.rsplit("/", 1)[-1] or self.path
-        return PurePath(self.path).stem or self.path
+        return name_of_path(self.path)
 
 
 class GeneralSection(Section):
@@ -341,4 +339,4 @@ class Recipe(Section):
         path = task.get("path") if isinstance(task, dict) else getattr(task, "path", None)
         if not isinstance(path, str) or not path.strip():
             return value
-        return {**value, "output_dir": f"runs/{GeneralSource(path=path).source_name}"}
+        return {**value, "output_dir": f"runs/{name_of_path(path)}"}

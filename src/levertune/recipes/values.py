@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -15,6 +16,7 @@ Arm = Literal["base", "sft", "sft-steps", "sft-plain", "tell"]
 Tracker = Literal["trackio", "wandb", "tensorboard"]
 
 MAX_SEEDS = 1000
+EMBEDDED_TASK = "embedded:"
 
 _TEST_RULE = (
     "`auto`, a file, a share of the rows above 0 and below 1, or `cv:K` with K from 2 to 20"
@@ -92,3 +94,12 @@ Trackers = Annotated[
     BeforeValidator(_expand_trackers, json_schema_input_type=str | list[Tracker]),
     Rule(_TRACKERS_RULE),
 ]
+
+
+def name_of_path(path: str) -> str:
+    """A short name for data: a file's stem, a data set's last part, a shipped task's own name."""
+    for prefix in ("hub:", EMBEDDED_TASK):
+        if path.startswith(prefix):
+            name = re.split("[:@]", path.removeprefix(prefix))[0]
+            return name.rsplit("/", 1)[-1] or path
+    return PurePath(path).stem or path

@@ -1,0 +1,91 @@
+"""What the verbs have in common on the command line: a recipe, a run folder or a task file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from levertune.cli.terminal import Terminal
+from levertune.errors import RecipeError, RunError
+
+if TYPE_CHECKING:
+    from levertune.recipes.recipe import Recipe
+
+RECIPE_FILE = "recipe.yaml"
+
+_DATA_ENDINGS = {".jsonl", ".ndjson", ".csv", ".tsv", ".xlsx", ".parquet", ".arrow"}
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the recipe, run folder or task file, and the overrides behind it."""
+    parser.add_argument(
+        "inputs",
+        nargs="*",
+        metavar="RECIPE|FOLDER|key=value",
+        help="a recipe or a run folder, then settings as training.learning_rate=2e-4",
+    )
+    parser.add_argument("--task", metavar="FILE", help="task rows, everything else defaulted")
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add `--quiet` and `--json`."""
+    parser.add_argument("--quiet", action="store_true", help="print the result and errors only")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def make_terminal(args: argparse.Namespace) -> Terminal:
+    """The terminal that `--quiet` and `--json` ask for."""
+    return Terminal(quiet=args.quiet, json=args.json)
+
+
+def read_recipe(args: argparse.Namespace) -> Recipe:
+    """The recipe a command was given, overrides applied.
+
+    Args:
+        args: Parsed by a parser with `add_recipe_arguments`.
+
+    Raises:
+        RecipeError: If none was given, or more than one, or it is wrong.
+        RunError: If the folder given is no run folder.
+    """
+    from levertune.recipes.loading import load_recipe, recipe_for_task
+
+    named = [word for word in args.inputs if not _is_override(word)]
+    overrides = [word for word in args.inputs if _is_override(word)]
+    if args.task is not None:
+        if named:
+            raise RecipeError(f"--task {args.task}: stands beside {named[0]!r}. Name one of them.")
+        return recipe_for_task(args.task, overrides)
+    if len(named) != 1:
+        found = f"found {', '.join(map(repr, named))}" if named else "found nothing"
+        raise RecipeError(
+            f"one recipe is needed; {found}. Name a recipe, a run folder, or --task FILE."
+        )
+    target = Path(named[0])
+    if target.is_dir():
+        return _read_run_folder(target, overrides)
+    if target.suffix.lower() in _DATA_ENDINGS:
+        raise RecipeError(
+            f"{target}: is a data file, not a recipe. Write --task {target}, or make a recipe "
+            f"with: levertune init {target}"
+        )
+    return load_recipe(target, overrides)
+
+
+def _is_override(word: str) -> bool:
+    return "=" in word and not Path(word).exists()
+
+
+def _read_run_folder(folder: Path, overrides: list[str]) -> Recipe:
+    """The recipe of a run, pointing to where its folder is now."""
+    from levertune.recipes.loading import load_recipe
+    from levertune.recipes.yaml_text import format_value
+
+    path = folder / RECIPE_FILE
+    if not path.is_file():
+        raise RunError(
+            f"{folder}: has no {RECIPE_FILE}, so it is no run folder. Name a folder made by: "
+            "levertune run"
+        )
+    return load_recipe(path, [f"output_dir={format_value(str(folder))}", *overrides])

@@ -1,0 +1,30 @@
+"""`levertune chat`: talk to an adapter in the terminal, its anchor applied."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb's parser."""
+    parser = subparsers.add_parser(
+        "chat", description="Talk to an adapter, its anchor applied. An empty line ends the talk."
+    )
+    parser.add_argument("folder", metavar="FOLDER", help="an adapter, or a run folder for its best")
+    parser.add_argument("--max-new-tokens", type=int, metavar="N", help="most tokens of an answer")
+    parser.add_argument(
+        "--no-anchor", action="store_true", help="leave the anchor out, to see what it does"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Talk.
+
+    Raises:
+        UserError: If the adapter cannot be used.
+    """
+    from levertune.serving.chat import chat
+
+    chat(args.folder, max_new_tokens=args.max_new_tokens, use_anchor=not args.no_anchor)
+    return 0

@@ -1,0 +1,150 @@
+"""The dispatcher: finds the verb's module, runs it, and turns errors into lines and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+
+from levertune import __version__
+from levertune.errors import UserError
+
+# Verb -> module and help. A module is imported when its verb is used, so that `--help` is quick.
+VERBS = {
+    "init": ("levertune.cli.init", "write an annotated recipe for a file"),
+    "check": ("levertune.cli.check", "look at the data before anything is trained"),
+    "run": ("levertune.cli.run", "train and compare the arms of a recipe"),
+    "report": ("levertune.cli.report", "write the page of a finished run"),
+    "chat": ("levertune.cli.chat", "talk to an adapter"),
+    "generate": ("levertune.cli.generate", "answer the prompts of a file with an adapter"),
+    "mix": ("levertune.cli.mix", "one stage: the mixture and its manifest"),
+    "train": ("levertune.cli.train", "one stage: the adapters"),
+    "eval": ("levertune.cli.eval", "one stage: predictions and scores"),
+    "env": ("levertune.cli.env", "versions, hardware and the embedded model"),
+    "schema": ("levertune.cli.schema", "the recipe's JSON schema"),
+}
+
+RESUMABLE = frozenset({"run", "mix", "train", "eval"})
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+_EPILOG = """\
+first steps:
+  levertune run --task my.jsonl        everything else defaulted and said aloud
+  levertune init my.jsonl              an annotated recipe for that file
+  levertune run recipe.yaml seeds=3    any setting can follow as key=value
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: Its words, without the program's name; those of the process if None.
+
+    Returns:
+        The exit status: 0, 2 for a mistake the user can mend, 130 after Ctrl-C, 141 if the reader
+        of the output went away.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _dispatch(words)
+        sys.stdout.flush()
+        return status
+    except UserError as error:
+        return _fail(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        _say(_after_interrupt(words))
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        _close_output()
+        return EXIT_BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(
+            f"{place}the disk is full. Free some space, then type the same command again: "
+            f"{_command(words)}"
+        )
+    except SystemExit as exit_:  # argparse, after --help or a usage error
+        return exit_.code if isinstance(exit_.code, int) else 0
+
+
+def build_parser(verb: str | None) -> argparse.ArgumentParser:
+    """The parser, with the options of one verb only.
+
+    Args:
+        verb: The verb used; None, or an unknown word, gives the overview of all.
+    """
+    parser = argparse.ArgumentParser(
+        prog="levertune",
+        description="Fine-tune a language model on 20 to 5,000 examples by leverage learning, "
+        "and say with error bars whether it paid.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"levertune {__version__}")
+    subparsers = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    for name, (module, summary) in VERBS.items():
+        if verb == name:
+            importlib.import_module(module).add_parser(subparsers)
+        elif verb not in VERBS:
+            subparsers.add_parser(name, help=summary)
+    return parser
+
+
+def _dispatch(words: list[str]) -> int:
+    verb = next((word for word in words if not word.startswith("-")), None)
+    parser = build_parser(verb)
+    if verb is None and not words:
+        parser.print_help()
+        return 0
+    args, left = parser.parse_known_args(words)
+    if args.verb is None:
+        parser.error("name a verb")
+    # argparse stops reading key=value words at the first option; they may stand after it too.
+    unknown = [word for word in left if word.startswith("-") or not hasattr(args, "inputs")]
+    if unknown:
+        parser.error(f"{args.verb} does not know {' '.join(unknown)}")
+    if left:
+        args.inputs = [*args.inputs, *left]
+    module, _ = VERBS[args.verb]
+    return int(importlib.import_module(module).run(args))
+
+
+def _after_interrupt(words: list[str]) -> str:
+    verb = next((word for word in words if not word.startswith("-")), "")
+    if verb in RESUMABLE:
+        return f"interrupted. What is done is kept; to go on: {_command(words)}"
+    return "interrupted."
+
+
+def _command(words: list[str]) -> str:
+    return f"levertune {shlex.join(words)}"
+
+
+def _fail(message: str) -> int:
+    _say(f"error: {message}")
+    return EXIT_USER_ERROR
+
+
+def _say(line: str) -> None:
+    printable = "".join(c if c.isprintable() else "?" for c in line)
+    print(printable, file=sys.stderr)
+
+
+def _close_output() -> None:
+    """Keep Python from complaining about the closed pipe when it shuts down."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
