@@ -10,9 +10,10 @@ from collections.abc import Hashable, Sequence
 from levertune.data.records import Record
 from levertune.errors import DataError
 
-# Completions are labels when there are few of them and each is met twice on average.
-_MAX_LABELS = 100
-_MIN_ROWS_PER_LABEL = 2
+# Completions are labels when they are short and most of them come back. `scoring.kinds` tells label
+# tasks by the same rule; a test holds the two together.
+_LABEL_MAX_CHARACTERS = 60
+_LABEL_MIN_COVERAGE = 0.5
 
 
 def label_counts(records: Sequence[Record]) -> dict[str, int] | None:
@@ -22,10 +23,14 @@ def label_counts(records: Sequence[Record]) -> dict[str, int] | None:
         records: The rows.
 
     Returns:
-        Counts, the most frequent first; None where the completions are no few fixed texts.
+        Counts, the most frequent first; None where the completions are no labels: longer than a
+        line of 60 characters, or mostly met once only.
     """
     counts = Counter(record.completion.strip() for record in records)
-    if len(counts) > _MAX_LABELS or len(records) < _MIN_ROWS_PER_LABEL * len(counts):
+    if any(len(label) > _LABEL_MAX_CHARACTERS or "\n" in label for label in counts):
+        return None
+    num_recurring = sum(count for count in counts.values() if count > 1)
+    if len(records) < 2 or num_recurring < _LABEL_MIN_COVERAGE * len(records):
         return None
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 

@@ -14,15 +14,20 @@ _LETTERS_PER_CJK_CHARACTER = 3
 _CJK_NAMES = ("CJK UNIFIED", "HIRAGANA", "KATAKANA", "HANGUL SYLLABLE")
 # Enough for two figures of the ratio; counting all rows would tell no more.
 _SAMPLE_ROWS = 500
+# Texts with fewer words than this on average are labels, codes or numbers, not language; so are
+# those with fewer letters among their signs (JSON, patterns) or mostly capitals (commands).
+_MIN_WORDS = 3
+_MIN_LETTER_SHARE = 0.75
+_MAX_CAPITAL_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class LanguageFit:
-    """How finely a tokenizer cuts the task's text.
+    """How finely a tokenizer cuts the task's words.
 
     Args:
-        tokens_per_character: Tokens by character of the task's text; a Chinese, Japanese or Korean
-            character counts as three.
+        tokens_per_character: Tokens by character of the words of the prompts or the completions,
+            whichever is larger; a Chinese, Japanese or Korean character counts as three.
         english_tokens_per_character: The same of English general text.
         verdict: What it means, in one sentence.
     """
@@ -33,43 +38,68 @@ class LanguageFit:
 
     @property
     def ratio(self) -> float:
-        """Tokens the task's text takes, for one that English of equal length takes."""
+        """Tokens the task's words take, for one that English of equal length takes."""
         return self.tokens_per_character / self.english_tokens_per_character
 
 
 def compare_with_english(
-    texts: Sequence[str], english: Sequence[str], count_tokens: TokenCounter
+    prompts: Sequence[str],
+    completions: Sequence[str],
+    english: Sequence[str],
+    count_tokens: TokenCounter,
 ) -> LanguageFit | None:
-    """Compare the tokens the task's text takes with those of English text.
+    """Compare the tokens the task's words take with those of English words.
+
+    Digits, punctuation and symbols are left out on both sides: they cost more tokens than letters
+    in any language. Prompts and completions are measured apart, since a task may lead from one
+    language to another. Of each at most 500 texts, evenly spaced, are counted.
 
     Args:
-        texts: Texts of the task; at most 500 of them, evenly spaced, are counted.
+        prompts: The rows' own prompts, without the instruction they share.
+        completions: Their completions.
         english: English texts.
         count_tokens: Counts the tokens of texts.
 
     Returns:
-        The comparison, or None where either side has no text.
+        The comparison, or None where there are no words to compare.
     """
-    task_rate = _tokens_per_character(texts, count_tokens)
+    rates = [_tokens_per_character(texts, count_tokens) for texts in (prompts, completions)]
+    found = [rate for rate in rates if rate is not None]
     english_rate = _tokens_per_character(english, count_tokens)
-    if task_rate is None or not english_rate:
+    if not found or not english_rate:
         return None
-    return LanguageFit(task_rate, english_rate, _verdict(task_rate / english_rate))
+    return LanguageFit(max(found), english_rate, _verdict(max(found) / english_rate))
 
 
 def _tokens_per_character(texts: Sequence[str], count_tokens: TokenCounter) -> float | None:
-    sample = texts[:: max(1, -(-len(texts) // _SAMPLE_ROWS))]
+    raw = texts[:: max(1, -(-len(texts) // _SAMPLE_ROWS))]
+    sample = [_words_only(text) for text in raw]
     size = sum(_weighted_length(text) for text in sample)
-    return sum(count_tokens(sample)) / size if size else None
+    # Languages that put no space between words have long texts instead of many words.
+    num_words = sum(max(text.count(" ") + 1, _weighted_length(text) // 10) for text in sample)
+    num_letters = sum(len("".join(text.split())) for text in sample)
+    num_signs = sum(len("".join(text.split())) for text in raw)
+    num_capitals = sum(c.isupper() for text in sample for c in text)
+    if (
+        not size
+        or num_words < _MIN_WORDS * len(sample)
+        or num_letters < _MIN_LETTER_SHARE * num_signs
+        or num_capitals > _MAX_CAPITAL_SHARE * num_letters
+    ):
+        return None
+    return sum(count_tokens(sample)) / size
+
+
+def _words_only(text: str) -> str:
+    """The text with everything but letters and the marks on them made into single spaces."""
+    letters = (c if unicodedata.category(c)[0] in "LM" else " " for c in text)
+    return " ".join("".join(letters).split())
 
 
 def _weighted_length(text: str) -> int:
     if text.isascii():
         return len(text)
-    wide = sum(
-        ord(character) > 0x2E7F and unicodedata.name(character, "").startswith(_CJK_NAMES)
-        for character in text
-    )
+    wide = sum(unicodedata.name(c, "").startswith(_CJK_NAMES) for c in text)
     return len(text) + wide * (_LETTERS_PER_CJK_CHARACTER - 1)
 
 
@@ -79,8 +109,8 @@ def _verdict(ratio: float) -> str:
         return f"The tokenizer suits this text: it takes {times}."
     if ratio <= 2.0:
         return (
-            f"The tokenizer cuts this text finer than English: it takes {times}. Names, numbers "
-            "and code do that too; rows cost more time and room."
+            f"The tokenizer cuts this text finer than English: it takes {times}. Names and code do "
+            "that too; rows cost more time and room."
         )
     return (
         f"This base model splits your language into small pieces: it takes {times}. It has met "

@@ -127,12 +127,13 @@ def find_duplicates(records: Sequence[Record], *, instruction: str | None = None
     return [RowGroup(tuple(ids)) for ids in groups.values() if len(ids) > 1]
 
 
-def find_conflicts(records: Sequence[Record], *, instruction: str | None = None) -> list[RowGroup]:
-    """Rows that answer one prompt differently; prompts are compared as written, ends trimmed.
+def find_conflicts(records: Sequence[Record]) -> list[RowGroup]:
+    """Rows that answer one prompt differently.
+
+    Prompts are compared as written, ends trimmed: a task may be about capitals or spacing.
 
     Args:
         records: The rows of one file.
-        instruction: The instruction the rows share.
 
     Returns:
         The groups of rows with one prompt and two completions or more.

@@ -24,15 +24,14 @@ def split_words(text: str) -> list[str]:
 
 
 def without_instruction(text: str, instruction: str | None) -> str:
-    """A turn's text without the instruction that opens or closes it."""
+    """A turn's text without the instruction that opens it, or else stands last in it."""
     if not instruction or not (instruction := instruction.strip()):
         return text
     bare = text.strip()
     if bare.startswith(instruction):
         return bare[len(instruction) :].lstrip()
-    if bare.endswith(instruction):
-        return bare[: -len(instruction)].rstrip()
-    return text
+    before, found, behind = bare.rpartition(instruction)
+    return f"{before.rstrip()} {behind.lstrip()}".strip() if found else text
 
 
 def make_own_text(instruction: str | None) -> OwnText:

@@ -82,7 +82,8 @@ def split_holdout(
         if len(test) + len(group) <= wanted:
             test.update(group)
     if not test:  # each group is larger than the share: the smallest is the nearest to it
-        test.update(min(ordered, key=lambda group: len(group)))
+        smallest = min(len(group) for group in ordered)
+        test.update(next(group for group in ordered if len(group) == smallest))
     return _make_split(records, test, groups.near_threshold)
 
 

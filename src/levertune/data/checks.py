@@ -1,0 +1,249 @@
+"""The checks of `levertune check` and of every run: what the rows are, what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from levertune.data.check_report import CheckReport, Regime, SourceSummary
+from levertune.data.check_warnings import write_warnings
+from levertune.data.draws import label_counts
+from levertune.data.language import TokenCounter, compare_with_english
+from levertune.data.near_duplicates import MAX_NEAR_ROWS, group_near_duplicates
+from levertune.data.overlaps import (
+    Overlap,
+    RowGroup,
+    find_conflicts,
+    find_duplicates,
+    find_overlaps,
+)
+from levertune.data.records import Record, RecordFile
+from levertune.data.row_texts import make_own_text, normalize_text
+from levertune.errors import DataError
+
+RowCounter = Callable[[Record], int]
+"""Gives the number of tokens of a row as it is trained on: rendered, with anchor and template."""
+
+# Tokens that may merge or part where the turns meet the template; rows this near to the limit are
+# rendered and counted exactly.
+_SEAM_TOKENS = 16
+
+
+def check_task(
+    task: RecordFile,
+    *,
+    test: RecordFile | None,
+    general: Sequence[RecordFile],
+    count_tokens: TokenCounter,
+    count_row: RowCounter,
+    max_length: int,
+    instruction: str | None = None,
+    english: Sequence[str] = (),
+    general_rows: int | None = None,
+    allow_overlap: bool = False,
+) -> CheckReport:
+    """Check the rows of a task before anything is trained.
+
+    Args:
+        task: The task rows.
+        test: The test rows, or None if they will come from the task rows.
+        general: The general rows.
+        count_tokens: Counts the tokens of bare texts.
+        count_row: Counts the tokens of a rendered row; called for rows near the limit only.
+        max_length: Most tokens of a row.
+        instruction: The instruction the task rows share.
+        english: English texts to compare the language with.
+        general_rows: General rows a run will ask for, if a number is set.
+        allow_overlap: Whether test rows may be training rows too.
+
+    Returns:
+        The report.
+
+    Raises:
+        DataError: If there is one task row only, no task row fits into `max_length`, or a test row
+            is a training row too and that is not allowed.
+    """
+    require_task_rows(task)
+    summaries = [
+        _summarize(file, count_tokens, count_row, max_length)
+        for file in (task, *((test,) if test else ()), *general)
+    ]
+    task_summary, rest = summaries[0], summaries[1:]
+    require_rows_that_fit(task, task_summary.over_length, max_length)
+    test_rows = test.records if test else ()
+    in_task = find_overlaps(test_rows, task.records, instruction=instruction)
+    if test:
+        require_no_test_rows_in_task(test, in_task, allow_overlap=allow_overlap)
+    pool = [record for file in general for record in file.records]
+    own_text = make_own_text(instruction)
+    report = CheckReport(
+        task=task_summary,
+        test=rest.pop(0) if test else None,
+        general=tuple(rest),
+        max_length=max_length,
+        instruction=instruction,
+        duplicates=tuple(find_duplicates(task.records, instruction=instruction)),
+        conflicts=tuple(find_conflicts(task.records)),
+        near_duplicates=_near_groups(task.records, instruction),
+        test_in_task=tuple(in_task),
+        general_in_test=tuple(find_overlaps(pool, test_rows, instruction=instruction)),
+        labels=label_counts(task.records),
+        unseen_labels=tuple(unseen_labels(task.records, test_rows)),
+        regime=find_regime(task_summary.tokens),
+        language=compare_with_english(
+            [own_text(record) for record in task.records],
+            [record.completion for record in task.records],
+            english,
+            count_tokens,
+        ),
+        warnings=(),
+    )
+    return replace(report, warnings=write_warnings(report, general_rows_asked=general_rows))
+
+
+def require_task_rows(task: RecordFile) -> None:
+    """Refuse a task of one row.
+
+    Args:
+        task: The task rows.
+
+    Raises:
+        DataError: If there are fewer than two.
+    """
+    if len(task.records) < 2:
+        raise DataError(
+            f"{task.path}: must hold at least two task rows; found {len(task.records)}. "
+            "Add rows: with one, nothing can be trained and tested apart."
+        )
+
+
+def require_rows_that_fit(task: RecordFile, over_length: Sequence[str], max_length: int) -> None:
+    """Refuse a task of which every row is too long.
+
+    Args:
+        task: The task rows.
+        over_length: Ids of the rows longer than `max_length`.
+        max_length: Most tokens of a row.
+
+    Raises:
+        DataError: If no row fits.
+    """
+    if len(over_length) >= len(task.records):
+        raise DataError(
+            f"{task.path}: all {len(task.records)} task rows are longer than training.max_length; "
+            f"found max_length {max_length}. Raise it or shorten the rows."
+        )
+
+
+def require_no_test_rows_in_task(
+    test: RecordFile, overlaps: Sequence[Overlap], *, allow_overlap: bool
+) -> None:
+    """Refuse test rows that are training rows too: their prompt and completion are equal.
+
+    Args:
+        test: The test rows.
+        overlaps: Overlaps of test rows with training rows, as `find_overlaps` gives them.
+        allow_overlap: Whether the user allowed it by name.
+
+    Raises:
+        DataError: If there is such a row and it is not allowed.
+    """
+    exact = [overlap for overlap in overlaps if overlap.kind == "exact"]
+    if exact and not allow_overlap:
+        raise DataError(
+            f"{test.path}: {len(exact)} of {len(test.records)} test rows are training rows too; "
+            f"found test row {exact[0].left_id!r} as training row {exact[0].right_id!r}. "
+            "Remove them from one file, or allow it with task.allow_overlap=true."
+        )
+
+
+def drop_test_rows(
+    general: Sequence[Record], test: Sequence[Record], *, instruction: str | None = None
+) -> tuple[list[Record], list[Overlap]]:
+    """Take out the general rows whose prompt is a test row's.
+
+    Args:
+        general: General rows.
+        test: Test rows.
+        instruction: The instruction the task rows share.
+
+    Returns:
+        The rows kept, and what was dropped.
+    """
+    dropped = find_overlaps(general, test, instruction=instruction, kinds=("exact", "prompt"))
+    gone = {(overlap.left_source, overlap.left_id) for overlap in dropped}
+    return [r for r in general if (r.source, r.id) not in gone], dropped
+
+
+def unseen_labels(train: Sequence[Record], test: Sequence[Record]) -> list[str]:
+    """Labels of test rows that no training row has; none where the completions are no labels."""
+    if label_counts([*train, *test]) is None:
+        return []
+    seen = {record.completion.strip() for record in train}
+    return sorted({record.completion.strip() for record in test} - seen)
+
+
+def find_regime(tokens: int) -> Regime:
+    """The range that a task's tokens lie in, and what it suggests.
+
+    The ranges are those of the TELL paper (arXiv 2404.00914), which reports 10^4 to 10^6 tokens.
+    """
+    if tokens < 10_000:
+        return Regime(
+            "under 10^4 task tokens",
+            "Below the range the method was reported for: use every row, cross-validate, and "
+            "expect wide intervals; each further row counts.",
+        )
+    if tokens < 100_000:
+        return Regime(
+            "10^4 to 10^5 task tokens",
+            "The range leverage learning is meant for: compare tell with sft-steps.",
+        )
+    if tokens < 1_000_000:
+        return Regime(
+            "10^5 to 10^6 task tokens",
+            "Leverage may still pay; plain fine-tuning is a strong rival here, so measure both.",
+        )
+    return Regime(
+        "10^6 task tokens or more",
+        "More than scarce: begin with plain fine-tuning, and mix general rows for retention.",
+    )
+
+
+def _summarize(
+    file: RecordFile, count_tokens: TokenCounter, count_row: RowCounter, max_length: int
+) -> SourceSummary:
+    counts = count_tokens([_bare_text(record) for record in file.records])
+    overheads: dict[tuple[str, ...], int] = {}
+    over: list[str] = []
+    for record, count in zip(file.records, counts, strict=True):
+        roles = tuple(turn.role for turn in record.prompt)
+        if roles not in overheads:
+            overheads[roles] = max(count_row(record) - count, 0) + _SEAM_TOKENS
+        if count + overheads[roles] > max_length and count_row(record) > max_length:
+            over.append(record.id)
+    return SourceSummary(
+        source=file.records[0].source if file.records else file.path,
+        path=file.path,
+        file_format=file.file_format,
+        schema=file.schema,
+        rows=len(file.records),
+        tokens=sum(counts),
+        unused_columns=file.unused_columns,
+        over_length=tuple(over),
+    )
+
+
+def _bare_text(record: Record) -> str:
+    return "\n".join([*(turn.content for turn in record.prompt), record.completion])
+
+
+def _near_groups(records: Sequence[Record], instruction: str | None) -> tuple[RowGroup, ...] | None:
+    if len(records) > MAX_NEAR_ROWS:
+        return None
+    own_text = make_own_text(instruction)
+    groups: dict[int, list[str]] = {}
+    labels = group_near_duplicates([normalize_text(own_text(record)) for record in records])
+    for record, label in zip(records, labels, strict=True):
+        groups.setdefault(label, []).append(record.id)
+    return tuple(RowGroup(tuple(ids)) for ids in groups.values() if len(ids) > 1)
