@@ -1,3 +1,21 @@
 """levertune: fine-tune a language model on scarce data by leverage learning (TELL)."""
 
 __version__ = "0.1.0"
+
+# Name and defining module of what `import levertune as lt` offers. Each is imported when it is first
+# asked for: `levertune --help` must not wait for pandas or torch.
+_LAZY = {"load_results": "levertune.results.load"}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on first use (PEP 562)."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'levertune' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, those not yet imported among them."""
+    return sorted({*globals(), *_LAZY})
