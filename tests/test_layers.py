@@ -206,7 +206,9 @@ def test_the_checks_see_imports_at_any_level_and_refuse_relative_ones(tmp_path):
     path.write_text(
         "from levertune.results.files import x\n"
         "from levertune.data import hub\n"
-        "def f():\n    import levertune.models.load\n    from levertune import errors, __version__\n",
+        "def f():\n"
+        "    import levertune.models.load\n"
+        "    from levertune import errors, __version__\n",
         encoding="utf-8",
     )
     assert imported_stages(path) == {"data", "models", "errors"}
