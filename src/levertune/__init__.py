@@ -2,8 +2,8 @@
 
 __version__ = "0.1.0"
 
-# Name and defining module of what `import levertune as lt` offers. Each is imported when it is first
-# asked for: `levertune --help` must not wait for pandas or torch.
+# Public name to defining module. Each is imported when it is first asked for:
+# `levertune --help` must not wait for pandas or torch.
 _LAZY = {"load_results": "levertune.results.load"}
 
 

@@ -302,8 +302,10 @@ def order_facts(result: RunResult) -> list[tuple[str, str]]:
     if share is None:
         facts.append(("share of loss tokens from task rows", number_text(None)))
     else:
-        range_ = f", {by_step.min:.0%} to {by_step.max:.0%} by step" if by_step else ""
-        facts.append(("share of loss tokens from task rows", f"{share:.0%} in all{range_}"))
+        range_ = (
+            f", {100 * by_step.min:.0f} to {100 * by_step.max:.0f} % by step" if by_step else ""
+        )
+        facts.append(("share of loss tokens from task rows", f"{100 * share:.0f} % in all{range_}"))
     if gaps:
         facts += [
             (
