@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from levertune.cli.arguments import (
@@ -16,10 +15,13 @@ from levertune.cli.arguments import (
 )
 
 if TYPE_CHECKING:
-    from levertune.anchors.anchor import Anchor, Example
+    from levertune.anchors.anchor import Example
+    from levertune.anchors.auto import AnchorChoice
     from levertune.data.records import Record, RecordFile
     from levertune.models.rendering import ChatTokenizer
     from levertune.recipes.recipe import Recipe
+
+_BATCH = 2_000
 
 
 def add_parser(subparsers: Any) -> None:
@@ -50,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: If the recipe, a file, a row or the model cannot be used.
     """
+    from levertune.anchors.lift import lift_instruction
     from levertune.cli.check_view import print_report, print_rows
     from levertune.data.checks import check_task
     from levertune.data.general import read_general
@@ -71,29 +74,31 @@ def run(args: argparse.Namespace) -> int:
             seed=recipe.mixture.seed,
         )
     ]
-    framing = _frame(recipe, task)
+    choice = _choose_anchor(recipe, task)
+    # Rows may keep the instruction they share beside another anchor; comparisons leave it out.
+    instruction = choice.lifted_instruction or lift_instruction(task.records).instruction
     rows = recipe.general.rows
     report = check_task(
         task,
         test=test,
         general=general,
-        count_tokens=lambda texts: [tokenizer.count(text) for text in texts],
-        count_row=lambda record: len(tokenizer.tokenize(framing.example(record)).input_ids),
+        count_tokens=lambda texts: _count_tokens(tokenizer, texts),
+        count_row=lambda record: len(tokenizer.tokenize(_as_example(record, choice)).input_ids),
         max_length=recipe.training.max_length,
-        instruction=framing.instruction,
+        instruction=instruction,
         english=_english_texts(general),
         general_rows=rows if isinstance(rows, int) else None,
         allow_overlap=recipe.task.allow_overlap,
     )
     shown = [
         (tokenizer.render(example), tokenizer.tokenize(example))
-        for example in map(framing.example, task.records[: args.show])
+        for example in (_as_example(record, choice) for record in task.records[: args.show])
     ]
     if args.json:
         terminal.result(report.to_json())
         return 0
     print_report(report, terminal)
-    print_rows(shown, task, framing.anchor, terminal)
+    print_rows(shown, task, choice.anchor, terminal)
     return 0
 
 
@@ -125,33 +130,12 @@ def read_task(recipe: Recipe) -> tuple[RecordFile, RecordFile | None]:
     return files[0], files[1] if test_path else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Framing:
-    """The anchor, and the instruction the rows share."""
-
-    anchor: Anchor | None
-    instruction: str | None
-
-    def example(self, record: Record) -> Example:
-        """A row as it is trained on: anchored if it is a task row."""
-        from levertune.anchors.anchor import plain_example
-        from levertune.anchors.lift import remove_instruction
-        from levertune.data.records import TASK_SOURCE
-
-        if self.anchor is None or record.source != TASK_SOURCE:
-            return plain_example(record)
-        if self.instruction is not None:
-            record = remove_instruction(record, self.instruction)
-        return self.anchor.apply(record)
-
-
-def _frame(recipe: Recipe, task: RecordFile) -> _Framing:
+def _choose_anchor(recipe: Recipe, task: RecordFile) -> AnchorChoice:
     from levertune.anchors.auto import choose_anchor
-    from levertune.anchors.lift import lift_instruction
     from levertune.scoring.kinds import recognise_kind
 
     kind = recognise_kind([record.completion for record in task.records])
-    choice = choose_anchor(
+    return choose_anchor(
         recipe.anchor.text,
         task.records,
         placement=recipe.anchor.placement,
@@ -160,10 +144,16 @@ def _frame(recipe: Recipe, task: RecordFile) -> _Framing:
         kind=kind.kind,
         labels=kind.labels,
     )
-    if choice.lifted_instruction is not None:
-        return _Framing(choice.anchor, choice.lifted_instruction)
-    # Rows keep what they share beside another anchor; comparisons still leave it out.
-    return _Framing(choice.anchor, None)
+
+
+def _as_example(record: Record, choice: AnchorChoice) -> Example:
+    """A row as it is trained on: anchored if it is a task row."""
+    from levertune.anchors.anchor import plain_example
+    from levertune.data.records import TASK_SOURCE
+
+    if choice.anchor is None or record.source != TASK_SOURCE:
+        return plain_example(record)
+    return choice.anchor.apply(choice.lift_from([record]).records[0])
 
 
 def _read_tokenizer(recipe: Recipe) -> ChatTokenizer:
@@ -173,6 +163,17 @@ def _read_tokenizer(recipe: Recipe) -> ChatTokenizer:
     model = recipe.model
     location = resolve_tokenizer(model.model_name_or_path, revision=model.revision)
     return ChatTokenizer.from_folder(location.folder)
+
+
+def _count_tokens(tokenizer: ChatTokenizer, texts: Sequence[str]) -> list[int]:
+    """Tokens of each text, on all cores; in batches, as encodings are large."""
+    return [
+        len(encoding)
+        for start in range(0, len(texts), _BATCH)
+        for encoding in tokenizer.tokenizer.encode_batch_fast(
+            list(texts[start : start + _BATCH]), add_special_tokens=False
+        )
+    ]
 
 
 def _english_texts(general: Sequence[RecordFile]) -> list[str]:

@@ -98,7 +98,7 @@ def _file_row(role: str, summary: SourceSummary) -> tuple[object, ...]:
         summary.file_format,
         schema,
         summary.rows,
-        summary.tokens,
+        f"about {summary.tokens:,}" if summary.is_estimated else summary.tokens,
         len(summary.over_length),
     )
 

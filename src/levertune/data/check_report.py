@@ -21,6 +21,7 @@ class SourceSummary:
         schema: Schema recognised.
         rows: Number of rows.
         tokens: Tokens of prompts and completions as bare text.
+        is_estimated: Whether `tokens` is estimated from evenly spaced rows (above 20,000 rows).
         unused_columns: Columns that nothing is read from.
         over_length: Ids of the rows longer than `max_length`.
     """
@@ -31,6 +32,7 @@ class SourceSummary:
     schema: str
     rows: int
     tokens: int
+    is_estimated: bool
     unused_columns: tuple[str, ...]
     over_length: tuple[str, ...]
 

@@ -30,7 +30,8 @@ def write_warnings(report: CheckReport, *, general_rows_asked: int | None) -> tu
     if report.duplicates:
         extra = sum(len(group.ids) - 1 for group in report.duplicates)
         warnings.append(
-            f"{_count(extra, 'task row')} standing in the file before: rows {_list_groups(report.duplicates)}."
+            f"{_count(extra, 'task row')} standing in the file before: rows "
+            f"{_list_groups(report.duplicates)}."
         )
     for summary in (report.task, *((report.test,) if report.test else ()), *report.general):
         if summary.over_length:

@@ -23,15 +23,15 @@ def split_words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def without_instruction(text: str, instruction: str | None) -> str:
+def without_instruction(text: str, instruction: str) -> str:
     """A turn's text without the instruction that opens it, or else stands last in it."""
-    if not instruction or not (instruction := instruction.strip()):
-        return text
     bare = text.strip()
+    if not instruction:
+        return bare
     if bare.startswith(instruction):
         return bare[len(instruction) :].lstrip()
     before, found, behind = bare.rpartition(instruction)
-    return f"{before.rstrip()} {behind.lstrip()}".strip() if found else text
+    return f"{before.rstrip()} {behind.lstrip()}".strip() if found else bare
 
 
 def make_own_text(instruction: str | None) -> OwnText:
@@ -44,12 +44,15 @@ def make_own_text(instruction: str | None) -> OwnText:
         A function from a record to the text of its turns, the system's aside, without the
         instruction; the whole text of a `text` row.
     """
+    shared = (instruction or "").strip()
 
     def own_text(record: Record) -> str:
         if record.is_text:
             return record.completion
+        if len(record.prompt) == 1:  # nearly every row: no list to join
+            return without_instruction(record.prompt[0].content, shared)
         return "\n".join(
-            without_instruction(turn.content, instruction)
+            without_instruction(turn.content, shared)
             for turn in record.prompt
             if turn.role != "system"
         )
@@ -61,6 +64,6 @@ def prompt_key(record: Record, own_text: OwnText, instruction: str | None = None
     """What two rows with the same prompt have in common: own text and system text, normalised."""
     key = normalize_text(own_text(record))
     if record.prompt and record.prompt[0].role == "system":
-        system = without_instruction(record.prompt[0].content, instruction)
-        return f"{normalize_text(system)}\n{key}" if system.strip() else key
+        system = without_instruction(record.prompt[0].content, (instruction or "").strip())
+        return f"{normalize_text(system)}\n{key}" if system else key
     return key
