@@ -1,0 +1,114 @@
+"""Batched greedy generation: prompts in, answers out, one each and in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from levertune.anchors.anchor import Example
+from levertune.models.hardware import Hardware
+from levertune.models.quiet import quiet_libraries
+from levertune.models.rendering import ChatTokenizer
+from levertune.progress import Progress, SilentProgress
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What the model wrote for one row.
+
+    Args:
+        id: Id of the row.
+        text: The answer, surrounding white space removed, the lead-in not included.
+        finish_reason: `stop` if it ended its turn, `length` if it was cut at the limit.
+        num_tokens: Tokens generated, the end of the turn included.
+    """
+
+    id: str
+    text: str
+    finish_reason: str
+    num_tokens: int
+
+
+def generate_completions(
+    model: PreTrainedModel,
+    tokenizer: ChatTokenizer,
+    examples: Sequence[Example],
+    *,
+    hardware: Hardware,
+    max_new_tokens: int,
+    batch_size: int = 32,
+    progress: Progress | None = None,
+    label: str = "generate",
+) -> list[Generation]:
+    """Answer each example greedily.
+
+    Rows are batched by length and padded on the left; the model's own sampling defaults (a
+    repetition penalty, say) are set aside, so that a figure has one meaning for every model.
+
+    Args:
+        model: Base or adapted model.
+        tokenizer: Its tokenizer and template.
+        examples: Rows; their completions are not shown to the model.
+        hardware: Device and precision.
+        max_new_tokens: Limit of an answer; reaching it is recorded as `length`.
+        batch_size: Rows generated together.
+        progress: Where to show progress.
+        label: Name of the stage.
+
+    Returns:
+        One generation an example, in the order given.
+    """
+    from transformers import GenerationConfig
+
+    prompts = [tokenizer.encode(tokenizer.render_prompt(e.messages, e.lead_in)) for e in examples]
+    order = sorted(range(len(examples)), key=lambda i: (-len(prompts[i]), i))
+    stops = set(tokenizer.stop_ids)
+    config = GenerationConfig(
+        do_sample=False,
+        max_new_tokens=max_new_tokens,
+        eos_token_id=list(tokenizer.stop_ids),
+        pad_token_id=tokenizer.pad_id,
+    )
+    results: dict[int, Generation] = {}
+    with (
+        (progress or SilentProgress()).stage(label, len(examples), "row") as stage,
+        quiet_libraries(),
+        torch.inference_mode(),
+        hardware.autocast(),
+    ):
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            width = max(len(prompts[i]) for i in batch)
+            ids = torch.full((len(batch), width), tokenizer.pad_id, dtype=torch.long)
+            mask = torch.zeros((len(batch), width), dtype=torch.long)
+            for row, i in enumerate(batch):
+                ids[row, width - len(prompts[i]) :] = torch.tensor(prompts[i])
+                mask[row, width - len(prompts[i]) :] = 1
+            out = model.generate(
+                input_ids=ids.to(hardware.device),
+                attention_mask=mask.to(hardware.device),
+                generation_config=config,
+            )
+            for i, new_ids in zip(batch, out[:, width:].tolist(), strict=True):
+                results[i] = _read_answer(examples[i].id, new_ids, stops, tokenizer)
+            stage.advance(len(batch))
+    return [results[i] for i in range(len(examples))]
+
+
+def _read_answer(
+    row_id: str, ids: Sequence[int], stops: set[int], tokenizer: ChatTokenizer
+) -> Generation:
+    end = next((n for n, token in enumerate(ids) if token in stops), None)
+    kept = ids if end is None else ids[:end]
+    return Generation(
+        id=row_id,
+        text=tokenizer.decode(kept).strip(),
+        finish_reason="length" if end is None else "stop",
+        num_tokens=len(kept) + (end is not None),
+    )

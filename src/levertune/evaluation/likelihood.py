@@ -1,0 +1,166 @@
+"""Mean token likelihood of references, and how far an adapter has moved from its base model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from levertune.models.batches import (
+    CPU_COST,
+    GPU_COST,
+    BatchCost,
+    MicroBatch,
+    collate,
+    split_by_length,
+)
+from levertune.models.hardware import Hardware
+from levertune.models.head import select_logits
+from levertune.models.rendering import TokenizedExample
+from levertune.progress import Progress, SilentProgress
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_BLOCK_ROWS = 32  # rows sorted and split together; bounds memory, changes no figure
+
+
+@dataclass(frozen=True, slots=True)
+class RowLikelihood:
+    """Negative log-likelihood of one row's reference, in nats.
+
+    Args:
+        id: Id of the row.
+        source: Source of the row.
+        nll: Sum over the completion's tokens, the end of the turn apart.
+        num_tokens: Number of those tokens.
+        end_nll: Sum over the end-of-turn tokens.
+        kl_to_base: Sum over all supervised positions of KL(adapted || base), or None if not asked.
+        num_kl_tokens: Number of those positions.
+    """
+
+    id: str
+    source: str
+    nll: float
+    num_tokens: int
+    end_nll: float
+    kl_to_base: float | None = None
+    num_kl_tokens: int = 0
+
+
+def score_likelihood(
+    model: PreTrainedModel,
+    rows: Sequence[TokenizedExample],
+    *,
+    hardware: Hardware,
+    pad_id: int,
+    with_kl: bool = False,
+    progress: Progress | None = None,
+    label: str = "likelihood",
+) -> list[RowLikelihood]:
+    """Score each row's reference under the model, with that row's own prompt.
+
+    Args:
+        model: Base model, or one with an adapter (needed for `with_kl`).
+        rows: Tokenized rows.
+        hardware: Device and precision.
+        pad_id: Id used for padding.
+        with_kl: Whether to compute the divergence from the base model, adapter switched off.
+        progress: Where to show progress.
+        label: Name of the stage.
+
+    Returns:
+        One result a row, in the order given.
+    """
+    cost = CPU_COST if hardware.device == "cpu" else GPU_COST
+    results: dict[int, RowLikelihood] = {}
+    order = sorted(range(len(rows)), key=lambda i: (-len(rows[i].input_ids), i))
+    with (
+        (progress or SilentProgress()).stage(label, len(rows), "row") as stage,
+        torch.inference_mode(),
+    ):
+        for start in range(0, len(order), _BLOCK_ROWS):
+            block = order[start : start + _BLOCK_ROWS]
+            for indices in _split(rows, block, cost):
+                chosen = [rows[i] for i in indices]
+                scored = _score_batch(model, chosen, hardware, pad_id, with_kl=with_kl)
+                results.update(zip(indices, scored, strict=True))
+                stage.advance(len(indices))
+    return [results[i] for i in range(len(rows))]
+
+
+def _split(
+    rows: Sequence[TokenizedExample], block: Sequence[int], cost: BatchCost
+) -> list[list[int]]:
+    parts = split_by_length([len(rows[i].input_ids) for i in block], cost)
+    return [[block[i] for i in part] for part in parts]
+
+
+def _score_batch(
+    model: PreTrainedModel,
+    rows: Sequence[TokenizedExample],
+    hardware: Hardware,
+    pad_id: int,
+    *,
+    with_kl: bool,
+) -> list[RowLikelihood]:
+    batch = collate(rows, pad_id).to(hardware.device)
+    log_probs = _log_probs(model, batch, hardware)
+    losses = -log_probs.gather(1, batch.targets[:, None])[:, 0]
+    divergence = None
+    if with_kl:
+        with model.disable_adapter():  # type: ignore[operator]  # PEFT models have it
+            base = _log_probs(model, batch, hardware)
+        divergence = (log_probs.exp() * (log_probs - base)).sum(dim=1)
+    scored = []
+    for i, row in enumerate(rows):
+        mine = batch.rows == i
+        values = losses[mine].double()
+        tokens = len(values) - row.num_end
+        scored.append(
+            RowLikelihood(
+                id=row.id,
+                source=row.source,
+                nll=float(values[:tokens].sum()),
+                num_tokens=tokens,
+                end_nll=float(values[tokens:].sum()),
+                kl_to_base=None if divergence is None else float(divergence[mine].double().sum()),
+                num_kl_tokens=0 if divergence is None else len(values),
+            )
+        )
+    return scored
+
+
+def _log_probs(model: PreTrainedModel, batch: MicroBatch, hardware: Hardware) -> torch.Tensor:
+    """Log-probabilities `[supervised positions, vocabulary]` in float32."""
+    context = hardware.autocast() if hardware else contextlib.nullcontext()
+    with context:
+        logits = select_logits(
+            model,
+            {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask},
+            batch.predicting,
+        )
+    return torch.log_softmax(logits.float(), dim=-1)
+
+
+def mean_nll(rows: Sequence[RowLikelihood]) -> float | None:
+    """Nats per completion token over all rows, the end of the turn apart; None without tokens."""
+    tokens = sum(row.num_tokens for row in rows)
+    return sum(row.nll for row in rows) / tokens if tokens else None
+
+
+def mean_nll_with_end(rows: Sequence[RowLikelihood], num_end: int = 1) -> float | None:
+    """Nats per supervised token, the end of the turn included: what training minimises."""
+    tokens = sum(row.num_tokens + num_end for row in rows)
+    return sum(row.nll + row.end_nll for row in rows) / tokens if tokens else None
+
+
+def mean_kl(rows: Sequence[RowLikelihood]) -> float | None:
+    """Nats per supervised position of divergence from the base model; None if not measured."""
+    tokens = sum(row.num_kl_tokens for row in rows)
+    if not tokens:
+        return None
+    return sum(row.kl_to_base or 0.0 for row in rows) / tokens

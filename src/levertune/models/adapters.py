@@ -1,0 +1,141 @@
+"""LoRA adapters: attach, save as a plain PEFT folder, load and check against the base model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from levertune.anchors.anchor import Anchor
+from levertune.errors import ModelError
+from levertune.models.quiet import quiet_libraries
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+CARD_FILE = "levertune.json"
+"""Beside the PEFT files: the anchor and the base model the adapter belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterCard:
+    """What an adapter needs to be used as it was trained.
+
+    Args:
+        base_model: Name of the base model.
+        base_sha256: Its fingerprint (`models.resolve.fingerprint_model`).
+        arm: The arm that trained it.
+        anchor: The anchor its prompts carry, or None.
+        lifted_instruction: Instruction taken off the training rows (it is the anchor, or gone on
+            purpose), or None; rows that still carry it have it taken off before use.
+        lifted_separator: The white space that went with it.
+        max_new_tokens: Length limit its evaluation used.
+        fingerprint: Manifest fingerprint of the run.
+    """
+
+    base_model: str
+    base_sha256: str
+    arm: str
+    anchor: Anchor | None
+    lifted_instruction: str | None
+    lifted_separator: str | None
+    max_new_tokens: int
+    fingerprint: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON."""
+        content = asdict(self)
+        content["anchor"] = self.anchor.to_json() if self.anchor else None
+        return content
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> AdapterCard:
+        """From `to_json`'s output."""
+        anchor = content.get("anchor")
+        return cls(**{**content, "anchor": Anchor.from_json(anchor) if anchor else None})
+
+
+def attach_lora(
+    model: PreTrainedModel, *, r: int, alpha: int, dropout: float, target_modules: str | list[str]
+) -> PeftModel:
+    """Wrap a base model with a fresh LoRA adapter (2106.09685), weights in float32.
+
+    The caller seeds torch before: the A matrices are drawn here.
+
+    Raises:
+        ModelError: If no module of the model matches.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=r,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=target_modules,
+        task_type="CAUSAL_LM",
+        bias="none",
+    )
+    try:
+        with quiet_libraries():
+            return get_peft_model(model, config)
+    except ValueError as error:
+        raise ModelError(
+            f"training.lora_target_modules: {target_modules!r} fits no module of this model; "
+            f"{' '.join(str(error).split())[:160]}"
+        ) from error
+
+
+def write_card(folder: Path, card: AdapterCard) -> None:
+    """Write the card beside the adapter's weights."""
+    from levertune.results.files import write_json_atomically
+
+    write_json_atomically(folder / CARD_FILE, card.to_json())
+
+
+def read_card(folder: Path) -> AdapterCard:
+    """Read an adapter's card.
+
+    Raises:
+        ModelError: If the folder is no adapter of levertune's.
+    """
+    if not (folder / "adapter_config.json").is_file():
+        raise ModelError(
+            f"{folder.name}: is no adapter (it has no adapter_config.json). Name a folder such as "
+            "runs/NAME/best."
+        )
+    path = folder / CARD_FILE
+    if not path.is_file():
+        raise ModelError(
+            f"{folder.name}: has no {CARD_FILE}, so its anchor is unknown. Use peft to load it, or "
+            "name a folder levertune trained."
+        )
+    try:
+        return AdapterCard.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{folder.name}/{CARD_FILE}: cannot be read; {error}.") from error
+
+
+def load_adapter(base: PreTrainedModel, folder: Path, *, base_sha256: str) -> PeftModel:
+    """Put a saved adapter on its base model, ready to generate.
+
+    Args:
+        base: The loaded base model.
+        folder: A folder with adapter and card.
+        base_sha256: Fingerprint of `base`.
+
+    Raises:
+        ModelError: If the adapter was trained on another base model.
+    """
+    from peft import PeftModel
+
+    card = read_card(folder)
+    if card.base_sha256 != base_sha256:
+        raise ModelError(
+            f"{folder.name}: was trained on {card.base_model!r} (hash {card.base_sha256[:12]}); "
+            f"found a base model with hash {base_sha256[:12]}. Give the base it was trained on "
+            "with model.model_name_or_path=..."
+        )
+    with quiet_libraries():
+        return PeftModel.from_pretrained(base, folder).eval()

@@ -1,0 +1,111 @@
+"""Rows to tensors: which rows share a micro-batch, padding, loss weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from levertune.models.rendering import IGNORE_INDEX, TokenizedExample
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCost:
+    """What a micro-batch costs, in the time of one token.
+
+    Args:
+        overhead_tokens: Fixed cost of one forward and backward pass.
+        max_tokens: Padded tokens one micro-batch may hold; a single longer row still goes alone.
+    """
+
+    overhead_tokens: int
+    max_tokens: int
+
+
+CPU_COST = BatchCost(overhead_tokens=55, max_tokens=2048)
+"""Measured on two cores with SmolLM2-135M (LOG.md 2026-11-21): 4 x 100 tokens take 0.93 s and
+8 x 100 take 1.74 s, so a pass costs about 55 tokens beside its own."""
+
+GPU_COST = BatchCost(overhead_tokens=4096, max_tokens=16384)
+
+
+def split_by_length(lengths: Sequence[int], cost: BatchCost) -> list[list[int]]:
+    """Partition the rows of a step into micro-batches of least cost.
+
+    Rows are sorted by length; the cheapest cuts between neighbours are found exactly by dynamic
+    programming, where a micro-batch costs its padded tokens plus the overhead.
+
+    Args:
+        lengths: Length of each row, in tokens.
+        cost: The cost model.
+
+    Returns:
+        Indices into `lengths`, each once, longest micro-batch first.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    best: list[tuple[float, int]] = [(0.0, 0)]  # (cost of the first j rows, start of the last cut)
+    for end in range(1, len(order) + 1):
+        candidates = []
+        for start in range(end - 1, -1, -1):
+            tokens = (end - start) * lengths[order[start]]
+            if tokens > cost.max_tokens and end - start > 1:
+                break
+            candidates.append((best[start][0] + tokens + cost.overhead_tokens, start))
+        best.append(min(candidates))
+    cuts, end = [], len(order)
+    while end > 0:
+        start = best[end][1]
+        cuts.append(order[start:end])
+        end = start
+    return cuts[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """Padded tensors of a few rows.
+
+    Args:
+        input_ids: `[rows, length]`, padded on the right.
+        attention_mask: `[rows, length]`, 0 on padding.
+        predicting: `[rows, length]` boolean: positions whose next token is supervised.
+        targets: `[predicting.sum()]`: those next tokens, row by row.
+        rows: `[predicting.sum()]`: index of each target's row in the list given.
+    """
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    predicting: torch.Tensor
+    targets: torch.Tensor
+    rows: torch.Tensor
+
+    def to(self, device: torch.device | str) -> MicroBatch:
+        """The same on another device."""
+        return MicroBatch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+
+
+def collate(examples: Sequence[TokenizedExample], pad_id: int) -> MicroBatch:
+    """Pad examples on the right to the longest of them.
+
+    A supervised first token has nothing before it to be predicted from and is left out, as in
+    every causal language model loss.
+    """
+    length = max(len(example.input_ids) for example in examples)
+    input_ids = torch.full((len(examples), length), pad_id, dtype=torch.long)
+    labels = torch.full((len(examples), length), IGNORE_INDEX, dtype=torch.long)
+    mask = torch.zeros((len(examples), length), dtype=torch.long)
+    for i, example in enumerate(examples):
+        n = len(example.input_ids)
+        input_ids[i, :n] = torch.tensor(example.input_ids)
+        labels[i, :n] = torch.tensor(example.labels)
+        mask[i, :n] = 1
+    shifted = torch.full_like(labels, IGNORE_INDEX)
+    shifted[:, :-1] = labels[:, 1:]
+    predicting = shifted != IGNORE_INDEX
+    return MicroBatch(
+        input_ids=input_ids,
+        attention_mask=mask,
+        predicting=predicting,
+        targets=shifted[predicting],
+        rows=predicting.nonzero()[:, 0],
+    )

@@ -1,0 +1,46 @@
+"""Logits at chosen positions only: the vocabulary product is the dearest part of a small model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+
+def select_logits(
+    model: torch.nn.Module,
+    inputs: Mapping[str, torch.Tensor],
+    selected: torch.Tensor,
+) -> torch.Tensor:
+    """One forward pass whose language-model head sees the selected positions only.
+
+    A hook narrows the head's input, so that any architecture's own forward (soft-capped or scaled
+    logits too) and any wrapper around it (DDP) stay in use.
+
+    Args:
+        model: Causal language model, wrapped or not.
+        inputs: `input_ids` and `attention_mask`, each `[rows, length]`.
+        selected: Boolean mask `[rows, length]` of the positions wanted.
+
+    Returns:
+        Logits `[selected.sum(), vocabulary]` in row-major order of the mask.
+    """
+    head = _unwrap(model).get_output_embeddings()
+    index = selected.reshape(-1).nonzero().squeeze(-1)
+
+    def narrow(_module: torch.nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        hidden = args[0]
+        return (hidden.reshape(-1, hidden.shape[-1]).index_select(0, index), *args[1:])
+
+    handle = head.register_forward_pre_hook(narrow)
+    try:
+        return model(**inputs, use_cache=False).logits
+    finally:
+        handle.remove()
+
+
+def _unwrap(model: Any) -> Any:
+    """The transformers model inside DDP and PEFT wrappers."""
+    model = getattr(model, "module", model)
+    return model.get_base_model() if hasattr(model, "get_base_model") else model

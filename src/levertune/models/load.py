@@ -1,0 +1,57 @@
+"""Base weights into memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from levertune.errors import ModelError
+from levertune.models.hardware import Hardware
+from levertune.models.quiet import quiet_libraries
+from levertune.models.resolve import ModelLocation
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def load_base_model(
+    location: ModelLocation,
+    hardware: Hardware,
+    *,
+    attention: str = "sdpa",
+    trust_remote_code: bool = False,
+) -> PreTrainedModel:
+    """Load a causal language model, frozen and in evaluation mode.
+
+    Args:
+        location: Where its files are.
+        hardware: Device and precision.
+        attention: Attention implementation.
+        trust_remote_code: Whether code that came with the model may run.
+
+    Raises:
+        ModelError: If transformers cannot load it.
+    """
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with quiet_libraries():
+            model = AutoModelForCausalLM.from_pretrained(
+                location.folder,
+                dtype=hardware.dtype,
+                attn_implementation=attention,
+                trust_remote_code=trust_remote_code,
+                use_safetensors=True,
+            )
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"model {location.name!r}: cannot be loaded; {reason}") from error
+    model.config._name_or_path = location.name
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    return model.to(hardware.device).eval()
+
+
+def count_parameters(model: PreTrainedModel) -> tuple[int, int]:
+    """Parameters in all, and those that train."""
+    total = sum(p.numel() for p in model.parameters())
+    return total, sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,0 +1,324 @@
+"""The one renderer: examples to text and token ids, for training, evaluation, chat and `check`.
+
+It reads the tokenizer's own files (`tokenizer.json`, the chat template) with `tokenizers` and
+`jinja2`, so that nothing here imports torch. A test holds it equal to transformers' rendering.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from levertune.anchors.anchor import Example
+from levertune.data.records import Message
+from levertune.errors import DataError, ModelError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+IGNORE_INDEX = -100
+"""Label of positions outside the loss (PyTorch's `ignore_index`)."""
+
+PLAIN_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ message['content'] }}\n\n"
+    "{% elif message['role'] == 'user' %}Input: {{ message['content'] }}\n"
+    "{% else %}Output: {{ message['content'] }}{{ eos_token }}\n{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}Output:{% endif %}"
+)
+"""Used for base models that ship no chat template. The answer follows `Output:` after a space."""
+
+_SENTINEL = "\ue000levertune-completion\ue000"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An example as text.
+
+    Args:
+        prompt: Everything the model is given, the answer's lead-in included.
+        completion: What it should produce.
+        end: The end-of-turn text after the completion; supervised too, so that it learns to stop.
+    """
+
+    prompt: str
+    completion: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedExample:
+    """An example as token ids, ready for a batch.
+
+    Args:
+        id: Id of the record.
+        source: Source of the record.
+        input_ids: Prompt, completion and end, as ids.
+        labels: The same length; `IGNORE_INDEX` on the prompt. The model shifts them.
+        num_end: How many of the last labels are the end of the turn.
+    """
+
+    id: str
+    source: str
+    input_ids: tuple[int, ...]
+    labels: tuple[int, ...]
+    num_end: int
+
+    @property
+    def num_supervised(self) -> int:
+        """Tokens the loss is taken on."""
+        return sum(label != IGNORE_INDEX for label in self.labels)
+
+    @property
+    def prompt_ids(self) -> tuple[int, ...]:
+        """The ids before the completion."""
+        return self.input_ids[: len(self.input_ids) - self.num_supervised]
+
+
+class ChatTokenizer:
+    """A tokenizer with its chat template.
+
+    Args:
+        tokenizer: The tokenizer itself.
+        chat_template: Jinja source, or None for a base model (then `PLAIN_TEMPLATE` is used).
+        special_tokens: Texts of `bos_token`, `eos_token`, `pad_token`, `unk_token` where known.
+        name: How errors call it.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        chat_template: str | None,
+        special_tokens: Mapping[str, str],
+        name: str = "tokenizer",
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.has_chat_template = chat_template is not None
+        self.chat_template = chat_template if chat_template is not None else PLAIN_TEMPLATE
+        self.special_tokens = dict(special_tokens)
+        self.name = name
+
+    @classmethod
+    def from_folder(cls, folder: str | Path) -> ChatTokenizer:
+        """Read a tokenizer from a model folder.
+
+        Args:
+            folder: Folder with `tokenizer.json` and, where there is one, the chat template in
+                `chat_template.jinja` or `tokenizer_config.json`.
+
+        Raises:
+            ModelError: If the folder has no readable `tokenizer.json`.
+        """
+        from tokenizers import Tokenizer
+
+        folder = Path(folder)
+        path = folder / "tokenizer.json"
+        if not path.is_file():
+            raise ModelError(
+                f"{folder.name}: has no tokenizer.json; found "
+                f"{sorted(p.name for p in folder.glob('*token*')) or 'no tokenizer file'}. Save a "
+                "fast tokenizer there with transformers: "
+                "AutoTokenizer.from_pretrained(...).save_pretrained(...)."
+            )
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # tokenizers raises bare Exception for any fault in the file
+            raise ModelError(f"{folder.name}/tokenizer.json: cannot be read; {error}.") from error
+        config = _read_json(folder / "tokenizer_config.json")
+        template = config.get("chat_template")
+        template_path = folder / "chat_template.jinja"
+        if template_path.is_file():
+            template = template_path.read_text(encoding="utf-8")
+        if isinstance(template, list):  # several named templates: the default one
+            template = {t["name"]: t["template"] for t in template}.get("default")
+        special = {
+            key: value["content"] if isinstance(value, dict) else value
+            for key, value in {**_read_json(folder / "special_tokens_map.json"), **config}.items()
+            if key in ("bos_token", "eos_token", "pad_token", "unk_token") and value
+        }
+        return cls(tokenizer, template, special, name=folder.name)
+
+    def count(self, text: str) -> int:
+        """Number of tokens of a bare text."""
+        return len(self.encode(text))
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text, with no token added around it."""
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, control tokens left out."""
+        return self.tokenizer.decode(list(ids), skip_special_tokens=True)
+
+    def decode_all(self, ids: Sequence[int]) -> str:
+        """Text of ids, control tokens shown."""
+        return self.tokenizer.decode(list(ids), skip_special_tokens=False)
+
+    @cached_property
+    def end_ids(self) -> tuple[int, ...]:
+        """Ids of the end-of-turn text."""
+        return tuple(self.encode(self.end_text))
+
+    @cached_property
+    def stop_ids(self) -> tuple[int, ...]:
+        """Ids any of which ends a generation: end of turn and end of sequence."""
+        ids = [self.end_ids[0]]
+        eos = self.tokenizer.token_to_id(self.special_tokens.get("eos_token", ""))
+        if eos is not None and eos not in ids:
+            ids.append(eos)
+        return tuple(ids)
+
+    @cached_property
+    def pad_id(self) -> int:
+        """Id used to pad batches; masked everywhere, so any id serves."""
+        for key in ("pad_token", "eos_token", "unk_token"):
+            token_id = self.tokenizer.token_to_id(self.special_tokens.get(key, ""))
+            if token_id is not None:
+                return token_id
+        return 0
+
+    @cached_property
+    def end_text(self) -> str:
+        """What the template writes right after an answer, up to the first control token.
+
+        Raises:
+            ModelError: If neither the template nor the tokenizer's `eos_token` ends a turn.
+        """
+        turns = (Message("user", "a"), Message("assistant", _SENTINEL))
+        tail = self._render(turns, add_generation_prompt=False).split(_SENTINEL)[-1]
+        ends = [(tail.find(t), t) for t in self._control_tokens if t and tail.find(t) != -1]
+        if ends:
+            position, token = min(ends)
+            return tail[: position + len(token)]
+        if eos := self.special_tokens.get("eos_token"):
+            return eos
+        raise ModelError(
+            f"{self.name}: neither the chat template nor an eos_token ends an answer. Set eos_token "
+            "in tokenizer_config.json."
+        )
+
+    def render_prompt(self, messages: Sequence[Message], lead_in: str = "") -> str:
+        """The text the model is given before its answer.
+
+        Args:
+            messages: Turns, the last of them the user's.
+            lead_in: Text put at the start of the answer. Spaces at its end move to the completion,
+                where tokenizers expect them.
+        """
+        prompt = self._render(messages, add_generation_prompt=True)
+        if not lead_in:
+            return prompt
+        gap = "" if prompt[-1:].isspace() else " "
+        return prompt + gap + lead_in.rstrip(" ")
+
+    def render(self, example: Example) -> Rendered:
+        """An example as prompt, completion and end; the prompt of a `text` row is empty."""
+        if not example.messages:
+            bos = self.special_tokens.get("bos_token", "") if not self.has_chat_template else ""
+            return Rendered(bos, example.completion, self.special_tokens.get("eos_token", ""))
+        prompt = self.render_prompt(example.messages, example.lead_in)
+        gap = "" if prompt[-1:].isspace() else " "
+        return Rendered(prompt, gap + example.completion, self.end_text)
+
+    def tokenize(self, example: Example) -> TokenizedExample:
+        """An example as ids and labels, nothing cut.
+
+        Prompt and completion are encoded apart: generation starts from exactly these prompt ids, so
+        no merge across the seam can make training and generation differ.
+
+        Raises:
+            DataError: If a turn or the completion contains one of the model's control tokens.
+        """
+        for text in (*(m.content for m in example.messages), example.completion):
+            for token in self._control_tokens:
+                if token in text:
+                    raise DataError(
+                        f"{example.source} row {example.id!r}: contains the control token "
+                        f"{token!r} of {self.name}; it would end or open a turn. Remove it."
+                    )
+        rendered = self.render(example)
+        prompt = self.encode(rendered.prompt)
+        end = self.encode(rendered.end)
+        supervised = self.encode(rendered.completion) + end
+        return TokenizedExample(
+            id=example.id,
+            source=example.source,
+            input_ids=(*prompt, *supervised),
+            labels=(*([IGNORE_INDEX] * len(prompt)), *supervised),
+            num_end=len(end),
+        )
+
+    @cached_property
+    def _control_tokens(self) -> tuple[str, ...]:
+        added = self.tokenizer.get_added_tokens_decoder().values()
+        return tuple(token.content for token in added if token.special)
+
+    @cached_property
+    def _compiled(self) -> Any:
+        from jinja2.exceptions import TemplateError
+        from jinja2.ext import loopcontrols
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        # As transformers compiles them: sandboxed, since a template comes with a downloaded model.
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+        )
+
+        def raise_exception(message: str) -> None:
+            raise TemplateError(message)
+
+        environment.globals["raise_exception"] = raise_exception
+        environment.globals["strftime_now"] = _strftime_now
+        environment.filters["tojson"] = lambda value, **kw: json.dumps(
+            value, ensure_ascii=False, **kw
+        )
+        source = self.chat_template
+        # `{% generation %}` marks the answer for other trainers; our labels do not need it.
+        for tag in ("generation", "endgeneration"):
+            for opening in ("{%", "{%-"):
+                for closing in ("%}", "-%}"):
+                    source = source.replace(f"{opening} {tag} {closing}", "")
+        try:
+            return environment.from_string(source)
+        except TemplateError as error:
+            raise ModelError(f"{self.name}: its chat template is broken; {error}.") from error
+
+    def _render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
+        from jinja2.exceptions import TemplateError
+
+        turns = [{"role": m.role, "content": m.content} for m in messages]
+        try:
+            return self._compiled.render(
+                messages=turns,
+                add_generation_prompt=add_generation_prompt,
+                tools=None,
+                documents=None,
+                **self.special_tokens,
+            )
+        except TemplateError as error:
+            raise ModelError(
+                f"{self.name}: its chat template refuses these turns "
+                f"({[m.role for m in messages]}); {error}."
+            ) from error
+
+
+def _strftime_now(pattern: str) -> str:
+    """The date a template may ask for: fixed, since a prompt that changes daily trains nothing."""
+    import datetime
+
+    return datetime.date(2024, 7, 26).strftime(pattern)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path.name}: is not valid JSON; {error}.") from error
+    return content if isinstance(content, dict) else {}

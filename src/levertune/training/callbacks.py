@@ -1,0 +1,77 @@
+"""What happens after each step: the log file, the progress display, early stopping."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from levertune.errors import RunError
+
+if TYPE_CHECKING:
+    from levertune.training.train import StepHook
+
+_KEPT = ("loss", "task_loss", "general_loss", "learning_rate", "grad_norm")
+
+
+class StepCallback(TrainerCallback):
+    """Keeps the curve, advances the display and asks the hook whether to stop.
+
+    Args:
+        curve: Log lines so far; new ones are appended.
+        log_path: JSON Lines file the lines are appended to.
+        on_step: Hook of the caller, or None.
+    """
+
+    def __init__(
+        self, curve: list[dict[str, float]], log_path: Path, on_step: StepHook | None
+    ) -> None:
+        self.curve = curve
+        self.log_path = log_path
+        self.on_step = on_step
+        self.stage: Any = None
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        """Advance the display and ask the hook."""
+        if self.stage is not None:
+            self.stage.advance(1)
+        if self.on_step is not None:
+            model = kwargs["model"]
+            if self.on_step(state.global_step, model):
+                control.should_training_stop = True
+            model.train()
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Append a line to the curve and the file.
+
+        Raises:
+            RunError: If the loss is no number: the training has diverged.
+        """
+        if not logs or "loss" not in logs:
+            return
+        line: dict[str, float] = {"step": state.global_step}
+        line.update({key: float(logs[key]) for key in _KEPT if key in logs})
+        if not math.isfinite(line["loss"]):
+            raise RunError(
+                f"step {state.global_step}: the loss is {line['loss']}; the training has diverged. "
+                "Lower training.learning_rate, or set model.dtype=float32."
+            )
+        self.curve.append(line)
+        with self.log_path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
