@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levertune.cli.arguments import (
@@ -191,7 +192,11 @@ def _with_shorthands(args: argparse.Namespace) -> argparse.Namespace:
     if args.test is not None:
         overrides.append(f"task.test={args.test}")
     if args.general is not None:
-        sources = [{"path": path} for path in args.general]
+        # `--general a.jsonl seeds=3`: argparse gives every word up to the next option to --general.
+        is_setting = ["=" in word and not Path(word).exists() for word in args.general]
+        words = list(zip(args.general, is_setting, strict=True))
+        overrides += [word for word, is_set in words if is_set]
+        sources = [{"path": word} for word, is_set in words if not is_set]
         overrides.append(f"general.sources={json.dumps(sources, ensure_ascii=False)}")
     if args.model is not None:
         overrides.append(f"model.model_name_or_path={args.model}")

@@ -115,10 +115,15 @@ def _task_rows(report: CheckReport) -> list[tuple[str, object, str]]:
             f"groups of nearly equal prompts (up to {MAX_NEAR_ROWS:,} rows)",
         ),
     ]
+    near_limit = f" (near twins: up to {MAX_NEAR_ROWS:,} rows of both)"
     if report.test is not None:
         rows += [
-            ("test in task", len(report.test_in_task), "test rows that training rows resemble"),
-            ("general in test", len(report.general_in_test), "general rows like test rows"),
+            ("test in task", len(report.test_in_task), f"test rows like training rows{near_limit}"),
+            (
+                "general in test",
+                len(report.general_in_test),
+                f"general rows like test rows{near_limit}",
+            ),
         ]
     if report.language is not None:
         ratio = f"{report.language.ratio:.2f} x English"

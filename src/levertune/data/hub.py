@@ -13,7 +13,7 @@ from levertune.data.text_files import NumberedRow
 from levertune.errors import DataError
 
 HUB_PREFIX = "hub:"
-_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,127 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from levertune.cli.main import main
+
+PROMPT = "Give the code for this message.\nMessage: {}"
+MESSAGES = ["my card is lost", "where is my money", "send me a new pin", "I was charged twice"]
+
+
+@pytest.fixture
+def tokenizer_folder(tmp_path):
+    """A model folder with a tokenizer of whole words and a small chat template."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    folder = tmp_path / "model"
+    folder.mkdir()
+    tokenizer = Tokenizer(models.WordLevel({"<unk>": 0, "</s>": 1}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.add_special_tokens(["</s>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    template = (
+        "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}</s>\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    config = {"chat_template": template, "eos_token": "</s>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def check(tokenizer_folder, tmp_path, capsys):
+    def _check(*words, task=None):
+        path = tmp_path / "task.jsonl"
+        if task is None:
+            task = [(PROMPT.format(text), "AB"[i % 2]) for i, text in enumerate(MESSAGES)]
+        rows = [{"prompt": prompt, "completion": completion} for prompt, completion in task]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        status = main(
+            ["check", "--task", str(path), "--model", str(tokenizer_folder)]
+            + ["--general", "embedded-skills", *words]
+        )
+        return status, *capsys.readouterr()
+
+    return _check
+
+
+def test_report_is_a_readable_table(check):
+    status, out, _ = check()
+    assert status == 0
+    for words in (
+        "prompt/completion",
+        "embedded-skills",
+        "under 10^4 task tokens",
+        "Give the code for this message.",
+        "Nothing to warn of.",
+    ):
+        assert words in out
+
+
+def test_json_is_for_machines_alone(check):
+    status, out, _ = check("--json", "--show", "2")
+    report = json.loads(out)
+    assert status == 0
+    assert report["task"]["rows"] == 4
+    assert report["labels"] == {"A": 2, "B": 2}
+    assert report["instruction"] == "Give the code for this message."
+
+
+def test_shown_rows_mark_anchor_and_supervised_tokens(check):
+    _, out, _ = check("--show", "1")
+    assert (
+        "user: <<Give the code for this message.>>\nMessage: my card is lost</s>\n"
+        "assistant: [[A</s>]]" in out
+    )
+    _, out, _ = check("--show", "1", "anchor.text=null")
+    assert "<<Give" not in out
+    assert "[[A</s>]]" in out
+    _, out, _ = check("--show", "1", "anchor.text=Pick a code.")
+    assert "<<Pick a code.>>\nGive the code for this message.\nMessage: my card" in out
+
+
+def test_shown_rows_cannot_rewrite_the_screen(check):
+    task = [("hello\x1b[2J there", "A"), ("second row", "B")]
+    _, out, _ = check("--show", "1", task=task)
+    assert "\x1b" not in out
+
+
+def test_unusable_data_is_one_line_and_status_2(check, tmp_path):
+    status, out, err = check(task=[("a", "b")])
+    assert (status, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert "must hold at least two task rows" in err
+    status, _, err = check("training.max_length=8")
+    assert (status, "all 4 task rows are longer" in err) == (2, True)
+    status, _, err = check("--test", str(tmp_path / "task.jsonl"))
+    assert (status, "4 of 4 test rows are training rows too" in err) == (2, True)
+    status, out, err = check("--test", str(tmp_path / "task.jsonl"), "task.allow_overlap=true")
+    assert (status, "4 test rows" in out) == (0, True)
+    status, _, err = check("task.promt={x}")
+    assert (status, "task.prompt" in err) == (2, True)
+    status, _, err = check("--show", "some")
+    assert (status, "must be a number of rows" in err) == (2, True)
+
+
+def test_shipped_task_is_checked_with_its_test_rows(tokenizer_folder, capsys):
+    words = ["check", "--task", "embedded:ticket_codes", "--model", str(tokenizer_folder), "--json"]
+    assert main([*words, "--general", "embedded-skills"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["test"]["path"] == "embedded:ticket_codes@test"
+    assert report["test"]["rows"] >= 400
+
+
+def test_check_never_imports_torch(tokenizer_folder, tmp_path):
+    path = tmp_path / "task.csv"
+    path.write_text("prompt,completion\na b,c\nd e,f\n", encoding="utf-8")
+    words = ["check", "--task", str(path), "--model", str(tokenizer_folder), "--show", "1"]
+    code = (
+        "import sys; from levertune.cli.main import main; "
+        f"status = main({[*words, '--general', 'embedded-skills']!r}); "
+        "sys.exit(status or any(name in sys.modules for name in ('torch', 'transformers')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,113 @@
+import json
+
+import pytest
+
+from levertune.data.checks import check_task, drop_test_rows, find_regime, unseen_labels
+from levertune.data.records import RecordFile
+from levertune.errors import DataError
+
+
+def file_of(records, path="task.jsonl"):
+    return RecordFile(tuple(records), path, "jsonl", "prompt/completion", "0" * 64)
+
+
+def count_words(texts):
+    return [len(text.split()) for text in texts]
+
+
+def count_row(record):
+    return len(record.user_text.split()) + len(record.completion.split()) + 3
+
+
+def check(task, **options):
+    defaults = {
+        "test": None,
+        "general": [],
+        "count_tokens": count_words,
+        "count_row": count_row,
+        "max_length": 50,
+    }
+    return check_task(task, **{**defaults, **options})
+
+
+def test_report_counts_what_is_there(rows):
+    task = file_of(rows(("a b", "X"), ("c", "Y"), ("c", "X"), ("d e f", "Y"), ("D e  f", "y")))
+    test = file_of(rows(("c", "Z"), ("zebra", "X")), "test.jsonl")
+    general = file_of(rows(("zebra", "no"), ("lion", "yes"), source="g"), "g.jsonl")
+    report = check(task, test=test, general=[general], english=["a b c"], general_rows=5)
+    assert (report.task.rows, report.task.tokens, report.task.is_estimated) == (5, 15, False)
+    assert (report.test.rows, [summary.source for summary in report.general]) == (2, ["g"])
+    assert [group.ids for group in report.conflicts] == [("2", "3")]
+    assert [group.ids for group in report.duplicates] == [("4", "5")]
+    assert [(o.left_id, o.right_id, o.kind) for o in report.test_in_task] == [("1", "2", "prompt")]
+    assert [(o.left_id, o.kind) for o in report.general_in_test] == [("1", "prompt")]
+    assert report.labels == {"X": 2, "Y": 2, "y": 1}
+    assert report.unseen_labels == ("Z",)
+    warnings = "\n".join(report.warnings)
+    for words in (
+        "1 prompt with conflicting completions: rows 2, 3",
+        "1 task row standing in the file before: rows 4, 5",
+        "1 test row with the prompt of a training row and another completion: 1 = 2",
+        "1 general row with the prompt of a test row, to be dropped: 1 = 2",
+        "asks for 5 rows and there are 2",
+    ):
+        assert words in warnings
+    assert json.loads(json.dumps(report.to_json()))["task"]["rows"] == 5
+
+
+def test_labels_never_seen_in_training_are_told(rows):
+    train, test = rows(("a", "X"), ("b", "X")), rows(("c", "Y"), ("d", "X"), ("e", "Y"))
+    assert unseen_labels(train, test) == ["Y"]
+    assert unseen_labels(train, rows(("c", "one"), ("d", "two"), ("e", "three"))) == []
+    report = check(file_of(train), test=file_of(test))
+    assert "1 label of test rows never seen in training: Y" in report.warnings[0]
+
+
+def test_over_long_rows_are_found_exactly(rows):
+    records = rows(*(("w " * n, "X") for n in range(1, 40)))
+    report = check(file_of(records), max_length=20)
+    assert report.task.over_length == tuple(r.id for r in records if count_row(r) > 20)
+    assert "23 rows of task.jsonl longer than 20 tokens" in "\n".join(report.warnings)
+
+
+def test_tokens_of_large_files_are_estimated(rows, monkeypatch):
+    monkeypatch.setattr("levertune.data.checks._MAX_COUNTED_ROWS", 10)
+    monkeypatch.setattr("levertune.data.checks.MAX_NEAR_ROWS", 10)
+    records = rows(*((f"row {n}", "X") for n in range(35)))
+    report = check(file_of(records))
+    assert (report.task.tokens, report.task.is_estimated) == (105, True)
+    assert report.near_duplicates is None
+    assert "Near duplicates were not looked for" in report.warnings[-1]
+
+
+def test_one_row_all_too_long_and_test_rows_in_training_are_refused(rows):
+    two = file_of(rows(("a", "X"), ("b", "Y")))
+    with pytest.raises(DataError, match=r"task.jsonl: must hold at least two task rows; found 1"):
+        check(file_of(rows(("a", "X"))))
+    with pytest.raises(DataError, match="all 2 task rows are longer than training.max_length"):
+        check(two, max_length=2)
+    test = file_of(rows(("c", "X"), ("B", "y")), "test.jsonl")
+    with pytest.raises(DataError, match=r"1 of 2 test rows are training rows too; .* row '2' as"):
+        check(two, test=test)
+    report = check(two, test=test, allow_overlap=True)
+    assert "1 test row that is a training row too, as allowed: 2 = 2" in report.warnings[0]
+
+
+def test_general_rows_with_a_test_prompt_are_dropped(rows):
+    general = rows(("a", "X"), ("b", "Y"), ("c", "Z"), source="g")
+    kept, dropped = drop_test_rows(general, rows(("A", "X"), ("c", "other")))
+    assert [record.id for record in kept] == ["2"]
+    assert [(o.left_id, o.kind) for o in dropped] == [("1", "exact"), ("3", "prompt")]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "name"),
+    [
+        (9_999, "under 10^4 task tokens"),
+        (10_000, "10^4 to 10^5 task tokens"),
+        (100_000, "10^5 to 10^6 task tokens"),
+        (1_000_000, "10^6 task tokens or more"),
+    ],
+)
+def test_regime_follows_the_tokens(tokens, name):
+    assert find_regime(tokens).name == name
