@@ -5,8 +5,11 @@ Everything is found by hashing, in time linear in the rows.
 
 from __future__ import annotations
 
+from array import array
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +25,8 @@ OVERLAP_KINDS: tuple[OverlapKind, ...] = ("exact", "prompt", "13-gram", "near")
 whole prompt where it is shorter) stands in the other row; nearly equal prompts."""
 
 NGRAM_WORDS = 13
+# So many words of one letter with a space between; a shorter text has no run.
+_MIN_RUN_CHARACTERS = 2 * NGRAM_WORDS - 1
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -168,7 +173,8 @@ def _find_shared_runs(
     left: Sequence[Sequence[str]], right: Sequence[Sequence[str]]
 ) -> Iterator[tuple[int, int]]:
     """Left rows of which a run of 13 words, or all words if fewer, is one in a right row."""
-    vocabulary: dict[str, int] = {}
+    # Gives each new word the next number; 0 is kept for filling.
+    vocabulary: dict[str, int] = defaultdict(count(1).__next__)
     left_runs, left_rows = _hash_runs(left, vocabulary)
     right_runs, right_rows = _hash_runs(right, vocabulary)
     if not len(left_runs) or not len(right_runs):
@@ -185,24 +191,25 @@ def _hash_runs(rows: Sequence[Sequence[str]], vocabulary: dict[str, int]) -> tup
     The first text of a row is its prompt. Of a row's other texts only full runs count: short
     completions are labels, which rows share by rights.
     """
-    words: list[int] = []
+    words = array("Q")
     starts: list[int] = []
     sizes: list[int] = []
     owners: list[int] = []
     for number, texts in enumerate(rows):
         for position, text in enumerate(texts):
-            found = [vocabulary.setdefault(w, len(vocabulary) + 1) for w in split_words(text)]
+            if position > 0 and len(text) < _MIN_RUN_CHARACTERS:
+                continue
+            found = [vocabulary[word] for word in split_words(text)]
             if not found or (position > 0 and len(found) < NGRAM_WORDS):
                 continue
-            # Word 0 fills a short text up to one run.
             found += [0] * (NGRAM_WORDS - len(found))
             starts.append(len(words))
             sizes.append(len(found) - NGRAM_WORDS + 1)
             owners.append(number)
-            words += found
+            words.extend(found)
     if not words:
         return np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64)
-    ids = np.array(words, dtype=np.uint64)
+    ids = np.frombuffer(words, dtype=np.uint64)
     hashes = np.zeros(len(ids) - NGRAM_WORDS + 1, dtype=np.uint64)
     for offset in range(NGRAM_WORDS):
         # The multiplier is odd and large, so that neighbouring word numbers spread over 64 bits.
