@@ -44,9 +44,11 @@ def main() -> None:
         start = time.perf_counter()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = usage.ru_utime + usage.ru_stime
+        peak = usage.ru_maxrss / 1024
         size = task.stat().st_size / 1e6
-    print(f"{rows:,} rows, {size:.0f} MB: {seconds:.1f} s, peak memory {peak:.0f} MB")
+    print(f"{rows:,} rows, {size:.0f} MB: {seconds:.1f} s ({cpu:.1f} s of CPU), peak {peak:.0f} MB")
 
 
 if __name__ == "__main__":
