@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import torch
 
 from levertune.anchors.anchor import Example
 from levertune.models.hardware import Hardware
+from levertune.models.head import unwrap_model
 from levertune.models.quiet import quiet_libraries
 from levertune.models.rendering import ChatTokenizer
 from levertune.progress import Progress, SilentProgress
@@ -63,10 +65,13 @@ def generate_completions(
 
     Returns:
         One generation an example, in the order given.
+
+    Raises:
+        DataError: If a prompt contains one of the model's control tokens.
     """
     from transformers import GenerationConfig
 
-    prompts = [tokenizer.encode(tokenizer.render_prompt(e.messages, e.lead_in)) for e in examples]
+    prompts = [tokenizer.encode_prompt(example) for example in examples]
     order = sorted(range(len(examples)), key=lambda i: (-len(prompts[i]), i))
     stops = set(tokenizer.stop_ids)
     config = GenerationConfig(
@@ -79,6 +84,7 @@ def generate_completions(
     with (
         (progress or SilentProgress()).stage(label, len(examples), "row") as stage,
         quiet_libraries(),
+        _own_defaults_set_aside(model),
         torch.inference_mode(),
         hardware.autocast(),
     ):
@@ -90,7 +96,7 @@ def generate_completions(
             for row, i in enumerate(batch):
                 ids[row, width - len(prompts[i]) :] = torch.tensor(prompts[i])
                 mask[row, width - len(prompts[i]) :] = 1
-            out = model.generate(
+            out = model.generate(  # type: ignore[operator]  # a mixin's method
                 input_ids=ids.to(hardware.device),
                 attention_mask=mask.to(hardware.device),
                 generation_config=config,
@@ -99,6 +105,24 @@ def generate_completions(
                 results[i] = _read_answer(examples[i].id, new_ids, stops, tokenizer)
             stage.advance(len(batch))
     return [results[i] for i in range(len(examples))]
+
+
+@contextlib.contextmanager
+def _own_defaults_set_aside(model: PreTrainedModel) -> Iterator[None]:
+    """Hide the generation settings that came with the model.
+
+    transformers fills every setting a caller left open with the model's own (a repetition penalty,
+    forbidden words), whatever configuration is passed.
+    """
+    from transformers import GenerationConfig
+
+    inner = unwrap_model(model)
+    own = inner.generation_config
+    inner.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        inner.generation_config = own
 
 
 def _read_answer(

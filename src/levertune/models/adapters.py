@@ -87,6 +87,23 @@ def attach_lora(
         ) from error
 
 
+def save_adapter(
+    model: PeftModel, folder: Path, *, state_dict: dict[str, Any] | None = None
+) -> None:
+    """Write an adapter as a plain PEFT folder: weights and configuration, no model card.
+
+    Left to itself PEFT asks the Hub, at each save, whether the vocabulary has grown; it has not.
+
+    Args:
+        model: The adapted model.
+        folder: The folder.
+        state_dict: Weights to write in place of the model's.
+    """
+    with quiet_libraries():
+        model.save_pretrained(str(folder), state_dict=state_dict, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)
+
+
 def write_card(folder: Path, card: AdapterCard) -> None:
     """Write the card beside the adapter's weights."""
     from levertune.results.files import write_json_atomically

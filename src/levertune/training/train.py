@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import copy
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levertune.data.records import TASK_SOURCE
-from levertune.errors import RunError
-from levertune.models.adapters import attach_lora
-from levertune.models.batches import CPU_COST, GPU_COST
+from levertune.errors import RecipeError, RunError
+from levertune.models.adapters import attach_lora, save_adapter
+from levertune.models.batches import CPU_COST, GPU_COST, BatchCost
 from levertune.models.hardware import Hardware, peak_memory_bytes
 from levertune.models.quiet import quiet_libraries
 from levertune.models.rendering import TokenizedExample
 from levertune.progress import Progress, SilentProgress
-from levertune.results.files import write_json_atomically, write_jsonl_atomically
+from levertune.results.files import write_json_atomically
+from levertune.training.checkpoints import (
+    CHECKPOINTS_FOLDER,
+    LOG_FILE,
+    find_checkpoint,
+    read_log,
+    remove_checkpoints,
+)
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
+    from trl import SFTConfig
 
-FINGERPRINT_FILE = "fingerprint.json"
-LOG_FILE = "train_log.jsonl"
+    from levertune.training.callbacks import StepCallback
+    from levertune.training.trainer import StepTrainer
+
 SUMMARY_FILE = "training.json"
 ADAPTER_FOLDER = "adapter"
 
@@ -49,7 +58,8 @@ class TrainingConfig:
         max_grad_norm: Gradient clipping.
         general_loss_weight: Loss weight of general tokens against task tokens.
         seed: Seed of the adapter's start (and of dropout).
-        save_steps: Steps between checkpoints, or None for about eight in all.
+        save_steps: Steps between checkpoints, or None for about eight in all; rounded up to a
+            multiple of `logging_steps`, so that a resumed log equals an unbroken one.
         logging_steps: Steps between log lines.
         report_to: Loggers of transformers: `trackio`, `wandb`, `tensorboard`.
         gradient_checkpointing: Trade time for memory.
@@ -122,45 +132,83 @@ def train_adapter(
 ) -> TrainSummary:
     """Train a LoRA adapter on rows in exactly the order given.
 
-    The base model comes back as it was, without the adapter. A checkpoint in `folder` is resumed from when its fingerprint is this one; the resumed training
-    ends in the same weights, bit for bit, as an unbroken one.
+    The base model comes back as it was, without the adapter, also after an error. A checkpoint in
+    `folder` is resumed from when its fingerprint is this one; the resumed training ends in the same
+    weights, bit for bit, as an unbroken one.
 
     Args:
-        base: Frozen base model, without adapter. It is wrapped in place.
+        base: Frozen base model, without adapter. It is wrapped in place while training.
         rows: Row at each position of the mixture; `effective_batch_size` neighbours share a step.
         config: Settings.
         folder: Where checkpoints, the log and the summary go; `adapter/` is written last.
         hardware: Device and precision.
         pad_id: Id used for padding.
         fingerprint: What the training depends on, as flat JSON; a resume needs it equal.
-        on_step: Hook after each step, for early stopping.
+        on_step: Hook after each step, for early stopping; it sees the model in evaluation mode.
         progress: Where to show progress.
         label: Name of the stage in the progress display.
         keep_adapter: Whether to save the adapter; False for a trial that only looks for a step.
 
     Raises:
-        RunError: If there are no rows, or the folder holds checkpoints of another training.
+        RecipeError: If a logger of `report_to` is not installed.
+        RunError: If there are no rows, the folder holds checkpoints of another training, or the
+            loss is no longer a number.
+        ModelError: If the adapter fits no module of the model.
     """
-    import torch
-    from datasets import Dataset
-    from transformers import set_seed
-    from trl import SFTConfig
-
     from levertune.training.callbacks import StepCallback
-    from levertune.training.trainer import StepTrainer
 
     num_steps = count_steps(len(rows), config.effective_batch_size)
     if num_steps == 0:
         raise RunError(f"{label}: there is no row to train on, so no step would be taken.")
+    _check_loggers(config.report_to)
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoints = folder / "checkpoints"
-    checkpoint = _find_checkpoint(folder, fingerprint)
-    save_steps = config.save_steps or max(5, math.ceil(num_steps / 8))
-    warmup = round(config.warmup_ratio * num_steps)
-    progress = progress or SilentProgress()
+    checkpoint = find_checkpoint(folder, fingerprint)
+    resumed_from = checkpoint[1] if checkpoint else None
+    curve = read_log(folder / LOG_FILE, up_to=checkpoint[1]) if checkpoint else []
+    with _borrowed(base, config) as model:
+        callback = StepCallback(curve, folder / LOG_FILE, on_step)
+        trainer = _make_trainer(
+            model,
+            rows,
+            _make_arguments(config, num_steps, folder / CHECKPOINTS_FOLDER, hardware),
+            general_loss_weight=config.general_loss_weight,
+            cost=CPU_COST if hardware.device == "cpu" else GPU_COST,
+            pad_id=pad_id,
+            callback=callback,
+        )
+        started = time.perf_counter()
+        with (
+            quiet_libraries(),
+            (progress or SilentProgress()).stage(label, num_steps) as callback.stage,
+        ):
+            callback.stage.advance(resumed_from or 0)
+            trainer.train(resume_from_checkpoint=str(checkpoint[0]) if checkpoint else None)
+        seconds = time.perf_counter() - started
+        summary = TrainSummary(
+            steps=trainer.state.global_step,
+            num_steps_planned=num_steps,
+            seconds=None if checkpoint else seconds,
+            curve=curve,
+            peak_memory_bytes=peak_memory_bytes(hardware.device),
+            resumed_from=resumed_from,
+            trainable_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        )
+        if keep_adapter:
+            write_json_atomically(folder / SUMMARY_FILE, asdict(summary))
+            _write_adapter(model, folder / ADAPTER_FOLDER)
+    remove_checkpoints(folder)
+    return summary
 
-    set_seed(config.seed)
+
+@contextlib.contextmanager
+def _borrowed(base: PreTrainedModel, config: TrainingConfig) -> Iterator[PeftModel]:
+    """The base model with a fresh adapter; it is given back as it was, whatever happens."""
+    from transformers import set_seed
+
+    # TRL and transformers copy special tokens of the tokenizer they are given into these.
+    settings = [(x, copy.deepcopy(vars(x))) for x in (base.config, base.generation_config) if x]
     targets = config.lora_target_modules
+    set_seed(config.seed)
     model = attach_lora(
         base,
         r=config.lora_r,
@@ -168,8 +216,29 @@ def train_adapter(
         dropout=config.lora_dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
     )
-    is_mixed = hardware.dtype != torch.float32
-    arguments = SFTConfig(
+    try:
+        yield model
+    finally:
+        if config.gradient_checkpointing:
+            base.gradient_checkpointing_disable()
+            base.disable_input_require_grads()
+        model.unload()
+        vars(base).pop("forward", None)  # TRL's fused head, patched onto the instance
+        vars(base).pop("peft_config", None)
+        for holder, values in settings:
+            vars(holder).clear()
+            vars(holder).update(values)
+        base.eval()
+
+
+def _make_arguments(
+    config: TrainingConfig, num_steps: int, checkpoints: Path, hardware: Hardware
+) -> SFTConfig:
+    import torch
+    from trl import SFTConfig
+
+    save_steps = config.save_steps or max(5, math.ceil(num_steps / 8))
+    return SFTConfig(
         output_dir=str(checkpoints),
         per_device_train_batch_size=config.effective_batch_size,
         gradient_accumulation_steps=1,
@@ -180,20 +249,21 @@ def train_adapter(
         dataloader_pin_memory=False,
         learning_rate=config.learning_rate,
         lr_scheduler_type=config.lr_scheduler_type,
-        warmup_steps=warmup,
+        warmup_steps=round(config.warmup_ratio * num_steps),
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         optim="adamw_torch",
         seed=config.seed,
         use_cpu=hardware.device == "cpu",
-        bf16=is_mixed and hardware.dtype == torch.bfloat16,
-        fp16=is_mixed and hardware.dtype == torch.float16,
+        bf16=hardware.dtype == torch.bfloat16,
+        fp16=hardware.dtype == torch.float16,
         gradient_checkpointing=config.gradient_checkpointing,
         logging_strategy="steps",
         logging_steps=config.logging_steps,
         logging_first_step=True,
+        logging_nan_inf_filter=False,  # it would hide a training that has diverged
         save_strategy="steps",
-        save_steps=save_steps,
+        save_steps=math.ceil(save_steps / config.logging_steps) * config.logging_steps,
         save_total_limit=1,
         report_to=list(config.report_to) or "none",
         disable_tqdm=True,
@@ -202,50 +272,40 @@ def train_adapter(
         packing=False,
         max_length=None,
     )
-    curve = _read_log(folder / LOG_FILE, up_to=checkpoint[1]) if checkpoint else []
-    callback = StepCallback(curve, folder / LOG_FILE, on_step)
+
+
+def _make_trainer(
+    model: PeftModel,
+    rows: Sequence[TokenizedExample],
+    arguments: SFTConfig,
+    *,
+    general_loss_weight: float,
+    cost: BatchCost,
+    pad_id: int,
+    callback: StepCallback,
+) -> StepTrainer:
+    from datasets import Dataset
+    from transformers.trainer_callback import PrinterCallback
+
+    from levertune.training.trainer import StepTrainer
+
+    sources = {rows[position].source for position in range(len(rows))} - {TASK_SOURCE}
     with quiet_libraries():
         trainer = StepTrainer(
             rows=rows,
-            source_weights={
-                row_source: config.general_loss_weight
-                for row_source in {row.source for row in _each(rows)}
-                if row_source != TASK_SOURCE
-            },
+            source_weights=dict.fromkeys(sources, general_loss_weight),
             task_source=TASK_SOURCE,
             pad_id=pad_id,
-            cost=CPU_COST if hardware.device == "cpu" else GPU_COST,
+            cost=cost,
             model=model,
             args=arguments,
             train_dataset=Dataset.from_dict({"position": list(range(len(rows)))}),
             processing_class=_placeholder_tokenizer(),
             callbacks=[callback],
         )
-        _drop_console_callbacks(trainer)
-        started = time.perf_counter()
-        with progress.stage(label, num_steps) as stage:
-            if checkpoint:
-                stage.advance(checkpoint[1])
-            callback.stage = stage
-            trainer.train(resume_from_checkpoint=str(checkpoint[0]) if checkpoint else None)
-        seconds = time.perf_counter() - started
-    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval()
-    base.__dict__.pop("forward", None)  # TRL's fused head, patched onto the instance
-    summary = TrainSummary(
-        steps=trainer.state.global_step,
-        num_steps_planned=num_steps,
-        seconds=None if checkpoint else seconds,
-        curve=curve,
-        peak_memory_bytes=peak_memory_bytes(hardware.device),
-        resumed_from=checkpoint[1] if checkpoint else None,
-        trainable_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
-    )
-    if keep_adapter:
-        write_json_atomically(folder / SUMMARY_FILE, asdict(summary))
-        _save_adapter(model, folder / ADAPTER_FOLDER)
-    model.unload()
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    return summary
+    # It prints each log line when the bar is off; ours is the only display.
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def read_summary(folder: Path) -> TrainSummary:
@@ -259,8 +319,19 @@ def read_summary(folder: Path) -> TrainSummary:
     return TrainSummary(**read_json(folder / SUMMARY_FILE))
 
 
-def _each(rows: Sequence[TokenizedExample]) -> Any:
-    return (rows[i] for i in range(len(rows)))
+def _check_loggers(report_to: Sequence[str]) -> None:
+    """Refuse loggers that are not installed before anything is computed."""
+    if not report_to:
+        return
+    from transformers.integrations import get_available_reporting_integrations
+
+    available = get_available_reporting_integrations()
+    for name in report_to:
+        if name not in available:
+            raise RecipeError(
+                f"training.report_to: {name!r} is not installed; found {sorted(available)}. "
+                f"Install it: pip install {name}"
+            )
 
 
 def _placeholder_tokenizer() -> Any:
@@ -275,62 +346,10 @@ def _placeholder_tokenizer() -> Any:
     )
 
 
-def _drop_console_callbacks(trainer: Any) -> None:
-    """Transformers prints each log line when its bar is off; ours is the only display."""
-    from transformers.trainer_callback import PrinterCallback
-
-    trainer.remove_callback(PrinterCallback)
-
-
-def _find_checkpoint(folder: Path, fingerprint: dict[str, Any]) -> tuple[Path, int] | None:
-    """The newest whole checkpoint and its step; records the fingerprint of a fresh training.
-
-    Raises:
-        RunError: If the checkpoints belong to a training with another fingerprint.
-    """
-    path = folder / FINGERPRINT_FILE
-    found = _whole_checkpoints(folder / "checkpoints")
-    if found and path.is_file():
-        old = json.loads(path.read_text(encoding="utf-8"))
-        changed = sorted(k for k in {*old, *fingerprint} if old.get(k) != fingerprint.get(k))
-        if changed:
-            listed = "; ".join(f"{k}: {old.get(k)!r} -> {fingerprint.get(k)!r}" for k in changed)
-            raise RunError(
-                f"{folder.name}: holds checkpoints of another training; changed: {listed}. "
-                "Restore the setting, or name another output_dir."
-            )
-        return found[-1]
-    with contextlib.suppress(FileNotFoundError):
-        (folder / LOG_FILE).unlink()
-    write_json_atomically(path, fingerprint)
-    return None
-
-
-def _whole_checkpoints(folder: Path) -> list[tuple[Path, int]]:
-    """Checkpoints whose last-written file is there, oldest first; a half-written one is passed over."""
-    found = []
-    for path in folder.glob("checkpoint-*"):
-        number = path.name.removeprefix("checkpoint-")
-        if number.isdigit() and (path / "trainer_state.json").is_file():
-            found.append((path, int(number)))
-    return sorted(found, key=lambda pair: pair[1])
-
-
-def _read_log(path: Path, *, up_to: int) -> list[dict[str, float]]:
-    """Log lines up to a step; those of steps that will be taken again are cut off the file."""
-    if not path.is_file():
-        return []
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    kept = [line for line in lines if line["step"] <= up_to]
-    write_jsonl_atomically(path, kept)
-    return kept
-
-
-def _save_adapter(model: PeftModel, folder: Path) -> None:
+def _write_adapter(model: PeftModel, folder: Path) -> None:
     """Write the PEFT folder beside its place and move it there whole."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    model.save_pretrained(partial)
-    (partial / "README.md").unlink(missing_ok=True)
+    save_adapter(model, partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import torch
+from peft import PeftModel
 from trl import SFTTrainer
 
+from levertune.models.adapters import save_adapter
 from levertune.models.batches import BatchCost, collate, split_by_length
 from levertune.models.head import select_logits
 from levertune.models.rendering import TokenizedExample
@@ -34,7 +37,7 @@ class StepTrainer(SFTTrainer):
         **kwargs: As for `SFTTrainer`.
     """
 
-    loss_is_scaled_for_ga = True
+    loss_is_scaled_for_ga = True  # type: ignore[assignment]  # declared as None
 
     def __init__(
         self,
@@ -60,6 +63,14 @@ class StepTrainer(SFTTrainer):
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No card: TRL's would carry paths of this machine."""
+
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
+    ) -> None:
+        """Put the adapter alone into a checkpoint: no tokenizer, no pickled arguments."""
+        if self.args.should_save:
+            folder = Path(output_dir or self.args.output_dir or ".")
+            save_adapter(cast(PeftModel, self.model), folder, state_dict=state_dict)
 
     def training_step(
         self,

@@ -1,0 +1,312 @@
+import json
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from levertune.anchors.anchor import Anchor, Example, plain_example
+from levertune.data.records import Message, Record
+from levertune.errors import DataError, ModelError
+from levertune.models.rendering import IGNORE_INDEX, ChatTokenizer
+
+CHATML = (
+    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\nBe of use.<|im_end|>\n' }}{% endif %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+HEADERS = (
+    "{{ bos_token }}{% for m in messages %}"
+    "{{ '<|head|>' + m['role'] + '<|/head|>\n\n' + m['content'] + '<|eot|>' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|head|>assistant<|/head|>\n\n' }}{% endif %}"
+)
+BRACKETS = (
+    "{{ bos_token }}{% for m in messages %}"
+    "{% if m['role'] == 'user' %}{{ '[INST] ' + m['content'] + ' [/INST]' }}"
+    "{% elif m['role'] == 'assistant' %}{{ ' ' + m['content'] + ' ' + eos_token }}"
+    "{% else %}{{ raise_exception('only user and assistant turns') }}{% endif %}{% endfor %}"
+)
+NO_SPACE = (
+    "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] }}"
+    "{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+GENERATION = """{%- for m in messages %}
+  {%- if m['role'] == 'assistant' %}
+<|im_start|>assistant
+    {%- generation %}
+{{ '\n' + m['content'] }}<|im_end|>
+    {%- endgeneration -%}
+  {%- else %}
+<|im_start|>{{ m['role'] }}
+{{ m['content'] }}<|im_end|>
+  {% endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+<|im_start|>assistant
+{% endif %}"""
+THINKING = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}"
+    "{% if m['role'] == 'assistant' and loop.last %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
+    "{{ m['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+CONTROL = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|head|>", "<|/head|>", "<|eot|>"]
+SPECIAL = {"bos_token": "<s>", "eos_token": "</s>"}
+USER_FIRST = (
+    (Message("user", "How many?"),),
+    (Message("user", "a"), Message("assistant", "b"), Message("user", "  c\n")),
+)
+WITH_SYSTEM = (Message("system", "Count."), Message("user", "How many?"))
+
+
+def byte_tokenizer() -> Tokenizer:
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocab = {token: i for i, token in enumerate(alphabet)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(CONTROL)
+    return tokenizer
+
+
+def chat_tokenizer(template: str | None, **special: str) -> ChatTokenizer:
+    return ChatTokenizer(byte_tokenizer(), template, {**SPECIAL, **special}, name="toy")
+
+
+def transformers_text(template: str, messages, *, add_generation_prompt: bool) -> str:
+    fast = PreTrainedTokenizerFast(tokenizer_object=byte_tokenizer(), **SPECIAL)
+    return fast.apply_chat_template(
+        [{"role": m.role, "content": m.content} for m in messages],
+        chat_template=template,
+        tokenize=False,
+        add_generation_prompt=add_generation_prompt,
+    )
+
+
+def record(prompt="How many?", completion="Three.", *, row_id="1", source="task") -> Record:
+    return Record(row_id, source, (Message("user", prompt),), completion)
+
+
+def supervised_ids(tokenized) -> list[int]:
+    return [label for label in tokenized.labels if label != IGNORE_INDEX]
+
+
+@pytest.mark.parametrize(
+    ("template", "conversations"),
+    [
+        pytest.param(CHATML, (*USER_FIRST, WITH_SYSTEM), id="chatml with a default system turn"),
+        pytest.param(HEADERS, (*USER_FIRST, WITH_SYSTEM), id="headers"),
+        pytest.param(BRACKETS, USER_FIRST, id="brackets and a space"),
+        pytest.param(NO_SPACE, (*USER_FIRST, WITH_SYSTEM), id="no space before the answer"),
+        pytest.param(GENERATION, (*USER_FIRST, WITH_SYSTEM), id="generation tag"),
+    ],
+)
+def test_prompt_and_answer_are_what_transformers_writes(template, conversations):
+    tokenizer = chat_tokenizer(template)
+    for messages in conversations:
+        rendered = tokenizer.render(Example("1", "task", messages, "Three."))
+        prompt = transformers_text(template, messages, add_generation_prompt=True)
+        whole = transformers_text(
+            template, (*messages, Message("assistant", "Three.")), add_generation_prompt=False
+        )
+        assert tokenizer.render_prompt(messages) == rendered.prompt == prompt
+        assert whole.startswith(rendered.prompt + rendered.completion + rendered.end)
+        assert not (
+            whole.removeprefix(rendered.prompt + rendered.completion + rendered.end)
+        ).strip()
+
+
+def test_a_block_the_template_puts_before_the_last_answer_goes_into_the_prompt():
+    rendered = chat_tokenizer(THINKING).render(plain_example(record()))
+    turns = (*record().prompt, Message("assistant", "Three."))
+    whole = transformers_text(THINKING, turns, add_generation_prompt=False)
+    assert rendered.prompt.endswith("<think>\n\n</think>\n\n")
+    assert rendered.prompt + rendered.completion + rendered.end + "\n" == whole
+
+
+def test_a_model_without_a_template_gets_the_plain_one():
+    tokenizer = chat_tokenizer(None)
+    rendered = tokenizer.render(Example("1", "task", WITH_SYSTEM, "Three."))
+    assert rendered.prompt == "Count.\n\nInput: How many?\nOutput:"
+    assert (rendered.completion, rendered.end) == (" Three.", "</s>")
+
+
+def test_the_plain_template_opens_as_the_tokenizer_itself_opens_a_text():
+    inner = byte_tokenizer()
+    inner.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", inner.token_to_id("<s>"))]
+    )
+    tokenizer = ChatTokenizer(inner, None, SPECIAL)
+    ids = tokenizer.tokenize(plain_example(record())).input_ids
+    assert list(ids[: ids.index(tokenizer.encode("I")[0])]) == [inner.token_to_id("<s>")]
+    text = tokenizer.tokenize(Example("1", "prose", (), "Once."))
+    assert tokenizer.decode_all(text.input_ids) == "<s>Once.</s>"
+
+
+@pytest.mark.parametrize("template", [CHATML, HEADERS, BRACKETS, NO_SPACE, GENERATION, None])
+def test_the_loss_is_on_the_completion_and_its_end_only(template):
+    tokenizer = chat_tokenizer(template)
+    tokenized = tokenizer.tokenize(plain_example(record(completion="Halló, 3.")))
+    supervised = supervised_ids(tokenized)
+    end = len(supervised) - tokenized.num_end
+    assert tokenizer.decode(supervised[:end]).strip() == "Halló, 3."
+    assert tokenizer.decode_all(supervised[end:]) == tokenizer.end_text
+    assert supervised[-1] == tokenizer.stop_ids[0]
+    assert tokenized.num_supervised == len(supervised)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    prompt=st.text(min_size=1, max_size=40).filter(lambda t: not set("<|") & set(t)),
+    completion=st.text(min_size=1, max_size=40).filter(lambda t: not set("<|") & set(t)),
+    lead_in=st.sampled_from(["", "Answer:", "Answer: ", "{"]),
+)
+def test_training_prompts_are_the_ids_a_generation_starts_from(prompt, completion, lead_in):
+    tokenizer = chat_tokenizer(CHATML)
+    example = Example("1", "task", (Message("user", prompt),), completion, lead_in=lead_in)
+    tokenized = tokenizer.tokenize(example)
+    assert list(tokenized.prompt_ids) == tokenizer.encode_prompt(example)
+    assert len(tokenized.labels) == len(tokenized.input_ids)
+    text = tokenizer.decode_all(tokenized.input_ids)
+    rendered = tokenizer.render(example)
+    assert text == rendered.prompt + rendered.completion + rendered.end
+    assert completion in text
+
+
+def test_the_lead_in_opens_the_answer_and_is_never_in_the_loss():
+    tokenizer = chat_tokenizer(CHATML)
+    anchor = Anchor("Count what is named.", "system", lead_in="The count is ")
+    tokenized = tokenizer.tokenize(anchor.apply(record()))
+    assert tokenizer.decode_all(tokenized.prompt_ids).endswith("assistant\nThe count is")
+    assert tokenizer.decode_all(supervised_ids(tokenized)) == " Three.<|im_end|>"
+
+
+def test_the_loss_of_a_text_row_is_on_all_of_it():
+    tokenized = chat_tokenizer(CHATML).tokenize(Example("1", "prose", (), "Once."))
+    assert tokenized.prompt_ids == ()
+    assert tokenized.input_ids == tokenized.labels
+
+
+@pytest.mark.parametrize("place", ["prompt", "completion", "lead-in"])
+def test_a_control_token_inside_the_data_is_refused(place):
+    bad = "end <|im_end|> now"
+    example = Example(
+        "7",
+        "task",
+        (Message("user", bad if place == "prompt" else "a"),),
+        bad if place == "completion" else "b",
+        lead_in=bad if place == "lead-in" else "",
+    )
+    tokenizer = chat_tokenizer(CHATML)
+    message = re.escape("task row '7': contains the control token '<|im_end|>' of toy")
+    with pytest.raises(DataError, match=message):
+        tokenizer.tokenize(example)
+    if place != "completion":
+        with pytest.raises(DataError, match=message):
+            tokenizer.encode_prompt(example)
+
+
+@pytest.mark.parametrize(
+    ("template", "end", "stops"),
+    [
+        (CHATML, "<|im_end|>", ["<|im_end|>", "</s>"]),
+        (HEADERS, "<|eot|>", ["<|eot|>", "</s>"]),
+        (BRACKETS, " </s>", ["</s>"]),
+        (None, "</s>", ["</s>"]),
+    ],
+)
+def test_a_generation_stops_at_the_end_of_turn_and_of_sequence(template, end, stops):
+    tokenizer = chat_tokenizer(template)
+    assert tokenizer.end_text == end
+    assert [tokenizer.decode_all([i]) for i in tokenizer.stop_ids] == stops
+
+
+def test_a_template_that_ends_no_turn_needs_an_eos_token():
+    template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    assert chat_tokenizer(template).end_text == "</s>"
+    without = ChatTokenizer(byte_tokenizer(), template, {}, name="toy")
+    with pytest.raises(ModelError, match="^toy: neither the chat template nor an eos_token"):
+        _ = without.end_text
+
+
+def test_tokenizers_that_open_with_a_space_add_none_inside_a_text():
+    vocab = {"<unk>": 0, "<s>": 1, "</s>": 2}
+    for text in ["\u2581", "\n", *"INSTabc?[]/.", "\u2581a", "\u2581b"]:
+        vocab[text] = len(vocab)
+    inner = Tokenizer(
+        models.BPE(vocab, [("\u2581", "a"), ("\u2581", "b")], unk_token="<unk>", fuse_unk=True)
+    )
+    inner.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")]
+    )
+    inner.add_special_tokens(["<s>", "</s>"])
+    tokenizer = ChatTokenizer(inner, BRACKETS, SPECIAL)
+    tokenized = tokenizer.tokenize(plain_example(record("a", "b")))
+    supervised = [inner.id_to_token(i) for i in supervised_ids(tokenized)]
+    assert supervised == ["\u2581b", "\u2581", "</s>"]
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{% for m in messages %}{{ m['content']", "its chat template is broken"),
+        ("{{ raise_exception('no\n such turns') }}", r"refuses these turns \(.*\); no such turns"),
+        ("{{ messages[0]['content'] + 1 }}", "refuses these turns"),
+        ("{{ messages.append(1) }}", "refuses these turns"),
+        ("{{ messages[0].missing.field }}", "refuses these turns"),
+    ],
+)
+def test_a_broken_template_gives_one_line(template, message):
+    with pytest.raises(ModelError, match=f"^toy: .*{message}") as caught:
+        chat_tokenizer(template).render_prompt(USER_FIRST[0])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_is_read_from_its_folder(tmp_path):
+    inner = byte_tokenizer()
+    inner.enable_truncation(4)
+    inner.enable_padding(length=9)
+    inner.save(str(tmp_path / "tokenizer.json"))
+    config = {
+        "eos_token": {"content": "<|im_end|>", "special": True},
+        "chat_template": [
+            {"name": "tools", "template": "x"},
+            {"name": "default", "template": CHATML},
+        ],
+    }
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+    (tmp_path / "special_tokens_map.json").write_text('{"bos_token": "<s>"}', encoding="utf-8")
+    tokenizer = ChatTokenizer.from_folder(tmp_path)
+    assert tokenizer.chat_template == CHATML
+    assert tokenizer.special_tokens == {"bos_token": "<s>", "eos_token": "<|im_end|>"}
+    assert tokenizer.pad_id == inner.token_to_id("<|im_end|>")
+    assert tokenizer.count("nothing is cut or padded") == len("nothing is cut or padded")
+    (tmp_path / "chat_template.jinja").write_text(HEADERS, encoding="utf-8")
+    assert ChatTokenizer.from_folder(tmp_path).chat_template == HEADERS
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("vocab.txt", "a", r"has no tokenizer.json; found no tokenizer file"),
+        ("tokenizer.json", "{}", "tokenizer.json: cannot be read"),
+        ("tokenizer_config.json", "{", "tokenizer_config.json: is not valid JSON"),
+    ],
+)
+def test_a_tokenizer_that_cannot_be_read_gives_one_line(tmp_path, name, content, message):
+    if name == "tokenizer_config.json":
+        byte_tokenizer().save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(ModelError, match=message) as caught:
+        ChatTokenizer.from_folder(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_date_a_template_asks_for_is_fixed():
+    tokenizer = chat_tokenizer("{{ strftime_now('%d %b %Y') }}{{ messages | tojson }}")
+    prompt = tokenizer.render_prompt(USER_FIRST[0])
+    assert prompt == '26 Jul 2024[{"role": "user", "content": "How many?"}]'
