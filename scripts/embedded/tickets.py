@@ -14,10 +14,8 @@ INSTRUCTION = "Give the ticket code for this message."
 CODES = {
     "code_refused": "R4-QU",
     "code_missing": "J7-BD",
-    "door_stuck": "W2-TW",
     "too_big": "H9-EX",
     "locker_empty": "P3-RN",
-    "wrong_parcel": "C8-ZE",
     "damaged": "T5-GT",
     "more_time": "L6-MD",
     "move_locker": "D1-SN",
@@ -75,7 +73,7 @@ WORDINGS = {
     "test": ticket_test_wordings.WORDINGS,
 }
 _KEEPS_ITS_CAPITAL = ("I ", "I'", *(place for place in SLOTS["place"] if place[0].isupper()))
-ROWS_PER_CODE = {"train": 25, "test": 32}
+ROWS_PER_CODE = {"train": 30, "test": 36}
 
 
 def ticket_rows(split: str, seed: int) -> list[dict[str, str]]:
