@@ -1,0 +1,87 @@
+"""Write docs/reference/cli.md from the parsers. Run: python scripts/write_cli_reference.py."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from levertune.cli.main import VERBS, build_parser
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "cli.md"
+
+_HEAD = """\
+# The command line
+
+<!-- Written by scripts/write_cli_reference.py; a test compares the two. -->
+
+`levertune VERB --help` says the same. A verb that takes a recipe also takes a run folder or
+`--task FILE`, and settings behind it as `key=value` ([all keys](recipe.md)). Results go to standard
+output, everything else to standard error, so `--json` can be piped.
+
+| exit status | meaning |
+| --- | --- |
+| 0 | done |
+| 2 | a mistake the user can mend; one line on standard error says where, what and what to do |
+| 130 | stopped with Ctrl-C; what was done is kept, and the line to go on with is printed |
+| 141 | whoever read the output went away |
+
+Anything else is a fault of levertune's own and shows a traceback: please report it.
+
+| verb | what it does |
+| --- | --- |
+"""
+
+
+def cli_reference() -> str:
+    """The page, from the parsers themselves."""
+    parts = [_HEAD]
+    parts += [f"| [`{verb}`](#{verb}) | {summary} |\n" for verb, (_, summary) in VERBS.items()]
+    for verb in VERBS:
+        parts.append(_verb_section(verb))
+    return "".join(parts)
+
+
+def _verb_section(verb: str) -> str:
+    overview = build_parser(verb)
+    [subparsers] = [a for a in overview._actions if isinstance(a, argparse._SubParsersAction)]
+    parser = subparsers.choices[verb]
+    actions = [a for a in parser._actions if not isinstance(a, argparse._HelpAction)]
+    lines = [f"\n## {verb}\n", f"\n    levertune {' '.join([verb, *map(_usage, actions)])}\n"]
+    lines.append(f"\n{' '.join((parser.description or '').split())}\n")
+    lines.append("\n| argument | meaning |\n| --- | --- |\n")
+    lines += [f"| {_names(action)} | {_cell(action)} |\n" for action in actions]
+    return "".join(lines)
+
+
+def _usage(action: argparse.Action) -> str:
+    if not action.option_strings:
+        name = str(action.metavar or action.dest)
+        return f"[{name} ...]" if action.nargs == "*" else name
+    shown = _with_value(action, action.option_strings[-1])
+    return shown if action.required else f"[{shown}]"
+
+
+def _with_value(action: argparse.Action, option: str) -> str:
+    if action.nargs == 0:
+        return option
+    value = str(action.metavar or action.dest.upper())
+    return f"{option} {value} [{value} ...]" if action.nargs == "+" else f"{option} {value}"
+
+
+def _names(action: argparse.Action) -> str:
+    if not action.option_strings:
+        return "`" + str(action.metavar or action.dest).replace("|", r"\|") + "`"
+    *others, last = action.option_strings
+    return ", ".join(f"`{name}`" for name in [*others, _with_value(action, last)])
+
+
+def _cell(action: argparse.Action) -> str:
+    text = (action.help or "").replace("|", r"\|")
+    is_valued = action.option_strings and action.nargs != 0
+    if is_valued and action.default is not None and action.default != 0:
+        text = f"{text} (default: `{action.default}`)".strip()
+    return text
+
+
+if __name__ == "__main__":
+    PAGE.write_text(cli_reference(), encoding="utf-8")
