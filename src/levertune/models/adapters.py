@@ -79,7 +79,7 @@ def attach_lora(
     )
     try:
         with quiet_libraries():
-            return get_peft_model(model, config)
+            return keep_input_dtype(get_peft_model(model, config))
     except ValueError as error:
         raise ModelError(
             f"training.lora_target_modules: {target_modules!r} fits no module of this model; "
@@ -102,6 +102,20 @@ def save_adapter(
     with quiet_libraries():
         model.save_pretrained(str(folder), state_dict=state_dict, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
+
+
+def keep_input_dtype(model: PeftModel) -> PeftModel:
+    """Stop PEFT from casting every LoRA input up to float32.
+
+    The matrix products run under autocast, which casts it straight down again: two copies of every
+    activation for nothing (LOG.md 2026-11-22).
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for module in model.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.cast_input_dtype_enabled = False
+    return model
 
 
 def write_card(folder: Path, card: AdapterCard) -> None:
@@ -129,9 +143,12 @@ def read_card(folder: Path) -> AdapterCard:
             "name a folder levertune trained."
         )
     try:
-        return AdapterCard.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise ModelError(f"{folder.name}/{CARD_FILE}: cannot be read; {error}.") from error
+        return AdapterCard.from_json(dict(json.loads(path.read_text(encoding="utf-8"))))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(
+            f"{folder.name}/{CARD_FILE}: cannot be read; {type(error).__name__} {error}. Train the "
+            "adapter again, or load it with peft."
+        ) from error
 
 
 def load_adapter(base: PreTrainedModel, folder: Path, *, base_sha256: str) -> PeftModel:
@@ -155,4 +172,4 @@ def load_adapter(base: PreTrainedModel, folder: Path, *, base_sha256: str) -> Pe
             "with model.model_name_or_path=..."
         )
     with quiet_libraries():
-        return PeftModel.from_pretrained(base, folder).eval()
+        return keep_input_dtype(PeftModel.from_pretrained(base, folder).eval())

@@ -88,6 +88,11 @@ def _cached(name: str, gguf: Path, write: Callable[[Path, Path], None]) -> Path:
             hashes = {p.name: _sha256(p) for p in sorted(partial.iterdir())}
             (partial / _SEAL).write_text(json.dumps(hashes, indent=1), encoding="utf-8")
             partial.rename(folder)
+        except OSError as error:
+            raise ModelError(
+                f"{folder.name}: the model's files cannot be written to the cache; "
+                f"{error.strerror or error}. Make room, or set LEVERTUNE_CACHE to another folder."
+            ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return folder

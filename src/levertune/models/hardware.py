@@ -10,6 +10,7 @@ import torch
 
 from levertune.errors import RecipeError
 
+_DEVICES = ("cuda", "mps", "cpu")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 EAGER_ATTENTION_MAX_LENGTH = 320
@@ -54,15 +55,17 @@ def choose_hardware(dtype: str = "auto", device: str | None = None) -> Hardware:
         device: Overrides the choice of device.
 
     Raises:
-        RecipeError: If the dtype is unknown, or float16 is asked for on a CPU.
+        RecipeError: If the dtype is unknown, float16 is asked for on a CPU, or there is no such
+            device.
     """
+    available = _available_devices()
     if device is None:
-        device = (
-            "cuda"
-            if torch.cuda.is_available()
-            else "mps"
-            if torch.backends.mps.is_available()
-            else "cpu"
+        device = available[0]
+    elif device not in _DEVICES:
+        raise RecipeError(f"device: must be one of {list(_DEVICES)}; found {device!r}.")
+    elif device not in available:
+        raise RecipeError(
+            f"device: {device!r} is not to be had here; found {available}. Use one of these."
         )
     if dtype == "auto":
         return Hardware(device, torch.bfloat16 if has_native_bfloat16(device) else torch.float32)
@@ -71,6 +74,16 @@ def choose_hardware(dtype: str = "auto", device: str | None = None) -> Hardware:
     if dtype == "float16" and device == "cpu":
         raise RecipeError("model.dtype: float16 does not train on a CPU. Use bfloat16 or float32.")
     return Hardware(device, _DTYPES[dtype])
+
+
+def _available_devices() -> list[str]:
+    """Devices of this machine, the fastest first."""
+    is_there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    return [device for device in _DEVICES if is_there[device]]
 
 
 def has_native_bfloat16(device: str) -> bool:

@@ -31,6 +31,7 @@ def load_base_model(
     Raises:
         ModelError: If transformers cannot load it.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     try:
@@ -42,10 +43,11 @@ def load_base_model(
                 trust_remote_code=trust_remote_code,
                 use_safetensors=True,
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"model {location.name!r}: cannot be loaded; {reason}") from error
-    model.config._name_or_path = location.name
+    # Saved adapters name their base by these; a path of this machine must not get out.
+    model.config._name_or_path = model.name_or_path = location.name
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return model.to(hardware.device).eval()  # type: ignore[arg-type]  # its decorator hides it
