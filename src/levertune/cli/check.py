@@ -56,26 +56,16 @@ def run(args: argparse.Namespace) -> int:
     from levertune.anchors.lift import lift_instruction
     from levertune.cli.check_view import print_report, print_rows
     from levertune.data.checks import check_task
-    from levertune.data.general import read_general
+    from levertune.runs.inputs import choose_fold_anchor, read_general_sources, read_task
+    from levertune.scoring.kinds import recognise_kind
 
     recipe = read_recipe(_with_shorthands(args))
     terminal = make_terminal(args)
     tokenizer = _read_tokenizer(recipe)
     task, test = read_task(recipe)
-    general = [
-        file
-        for source in recipe.general.sources
-        for file in read_general(
-            source.path,
-            name=source.name,
-            prompt=source.prompt,
-            completion=source.completion,
-            encoding=source.encoding,
-            max_rows=source.max_rows,
-            seed=recipe.mixture.seed,
-        )
-    ]
-    choice = _choose_anchor(recipe, task)
+    general = read_general_sources(recipe)
+    kind = recognise_kind([record.completion for record in task.records])
+    choice = choose_fold_anchor(recipe, task.records, kind)
     # Rows may keep the instruction they share beside another anchor; comparisons leave it out.
     instruction = choice.lifted_instruction or lift_instruction(task.records).instruction
     rows = recipe.general.rows
@@ -101,50 +91,6 @@ def run(args: argparse.Namespace) -> int:
     print_report(report, terminal)
     print_rows(shown, task, choice.anchor, terminal)
     return 0
-
-
-def read_task(recipe: Recipe) -> tuple[RecordFile, RecordFile | None]:
-    """The task rows, and the test rows where they are a file of their own.
-
-    Args:
-        recipe: The recipe.
-
-    Returns:
-        Both files; no test file if test rows will be taken from the task rows.
-
-    Raises:
-        DataError: If a file or row cannot be used.
-    """
-    from levertune.data.embedded.catalog import TASK_PREFIX
-    from levertune.data.readers import read_records
-
-    task = recipe.task
-    test_path: str | None = None
-    if isinstance(task.test, str) and task.test != "auto" and not task.test.startswith("cv:"):
-        test_path = task.test
-    elif task.test == "auto" and task.path.startswith(TASK_PREFIX) and "@" not in task.path:
-        test_path = f"{task.path}@test"
-    files = [
-        read_records(path, prompt=task.prompt, completion=task.completion, encoding=task.encoding)
-        for path in (task.path, *((test_path,) if test_path else ()))
-    ]
-    return files[0], files[1] if test_path else None
-
-
-def _choose_anchor(recipe: Recipe, task: RecordFile) -> AnchorChoice:
-    from levertune.anchors.auto import choose_anchor
-    from levertune.scoring.kinds import recognise_kind
-
-    kind = recognise_kind([record.completion for record in task.records])
-    return choose_anchor(
-        recipe.anchor.text,
-        task.records,
-        placement=recipe.anchor.placement,
-        lead_in=recipe.anchor.lead_in,
-        dropout=recipe.anchor.dropout,
-        kind=kind.kind,
-        labels=kind.labels,
-    )
 
 
 def _as_example(record: Record, choice: AnchorChoice) -> Example:

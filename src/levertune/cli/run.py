@@ -41,7 +41,11 @@ def run(args: argparse.Namespace) -> int:
     from levertune.runs.run import run_recipe
 
     outcome = run_recipe(
-        recipe, quick=args.quick, dry_run=args.dry_run, progress=terminal.progress()
+        recipe,
+        quick=args.quick,
+        dry_run=args.dry_run,
+        progress=terminal.progress(),
+        say=terminal.note,
     )
     for line in outcome.lines:
         terminal.say(line)

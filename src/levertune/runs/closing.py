@@ -1,0 +1,79 @@
+"""What a run says when it is done: a small table, and how to use the adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from levertune.models.adapters import read_card
+from levertune.results.schema import Interval, RunResult
+
+if TYPE_CHECKING:
+    from levertune.runs.prepare import Prepared
+
+_MISSING = "not measured"
+
+
+def closing_table(result: RunResult) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Score, NLL, retention, tokens and time of each arm."""
+    primary = next(m for m in result.metrics.all if m.name == result.metrics.primary)
+    columns = (
+        "arm", primary.title, "task NLL", "retention NLL", "unparseable", "tokens", "steps", "time",
+    )  # fmt: skip
+    rows = []
+    for arm in result.arms:
+        tokens = arm.tokens
+        rows.append(
+            (
+                arm.arm,
+                _with_interval(arm.scores.get(primary.name), primary.points_per_unit, 1),
+                _with_interval(arm.nll.get("task"), 1.0, 2),
+                _with_interval(arm.nll.get("retention"), 1.0, 2),
+                f"{arm.unparseable.count}/{arm.unparseable.n}" if arm.unparseable else _MISSING,
+                f"{tokens.task + tokens.general:,}" if tokens else "-",
+                f"{arm.steps:.0f}" if arm.steps else "-",
+                _time(arm.seconds.total),
+            )
+        )
+    return columns, tuple(rows)
+
+
+def closing_lines(prepared: Prepared, result: RunResult, best: Path | None) -> list[str]:
+    """Warnings, failures and five lines that load the adapter with peft alone."""
+    lines = [f"warning: {warning}" for warning in result.warnings]
+    lines += [f"failed: {failure.cell}: {failure.reason}" for failure in result.failures]
+    if best is None:
+        return lines
+    card = read_card(best)
+    base = prepared.workspace.location
+    name = base.name if base.origin == "hub" else str(base.folder)
+    rows = "all rows" if prepared.inputs.test_mode == "cv" else "the training rows"
+    lines += [
+        f"best adapter: {best} (arm {card.arm}, trained on {rows}). To load it with peft alone:",
+        "  from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "  from peft import PeftModel",
+        f'  base = AutoModelForCausalLM.from_pretrained("{name}")',
+        f'  model = PeftModel.from_pretrained(base, "{best}")',
+        f'  tokenizer = AutoTokenizer.from_pretrained("{best}")',
+    ]
+    if card.anchor is not None:
+        where = {"prefix": "in front of", "suffix": "behind", "system": "as system turn to"}
+        lines.append(f"  and put its anchor {where[card.anchor.placement]} each prompt: "
+                     f"{card.anchor.text!r}")  # fmt: skip
+    return lines
+
+
+def _with_interval(interval: Interval | None, factor: float, decimals: int) -> str:
+    if interval is None or interval.value is None:
+        return _MISSING
+    value = f"{interval.value * factor:.{decimals}f}"
+    if interval.low is None or interval.high is None:
+        return value
+    low, high = interval.low * factor, interval.high * factor
+    return f"{value} [{low:.{decimals}f}, {high:.{decimals}f}]"
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return _MISSING
+    return f"{seconds / 60:.1f} min" if seconds >= 100 else f"{seconds:.0f} s"

@@ -1,0 +1,57 @@
+"""How many steps `sft-steps` takes: chosen by rows held out of its own training rows."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from levertune.results.files import write_jsonl_atomically
+
+VALIDATION_SHARE = 0.2
+CHECKS = 12
+"""How often validation is looked at over a whole training."""
+
+PATIENCE = 3
+"""Checks without a new best after which the trial ends."""
+
+
+class EarlyStopper:
+    """A step hook: measures validation NLL at intervals and stops when it no longer falls.
+
+    What it has seen lies in a file, so that a resumed trial decides as an unbroken one would.
+
+    Args:
+        validate: Gives the NLL per supervised token of the validation rows under a model.
+        num_steps: Steps of the whole training.
+        log_path: JSON Lines file of `{"step", "validation_nll"}`.
+    """
+
+    def __init__(self, validate: Callable[[Any], float], num_steps: int, log_path: Path) -> None:
+        self._validate = validate
+        self._num_steps = num_steps
+        self._every = max(1, math.ceil(num_steps / CHECKS))
+        self._log_path = log_path
+        self.seen: list[dict[str, float]] = []
+        if log_path.is_file():
+            self.seen = [json.loads(line) for line in log_path.read_text().splitlines() if line]
+
+    def __call__(self, step: int, model: Any) -> bool:
+        """Whether to stop after this step."""
+        if step % self._every and step != self._num_steps:
+            return False
+        # A resumed trial takes the steps since its checkpoint again.
+        self.seen = [entry for entry in self.seen if entry["step"] < step]
+        self.seen.append({"step": step, "validation_nll": self._validate(model)})
+        write_jsonl_atomically(self._log_path, self.seen)
+        return len(self.seen) - 1 - self._best_index() >= PATIENCE
+
+    def _best_index(self) -> int:
+        return min(range(len(self.seen)), key=lambda i: self.seen[i]["validation_nll"])
+
+    @property
+    def best_step(self) -> int:
+        """The step with the lowest validation NLL."""
+        return int(self.seen[self._best_index()]["step"])

@@ -1,0 +1,134 @@
+"""How long a run will take, from one timed step on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from levertune.recipes.recipe import Recipe
+from levertune.runs.cells import CellData
+from levertune.runs.inputs import Inputs
+from levertune.runs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from levertune.models.rendering import TokenizedExample
+
+# A forward pass without gradients against forward and backward, in time.
+_FORWARD_SHARE = 1 / 3
+_LOAD_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run will take.
+
+    Args:
+        seconds: Wall time.
+        memory_bytes: Peak memory, or None where it cannot be read.
+        tokens: Tokens to train on.
+        tokens_per_second: Measured on one step.
+    """
+
+    seconds: float
+    memory_bytes: int | None
+    tokens: int
+    tokens_per_second: float
+
+    @property
+    def sentence(self) -> str:
+        """The estimate in words."""
+        minutes = self.seconds / 60
+        span = f"{minutes:.0f} minutes" if minutes >= 2 else f"{self.seconds:.0f} seconds"
+        memory = f", {self.memory_bytes / 2**30:.1f} GiB of memory" if self.memory_bytes else ""
+        return (
+            f"estimate: about {span}{memory} ({self.tokens:,} tokens to train on at "
+            f"{self.tokens_per_second:.0f} a second, timed on this machine)"
+        )
+
+
+def estimate_run(
+    recipe: Recipe, inputs: Inputs, workspace: Workspace, cells: Sequence[CellData]
+) -> Estimate:
+    """Time one training step and scale it to the cells still to be done.
+
+    Args:
+        recipe: The recipe, resolved.
+        inputs: The inputs.
+        workspace: The model.
+        cells: Cells that are not done.
+
+    Returns:
+        The estimate. `sft-steps` counts twice: its trial may take every step.
+    """
+    from levertune.models.hardware import peak_memory_bytes
+
+    trained = [cell for cell in cells if cell.plan.arm.is_trained]
+    if not trained:
+        sample = _longest_step(cells[0], recipe) if cells else []
+        rate = _time_step(workspace, sample, cells[0].longest_row) if sample else 1.0
+    else:
+        heaviest = max(trained, key=lambda cell: cell.longest_row)
+        sample = _longest_step(heaviest, recipe)
+        rate = _time_step(workspace, sample, heaviest.longest_row)
+    tokens = 0
+    for cell in trained:
+        count = cell.tokens.task + cell.tokens.general
+        tokens += 2 * count if cell.plan.arm.matches_steps else count
+    evaluated = sum(_evaluation_tokens(recipe, inputs, workspace, cell) for cell in cells)
+    seconds = (tokens + _FORWARD_SHARE * evaluated) / rate + _LOAD_SECONDS
+    memory = peak_memory_bytes(workspace.hardware.device)
+    return Estimate(seconds, memory, tokens, rate)
+
+
+def _longest_step(cell: CellData, recipe: Recipe) -> list[TokenizedExample]:
+    rows = [*cell.task, *(row for source in cell.general.values() for row in source)]
+    rows.sort(key=lambda row: len(row.input_ids))
+    # The middle of the lengths stands for speed, the longest row for memory.
+    size = recipe.training.effective_batch_size
+    middle = max(0, len(rows) // 2 - size // 2)
+    return [*rows[middle : middle + size - 1], rows[-1]]
+
+
+def _time_step(workspace: Workspace, rows: Sequence[TokenizedExample], longest: int) -> float:
+    """Tokens a second of one forward and backward pass, the second of two."""
+    import torch
+
+    from levertune.models.adapters import attach_lora
+    from levertune.models.batches import collate
+    from levertune.models.head import select_logits
+
+    # The random start of this adapter is thrown away and must not move the run's own.
+    state = torch.get_rng_state()
+    model = attach_lora(
+        workspace.base(longest), r=16, alpha=32, dropout=0.0, target_modules="all-linear"
+    )
+    seconds = float("inf")
+    for _ in range(2):
+        started = time.perf_counter()
+        batch = collate(rows, workspace.tokenizer.pad_id).to(workspace.hardware.device)
+        with workspace.hardware.autocast():
+            logits = select_logits(
+                model,
+                {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask},
+                batch.predicting,
+            )
+        torch.nn.functional.cross_entropy(logits.float(), batch.targets).backward()
+        seconds = min(seconds, time.perf_counter() - started)
+    model.unload()
+    torch.set_rng_state(state)
+    return sum(len(row.input_ids) for row in rows) / seconds
+
+
+def _evaluation_tokens(
+    recipe: Recipe, inputs: Inputs, workspace: Workspace, cell: CellData
+) -> float:
+    """Tokens of the forward passes of one cell's evaluation, generation included."""
+    split = inputs.splits[cell.plan.fold or 0]
+    per_row = sum(len(row.input_ids) for row in cell.task) / len(cell.task)
+    probes = recipe.evaluation.general_heldout + recipe.evaluation.retention_rows
+    passes = 2 if cell.plan.arm.is_trained else 1  # the divergence needs the base model's too
+    # A generated token costs about as much as eight read ones on a small batch.
+    answers = len(split.test) * int(recipe.evaluation.max_new_tokens) * 8
+    return 2 * len(split.test) * per_row + passes * probes * per_row + answers

@@ -1,0 +1,308 @@
+"""Evaluate one cell: likelihoods, answers and scores of its test rows, and what was forgotten."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from levertune.anchors.anchor import Example, plain_example
+from levertune.data.records import Record
+from levertune.errors import DataError
+from levertune.progress import Progress
+from levertune.recipes.recipe import Recipe
+from levertune.results.cells import (
+    Cell,
+    CurvePoint,
+    KlToBase,
+    Nll,
+    NllByRows,
+    PredictionRow,
+    Seconds,
+    TokenCounts,
+    write_cell,
+    write_predictions,
+)
+from levertune.results.dispersion import Dispersion
+from levertune.results.files import write_jsonl_atomically
+from levertune.results.mapping import from_mapping
+from levertune.results.provenance import collect_provenance
+from levertune.runs.cells import CellData, arm_example, require_trained, split_of
+from levertune.runs.inputs import Inputs
+from levertune.runs.train_cell import stopped_at
+from levertune.runs.workspace import Workspace
+from levertune.scoring.metrics import find_metric
+from levertune.training.train import ADAPTER_FOLDER, TrainSummary, read_summary
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from levertune.evaluation.likelihood import RowLikelihood
+
+LIKELIHOODS_FILE = "likelihoods.jsonl"
+_MAX_CURVE_POINTS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """General rows no arm trains on.
+
+    Args:
+        general_heldout: Held-out rows of the sources that are mixed in.
+        retention: Rows of sources that are never mixed in.
+    """
+
+    general_heldout: tuple[Record, ...]
+    retention: tuple[Record, ...]
+
+
+def evaluate_cell(
+    recipe: Recipe,
+    inputs: Inputs,
+    workspace: Workspace,
+    data: CellData,
+    probes: Probes,
+    folder: Path,
+    progress: Progress,
+) -> Cell:
+    """Evaluate a cell and write its files, `cell.json` last.
+
+    Args:
+        recipe: The recipe, resolved.
+        inputs: The inputs.
+        workspace: The model.
+        data: The cell's rows.
+        probes: Rows that show what was forgotten.
+        folder: The cell's folder, with `adapter/` unless the arm is not trained.
+        progress: Where to show progress.
+
+    Returns:
+        The cell.
+
+    Raises:
+        RunError: If the cell has not been trained.
+        DataError: If a test row is longer than the model can read.
+    """
+    from levertune.evaluation.generation import generate_completions
+    from levertune.evaluation.likelihood import score_likelihood
+    from levertune.models.adapters import load_adapter
+    from levertune.models.hardware import peak_memory_bytes
+
+    started = time.perf_counter()
+    arm = data.plan.arm
+    summary: TrainSummary | None = None
+    model: PreTrainedModel = workspace.base()
+    if arm.is_trained:
+        adapter = folder / ADAPTER_FOLDER
+        require_trained(data.plan.folder, (adapter / "adapter_config.json").is_file())
+        summary = read_summary(folder)
+        model = load_adapter(model, adapter, base_sha256=workspace.model_hash)  # type: ignore[assignment]
+    records = split_of(inputs, data.plan).test
+    examples = [arm_example(record, arm, data.choice) for record in records]
+    try:
+        likelihoods: dict[str, list[RowLikelihood]] = {}
+        for name, rows in (
+            ("task", examples),
+            ("general_heldout", [plain_example(r) for r in probes.general_heldout]),
+            ("retention", [plain_example(r) for r in probes.retention]),
+        ):
+            tokenized = [workspace.tokenizer.tokenize(row) for row in rows]
+            likelihoods[name] = score_likelihood(
+                model,
+                tokenized,
+                with_kl=arm.is_trained and name != "task",
+                label=f"likelihood of {data.plan.label}: {name}",
+                hardware=workspace.hardware,
+                pad_id=workspace.tokenizer.pad_id,
+                progress=progress,
+            )
+        _require_room(workspace, examples, int(recipe.evaluation.max_new_tokens))
+        generations = generate_completions(
+            model,
+            workspace.tokenizer,
+            examples,
+            hardware=workspace.hardware,
+            max_new_tokens=int(recipe.evaluation.max_new_tokens),
+            batch_size=int(recipe.evaluation.batch_size),
+            progress=progress,
+            label=f"answers of {data.plan.label}",
+        )
+    finally:
+        if arm.is_trained:
+            model.unload()  # type: ignore[operator]  # leaves the base model as it was
+    predictions = [generation.text for generation in generations]
+    references = [record.all_references for record in records]
+    row_scores: dict[str, list[float | None]] = {}
+    values: dict[str, float | None] = {}
+    unparseable = [False] * len(records)
+    for name in inputs.metrics.names:
+        scored = find_metric(name).score(predictions, references, labels=inputs.kind.labels or None)
+        values[name] = scored.aggregate()
+        row_scores[name] = [None if s != s else float(s) for s in scored.per_row]
+        unparseable = [a or bool(b) for a, b in zip(unparseable, scored.unparseable, strict=True)]
+    has_parser = inputs.kind.kind in ("json", "label")
+    write_predictions(
+        folder,
+        [
+            PredictionRow(
+                id=record.id,
+                prompt=example.messages[-1].content,
+                references=record.all_references,
+                prediction=generation.text,
+                finish_reason=generation.finish_reason,  # type: ignore[arg-type]
+                scores={name: row_scores[name][i] for name in row_scores},
+                parsed=not unparseable[i] if has_parser else None,
+                nll=likelihood.nll,
+                num_tokens=likelihood.num_tokens,
+                end_nll=likelihood.end_nll,
+            )
+            for i, (record, example, generation, likelihood) in enumerate(
+                zip(records, examples, generations, likelihoods["task"], strict=True)
+            )
+        ],
+    )
+    _write_likelihoods(folder, likelihoods)
+    evaluate_seconds = time.perf_counter() - started
+    train_seconds = summary.seconds if summary else None
+    cell = Cell(
+        arm=arm.name,
+        seed=data.plan.seed,
+        fold=data.plan.fold,
+        subset=None,
+        task_rows=len(data.records) if arm.is_trained else 0,
+        exposures=_exposures(data, summary, recipe) if arm.is_trained else 0,
+        steps_taken=summary.steps if summary else 0,
+        general_rows=data.num_general,
+        tokens=_tokens(data, summary, recipe),
+        seconds=Seconds(
+            train=train_seconds,
+            evaluate=evaluate_seconds,
+            total=None
+            if summary and train_seconds is None
+            else (train_seconds or 0.0) + evaluate_seconds,
+        ),
+        tokens_per_second=_tokens_per_second(data, summary, recipe),
+        peak_memory_bytes=max(
+            (summary.peak_memory_bytes or 0) if summary else 0,
+            peak_memory_bytes(workspace.hardware.device) or 0,
+        )
+        or None,
+        stopped_early_at=stopped_at(folder),
+        nll=NllByRows(**{name: _nll(rows) for name, rows in likelihoods.items()}),
+        kl_to_base=KlToBase(
+            general_heldout=_kl(likelihoods["general_heldout"]),
+            retention=_kl(likelihoods["retention"]),
+        ),
+        num_test_rows=len(records),
+        num_unparseable=sum(unparseable),
+        dispersion=(
+            from_mapping(Dispersion, data.dispersion.to_json(), where="dispersion")
+            if arm.is_trained
+            else None
+        ),
+        curve=_curve(summary),
+        fingerprint=data.manifest.fingerprint,
+        provenance=collect_provenance(),
+        scores=values,
+    )
+    write_cell(folder, cell)
+    return cell
+
+
+def _require_room(workspace: Workspace, examples: Sequence[Example], new_tokens: int) -> None:
+    limit = getattr(workspace.base().config, "max_position_embeddings", None)
+    if limit is None:
+        return
+    for example in examples:
+        prompt = workspace.tokenizer.render_prompt(example.messages, example.lead_in)
+        length = workspace.tokenizer.count(prompt) + new_tokens
+        if length > limit:
+            raise DataError(
+                f"test row {example.id!r}: prompt and answer need {length} tokens; the model reads "
+                f"{limit}. Shorten the row or lower evaluation.max_new_tokens."
+            )
+
+
+def _write_likelihoods(folder: Path, likelihoods: dict[str, list[RowLikelihood]]) -> None:
+    write_jsonl_atomically(
+        folder / LIKELIHOODS_FILE,
+        [
+            {
+                "rows": name,
+                "source": row.source,
+                "id": row.id,
+                "nll": row.nll,
+                "num_tokens": row.num_tokens,
+                "end_nll": row.end_nll,
+                "kl_to_base": row.kl_to_base,
+                "num_kl_tokens": row.num_kl_tokens,
+            }
+            for name, rows in likelihoods.items()
+            for row in rows
+        ],
+    )
+
+
+def _nll(rows: Sequence[RowLikelihood]) -> Nll | None:
+    if not rows:
+        return None
+    tokens = sum(row.num_tokens for row in rows)
+    total = sum(row.nll for row in rows)
+    return Nll(
+        per_token=total / tokens if tokens else None,
+        per_row=total / len(rows),
+        end_of_turn=sum(row.end_nll for row in rows) / len(rows),
+        n_rows=len(rows),
+        n_tokens=tokens,
+    )
+
+
+def _kl(rows: Sequence[RowLikelihood]) -> float | None:
+    from levertune.evaluation.likelihood import mean_kl
+
+    return mean_kl(rows)
+
+
+def _rows_seen(data: CellData, summary: TrainSummary, recipe: Recipe) -> int:
+    return min(len(data.rows), summary.steps * recipe.training.effective_batch_size)
+
+
+def _exposures(data: CellData, summary: TrainSummary | None, recipe: Recipe) -> float:
+    if summary is None:
+        return 0
+    return (_rows_seen(data, summary, recipe) - data.num_general) / len(data.task)
+
+
+def _tokens(data: CellData, summary: TrainSummary | None, recipe: Recipe) -> TokenCounts:
+    from levertune.runs.cells import count_tokens
+
+    if summary is None:
+        return TokenCounts(0, 0, 0, 0)
+    return count_tokens(data.rows.first(_rows_seen(data, summary, recipe)))
+
+
+def _tokens_per_second(
+    data: CellData, summary: TrainSummary | None, recipe: Recipe
+) -> float | None:
+    if summary is None or not summary.seconds:
+        return None
+    tokens = _tokens(data, summary, recipe)
+    return (tokens.task + tokens.general) / summary.seconds
+
+
+def _curve(summary: TrainSummary | None) -> tuple[CurvePoint, ...]:
+    if summary is None:
+        return ()
+    every = -(-len(summary.curve) // _MAX_CURVE_POINTS) or 1
+    return tuple(
+        CurvePoint(
+            step=int(point["step"]),
+            loss=point["loss"],
+            task_loss=point.get("task_loss"),
+            general_loss=point.get("general_loss"),
+            learning_rate=point.get("learning_rate"),
+        )
+        for point in summary.curve[::every]
+    )

@@ -1,0 +1,252 @@
+"""The files a recipe names, read and checked: everything a run needs before a model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from levertune.anchors.auto import AnchorChoice, choose_anchor
+from levertune.anchors.lift import lift_instruction
+from levertune.data.checks import (
+    drop_test_rows,
+    require_no_test_rows_in_task,
+    require_task_rows,
+    unseen_labels,
+)
+from levertune.data.draws import draw_rows
+from levertune.data.embedded.catalog import TASK_PREFIX
+from levertune.data.general import read_general, read_retention
+from levertune.data.overlaps import find_conflicts, find_overlaps
+from levertune.data.readers import read_records
+from levertune.data.records import Record, RecordFile
+from levertune.data.row_texts import make_own_text
+from levertune.data.splits import Split, cross_validation_folds, split_holdout
+from levertune.errors import DataError
+from levertune.recipes.recipe import Recipe
+from levertune.scoring.kinds import MetricChoice, TaskKind, choose_metrics, recognise_kind
+from levertune.scoring.metrics import find_metric
+from levertune.settings import CROSS_VALIDATION_BELOW, TEST_FOLDS, TEST_SHARE
+
+SPLIT_SEED = 0
+"""Test rows are the same for every seed of a run, so that seeds and arms pair row by row."""
+
+TestMode = Literal["file", "holdout", "cv"]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a run is made from.
+
+    Args:
+        task: The task rows as read.
+        test_file: The file of test rows, or None where they are taken from the task rows.
+        test_mode: Where the test rows come from.
+        splits: Rows to train and to test on: one split, or one a fold.
+        general: The general sources, test rows dropped from them.
+        retention: Rows of sources never mixed in.
+        kind: The kind of task.
+        metrics: The metrics, the primary one first.
+        dropped: Rows left out: `{"id", "source", "reason"}`.
+        warnings: What a reader should know.
+    """
+
+    task: RecordFile
+    test_file: RecordFile | None
+    test_mode: TestMode
+    splits: tuple[Split, ...]
+    general: tuple[RecordFile, ...]
+    retention: tuple[Record, ...]
+    kind: TaskKind
+    metrics: MetricChoice
+    dropped: tuple[dict[str, str], ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def test_records(self) -> tuple[Record, ...]:
+        """All test rows, fold after fold."""
+        return tuple(record for split in self.splits for record in split.test)
+
+
+def read_task(recipe: Recipe) -> tuple[RecordFile, RecordFile | None]:
+    """The task rows, and the test rows where they are a file of their own.
+
+    Args:
+        recipe: The recipe.
+
+    Returns:
+        Both files; no test file if test rows will be taken from the task rows.
+
+    Raises:
+        DataError: If a file or row cannot be used.
+    """
+    task = recipe.task
+    test_path: str | None = None
+    if isinstance(task.test, str) and task.test != "auto" and not task.test.startswith("cv:"):
+        test_path = task.test
+    elif task.test == "auto" and task.path.startswith(TASK_PREFIX) and "@" not in task.path:
+        test_path = f"{task.path}@test"
+    files = [
+        read_records(path, prompt=task.prompt, completion=task.completion, encoding=task.encoding)
+        for path in (task.path, *((test_path,) if test_path else ()))
+    ]
+    return files[0], files[1] if test_path else None
+
+
+def read_general_sources(recipe: Recipe) -> list[RecordFile]:
+    """The general sources of a recipe, each file a source."""
+    return [
+        file
+        for source in recipe.general.sources
+        for file in read_general(
+            source.path,
+            name=source.name,
+            prompt=source.prompt,
+            completion=source.completion,
+            encoding=source.encoding,
+            max_rows=source.max_rows,
+            seed=recipe.mixture.seed,
+        )
+    ]
+
+
+def choose_fold_anchor(recipe: Recipe, train: Sequence[Record], kind: TaskKind) -> AnchorChoice:
+    """The anchor, chosen on training rows alone.
+
+    Args:
+        recipe: The recipe.
+        train: Training rows (of a fold).
+        kind: The kind of task; of its labels only those in `train` are shown.
+    """
+    seen = {record.completion.strip() for record in train}
+    return choose_anchor(
+        recipe.anchor.text,
+        train,
+        placement=recipe.anchor.placement,
+        lead_in=recipe.anchor.lead_in,
+        dropout=recipe.anchor.dropout,
+        kind=kind.kind,
+        labels=[label for label in kind.labels if label in seen],
+    )
+
+
+def read_inputs(recipe: Recipe) -> Inputs:
+    """Read every file, split the task rows, and close the leaks.
+
+    Args:
+        recipe: The recipe.
+
+    Returns:
+        The inputs.
+
+    Raises:
+        DataError: If a file or row cannot be used, there is one task row only, or a test row is a
+            training row too and that is not allowed.
+        RecipeError: If the metric is unknown.
+    """
+    task, test_file = read_task(recipe)
+    require_task_rows(task)
+    warnings = []
+    instruction = lift_instruction(task.records).instruction
+    if test_file is not None:
+        overlaps = find_overlaps(
+            test_file.records, task.records, instruction=instruction, kinds=("exact",)
+        )
+        require_no_test_rows_in_task(test_file, overlaps, allow_overlap=recipe.task.allow_overlap)
+        if overlaps:
+            warnings.append(
+                f"{len(overlaps)} test rows are training rows too, as task.allow_overlap allows."
+            )
+    mode, splits = _split(recipe, task, test_file, instruction)
+    test_records = [record for split in splits for record in split.test]
+    kind = recognise_kind([r.completion for r in (*task.records, *test_records)])
+    if recipe.task.metric != "auto":
+        find_metric(recipe.task.metric)
+    general, dropped = _without_test_rows(read_general_sources(recipe), test_records, instruction)
+    if dropped:
+        warnings.append(f"{len(dropped)} general rows equal test rows and were dropped.")
+    conflicts = find_conflicts(task.records)
+    if conflicts:
+        warnings.append(
+            f"{len(conflicts)} prompts have more than one completion, the first in rows "
+            f"{', '.join(map(repr, conflicts[0].ids[:4]))}."
+        )
+    if mode != "cv":
+        unseen = unseen_labels(splits[0].train, test_records)
+        if unseen:
+            warnings.append(
+                f"{len(unseen)} labels of test rows are in no training row: "
+                f"{', '.join(map(repr, unseen[:5]))}."
+            )
+    return Inputs(
+        task=task,
+        test_file=test_file,
+        test_mode=mode,
+        splits=tuple(splits),
+        general=tuple(general),
+        retention=_read_retention(recipe),
+        kind=kind,
+        metrics=choose_metrics(kind, recipe.task.metric),
+        dropped=tuple(dropped),
+        warnings=tuple(warnings),
+    )
+
+
+def _split(
+    recipe: Recipe, task: RecordFile, test_file: RecordFile | None, instruction: str | None
+) -> tuple[TestMode, list[Split]]:
+    setting = recipe.task.test
+    rows = task.records
+    own_text = make_own_text(instruction)
+    if test_file is not None:
+        test = _first_test_rows(recipe, test_file.records)
+        return "file", [Split(train=rows, test=test, near_threshold=1.0)]
+    if setting == "auto":
+        setting = TEST_FOLDS if len(rows) < CROSS_VALIDATION_BELOW else TEST_SHARE
+    if isinstance(setting, str):
+        folds = int(setting.removeprefix("cv:"))
+        return "cv", cross_validation_folds(rows, folds, seed=SPLIT_SEED, own_text=own_text)
+    split = split_holdout(rows, float(setting), seed=SPLIT_SEED, own_text=own_text)
+    test = _first_test_rows(recipe, split.test)
+    return "holdout", [Split(split.train, test, split.near_threshold)]
+
+
+def _first_test_rows(recipe: Recipe, test: Sequence[Record]) -> tuple[Record, ...]:
+    wanted = recipe.evaluation.test_rows
+    if wanted is None or wanted >= len(test):
+        return tuple(test)
+    return tuple(draw_rows(test, wanted, seed=SPLIT_SEED, stratified=True))
+
+
+def _without_test_rows(
+    files: Sequence[RecordFile], test: Sequence[Record], instruction: str | None
+) -> tuple[list[RecordFile], list[dict[str, str]]]:
+    from dataclasses import replace
+
+    kept_files, dropped = [], []
+    for file in files:
+        kept, overlaps = drop_test_rows(file.records, test, instruction=instruction)
+        kept_files.append(replace(file, records=tuple(kept)))
+        dropped += [
+            {"id": o.left_id, "source": o.left_source, "reason": f"equals test row {o.right_id!r}"}
+            for o in overlaps
+        ]
+    return kept_files, dropped
+
+
+def _read_retention(recipe: Recipe) -> tuple[Record, ...]:
+    setting = recipe.evaluation
+    if setting.retention is None or setting.retention_rows == 0:
+        return ()
+    if setting.retention == "embedded-retention":
+        records = read_retention().records
+    else:
+        files = read_general(setting.retention, name="retention")
+        records = tuple(record for file in files for record in file.records)
+        taken = {source.path for source in recipe.general.sources}
+        if setting.retention in taken:
+            raise DataError(
+                f"evaluation.retention: {setting.retention!r} is a general source too, so what it "
+                "measures is not retention. Name rows that are never mixed in."
+            )
+    return tuple(draw_rows(records, setting.retention_rows, seed=SPLIT_SEED, stratified=True))

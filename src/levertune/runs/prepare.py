@@ -1,0 +1,227 @@
+"""From a recipe to a run ready to start: inputs read, settings resolved, cells expanded."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from levertune.anchors.anchor import plain_example
+from levertune.data.records import Record
+from levertune.errors import RunError
+from levertune.recipes.dumping import dump_recipe
+from levertune.recipes.loading import load_recipe
+from levertune.recipes.recipe import Recipe
+from levertune.results.files import write_text_atomically
+from levertune.results.inputs import AutoSetting
+from levertune.runs.cells import CellData, CellPlan, build_cell, expand_cells
+from levertune.runs.evaluate_cell import Probes
+from levertune.runs.general_draw import hold_out_general
+from levertune.runs.inputs import Inputs, read_inputs
+from levertune.runs.workspace import Workspace
+from levertune.settings import Facts, resolve_settings
+
+RECIPE_FILE = "recipe.yaml"
+
+# May change from one call to the next in one folder: they change what is done, not any cell.
+_FREE_KEYS = (
+    "arms", "seeds", "output_dir", "training.save_steps", "training.report_to",
+    "training.logging_steps", "training.gradient_checkpointing", "evaluation.batch_size",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run ready to start.
+
+    Args:
+        recipe: The recipe, every `auto` resolved that can be before training.
+        settings: What was resolved, with reasons.
+        inputs: The inputs.
+        pool: General rows by source, held-out ones taken away.
+        probes: Rows that show what is forgotten.
+        workspace: The model side.
+        run_dir: The run folder.
+        plans: The cells.
+        task_tokens: Tokens of the task rows, each counted once.
+        warnings: What a reader should know.
+    """
+
+    recipe: Recipe
+    settings: tuple[AutoSetting, ...]
+    inputs: Inputs
+    pool: dict[str, list[Record]]
+    probes: Probes
+    workspace: Workspace
+    run_dir: Path
+    plans: tuple[CellPlan, ...]
+    task_tokens: int
+    warnings: tuple[str, ...]
+
+    def build(self, plan: CellPlan, *, all_rows: bool = False) -> CellData:
+        """The rows of one cell."""
+        return build_cell(
+            self.recipe, self.inputs, self.pool, self.workspace, plan, all_rows=all_rows
+        )
+
+
+def prepare_run(recipe: Recipe, *, quick: bool = False) -> Prepared:
+    """Read, check and resolve; nothing is written.
+
+    Args:
+        recipe: The recipe.
+        quick: Whether to take the first seed and fold only.
+
+    Raises:
+        UserError: If the recipe, its data or the model cannot be used, or the run folder holds
+            another recipe's run.
+    """
+    inputs = read_inputs(recipe)
+    workspace = Workspace(recipe)
+    heldout, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
+    resolved, settings, task_tokens = _resolve(recipe, inputs, pool, workspace)
+    warnings = list(inputs.warnings)
+    available = sum(map(len, pool.values()))
+    wanted = recipe.general.rows
+    if isinstance(wanted, int) and wanted > available:
+        warnings.append(f"{wanted} general rows were asked for; there are {available}.")
+    run_dir = Path(recipe.output_dir)
+    _require_same_recipe(run_dir, resolved)
+    return Prepared(
+        recipe=resolved,
+        settings=tuple(settings),
+        inputs=inputs,
+        pool=pool,
+        probes=Probes(general_heldout=heldout, retention=inputs.retention),
+        workspace=workspace,
+        run_dir=run_dir,
+        plans=tuple(
+            expand_cells(
+                resolved.arms,
+                resolved.seeds,
+                len(inputs.splits) if inputs.test_mode == "cv" else None,
+                quick=quick,
+            )
+        ),
+        task_tokens=task_tokens,
+        warnings=tuple(warnings),
+    )
+
+
+def write_recipe(prepared: Prepared) -> None:
+    """Write the resolved recipe into the run folder, each `auto` with its reason."""
+    prepared.run_dir.mkdir(parents=True, exist_ok=True)
+    reasons = {setting.key: setting.reason for setting in prepared.settings}
+    write_text_atomically(prepared.run_dir / RECIPE_FILE, dump_recipe(prepared.recipe, reasons))
+
+
+def _resolve(
+    recipe: Recipe, inputs: Inputs, pool: dict[str, list[Record]], workspace: Workspace
+) -> tuple[Recipe, list[AutoSetting], int]:
+    tokenizer = workspace.tokenizer
+    rows = [tokenizer.tokenize(plain_example(record)) for record in inputs.task.records]
+    task_tokens = sum(len(row.input_ids) for row in rows)
+    hardware = workspace.hardware
+    facts = Facts(
+        task_rows=recipe.task.subset or len(inputs.task.records),
+        task_tokens=task_tokens,
+        general_available=sum(map(len, pool.values())),
+        model_parameters=_count_parameters(workspace),
+        device=hardware.device,
+        memory_bytes=_memory_bytes(hardware.device),
+        longest_completion=max(row.num_supervised for row in rows),
+        has_native_bfloat16=hardware.dtype_name == "bfloat16",
+    )
+    found = [
+        AutoSetting("task.metric", inputs.metrics.primary, inputs.metrics.reason),
+    ]
+    if inputs.test_file is not None and recipe.task.test == "auto":
+        found.append(
+            AutoSetting(
+                "task.test", f"{recipe.task.path}@test", "the test rows shipped with the task"
+            )
+        )
+    resolved, settings = resolve_settings(recipe, facts, found)
+    return resolved, settings, task_tokens
+
+
+def _count_parameters(workspace: Workspace) -> int:
+    """Parameters by the weight files' headers; nothing is loaded. Tied weights count once."""
+    from math import prod
+
+    from safetensors import safe_open
+
+    total = 0
+    for path in workspace.location.folder.glob("*.safetensors"):
+        with safe_open(path, framework="numpy") as file:
+            names = list(file.keys())  # the handle is no mapping
+            total += sum(prod(file.get_slice(name).get_shape()) for name in names)
+    return total
+
+
+def _memory_bytes(device: str) -> int:
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
+def _require_same_recipe(run_dir: Path, recipe: Recipe) -> None:
+    """Refuse a run folder that another recipe made.
+
+    Raises:
+        RunError: If a setting that changes cells differs, naming each.
+    """
+    path = run_dir / RECIPE_FILE
+    if not path.is_file():
+        if run_dir.is_file():
+            raise RunError(f"{run_dir}: is a file. Name a folder with output_dir=...")
+        return
+    changes = describe_changes(load_recipe(path).model_dump(), recipe.model_dump())
+    if changes:
+        raise RunError(
+            f"{run_dir}: holds the run of another recipe; changed: {'; '.join(changes)}. "
+            "Change it back, or choose another output_dir."
+        )
+
+
+def describe_changes(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """Settings that differ, as `training.learning_rate: 0.0002 -> 0.0005`.
+
+    Keys that change no cell (arms, seeds, where it is written, how it is logged) are left out.
+    """
+    changes = []
+    for key in dict.fromkeys([*old, *new]):
+        name = prefix + key
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            changes += describe_changes(before, after, f"{name}.")
+        elif before != after and name not in _FREE_KEYS:
+            changes.append(f"{name}: {before!r} -> {after!r}")
+    return changes
+
+
+def choose_plans(plans: Sequence[CellPlan], arm: str | None, seed: int | None) -> list[CellPlan]:
+    """The cells a stage was asked for.
+
+    Raises:
+        RunError: If the arm or seed is not of this run.
+    """
+    names = dict.fromkeys(plan.arm.name for plan in plans)
+    if arm is not None and arm not in names:
+        near = difflib.get_close_matches(arm, list(names), n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise RunError(f"--arm {arm}: is not of this run; found {list(names)}.{hint}")
+    seeds = sorted({plan.seed for plan in plans})
+    if seed is not None and seed not in seeds:
+        raise RunError(f"--seed {seed}: is not of this run; found {seeds}. Add it to `seeds`.")
+    return [
+        plan
+        for plan in plans
+        if (arm is None or plan.arm.name == arm) and (seed is None or plan.seed == seed)
+    ]

@@ -1,0 +1,295 @@
+"""One recipe, whole: every cell trained and evaluated, summarised, the best adapter kept."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from levertune.errors import UserError
+from levertune.models.adapters import CARD_FILE, read_card, write_card
+from levertune.progress import Progress, SilentProgress
+from levertune.recipes.recipe import Recipe
+from levertune.results.cells import CELL_FILE, read_cell
+from levertune.results.files import write_json_atomically, write_jsonl_atomically
+from levertune.results.schema import Failure, RunResult, write_result
+from levertune.runs.assemble import assemble_result
+from levertune.runs.cells import CellData, CellPlan
+from levertune.runs.estimate import estimate_run
+from levertune.runs.evaluate_cell import evaluate_cell
+from levertune.runs.inputs import Inputs
+from levertune.runs.prepare import Prepared, prepare_run, write_recipe
+from levertune.runs.summary import ArmRows, best_arm, gather_arm
+from levertune.runs.train_cell import claim_folder, train_cell
+from levertune.training.train import ADAPTER_FOLDER
+
+BEST_FOLDER = "best"
+FAILURE_FILE = "failure.json"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What a run says at its end.
+
+    Args:
+        lines: Sentences.
+        columns: Head of the table.
+        rows: The table, an arm a row.
+        verdict: The verdict, or None.
+        report_path: The report, or None.
+        next_command: What to type next, or None.
+        run_dir: The run folder.
+        result: The whole result; None after a dry run.
+    """
+
+    lines: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    verdict: str | None = None
+    report_path: Path | None = None
+    next_command: str | None = None
+    run_dir: Path | None = None
+    result: RunResult | None = field(default=None, repr=False)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """For `--json`: the result, or what a dry run found."""
+        from levertune.results.mapping import to_mapping
+
+        if self.result is None:
+            return {"lines": list(self.lines)}
+        return {
+            "run_dir": str(self.run_dir),
+            "report": str(self.report_path) if self.report_path else None,
+            "result": to_mapping(self.result),
+        }
+
+
+def run_recipe(
+    recipe: Recipe,
+    *,
+    quick: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    say: Say | None = None,
+) -> RunOutcome:
+    """Run a recipe, or go on with it.
+
+    Cells that are done are skipped; a cell that fails leaves its reason and the others go on.
+
+    Args:
+        recipe: The recipe.
+        quick: First seed and first fold only; no final adapter on all rows.
+        dry_run: Say what would be done and how long it would take, then stop; nothing is written.
+        progress: Where to show progress.
+        say: Where to say, before the work starts, what was chosen and how long it will take.
+
+    Returns:
+        What came out.
+
+    Raises:
+        UserError: If something the user named cannot be used.
+    """
+    progress = progress or SilentProgress()
+    say = say or (lambda line: None)
+    started, clock = datetime.now(UTC), time.perf_counter()
+    prepared = prepare_run(recipe, quick=quick)
+    cells = [prepared.build(plan) for plan in prepared.plans]
+    todo = [cell for cell in cells if not _is_done(prepared, cell)]
+    lines = describe_start(prepared, cells, todo)
+    if todo:
+        lines.append(
+            estimate_run(prepared.recipe, prepared.inputs, prepared.workspace, todo).sentence
+        )
+    if dry_run:
+        return RunOutcome(tuple(lines), run_dir=prepared.run_dir)
+    for line in lines:
+        say(line)
+    write_recipe(prepared)
+    _write_dropped(prepared, cells)
+    failures = [
+        failure for cell in todo if (failure := _do_cell(prepared, cell, progress)) is not None
+    ]
+    arms = gather_done(prepared, failures)
+    if not arms:
+        raise UserError(
+            f"{prepared.run_dir}: no cell finished; the first failed with: {failures[0].reason}"
+        )
+    best = _keep_best(prepared, arms, progress, quick=quick)
+    result = assemble_result(
+        prepared,
+        cells,
+        arms,
+        failures,
+        command=_command(),
+        started=started,
+        seconds=time.perf_counter() - clock,
+    )
+    write_result(prepared.run_dir, result)
+    from levertune.reports.page import write_report
+
+    report = write_report(prepared.run_dir)
+    return _outcome(prepared, result, report, best)
+
+
+def gather_done(prepared: Prepared, failures: Sequence[Failure]) -> dict[str, ArmRows]:
+    """The arms of which every cell is done; an arm with a failed cell is left out whole."""
+    failed = {failure.cell for failure in failures}
+    arms: dict[str, ArmRows] = {}
+    for name in dict.fromkeys(plan.arm.name for plan in prepared.plans):
+        plans = [plan for plan in prepared.plans if plan.arm.name == name]
+        if not any(plan.folder in failed for plan in plans):
+            arms[name] = gather_arm(prepared.run_dir, plans, prepared.inputs)
+    return arms
+
+
+def describe_start(
+    prepared: Prepared, cells: Sequence[CellData], todo: Sequence[CellData]
+) -> list[str]:
+    """What was chosen, and what will be done."""
+    inputs: Inputs = prepared.inputs
+    tests = sum(len(split.test) for split in inputs.splits)
+    where = {
+        "file": f"{tests} test rows from {Path(inputs.test_file.path).name}"
+        if inputs.test_file
+        else "",
+        "holdout": f"{tests} rows held out for testing",
+        "cv": f"{len(inputs.splits)}-fold cross-validation, every row tested once",
+    }[inputs.test_mode]
+    lines = [
+        f"task: {len(inputs.task.records)} rows ({inputs.task.schema}), "
+        f"{prepared.task_tokens:,} tokens; {where}",
+        f"kind: {inputs.kind.kind} ({inputs.kind.reason}); judged by {inputs.metrics.primary}",
+    ]
+    anchored = next((c for c in cells if c.plan.arm.is_anchored and c.choice), None)
+    if anchored is not None and anchored.choice is not None and anchored.choice.anchor is not None:
+        anchor = anchored.choice.anchor
+        lines.append(f"anchor: {anchor.text!r} ({anchored.choice.reason})")
+    for setting in prepared.settings:
+        if setting.key not in ("task.metric", "task.test"):
+            lines.append(f"{setting.key}: {setting.value} ({setting.reason})")
+    lines += [f"warning: {warning}" for warning in prepared.warnings]
+    done = len(cells) - len(todo)
+    skipped = f"; {done} are done and skipped" if done else ""
+    lines.append(
+        f"cells: {len(cells)} ({', '.join(dict.fromkeys(c.plan.arm.name for c in cells))}; "
+        f"seeds {', '.join(map(str, dict.fromkeys(c.plan.seed for c in cells)))}){skipped}"
+    )
+    return lines
+
+
+def _is_done(prepared: Prepared, cell: CellData) -> bool:
+    folder = prepared.run_dir / cell.plan.folder
+    if not (folder / CELL_FILE).is_file():
+        return False
+    claim_folder(folder, cell)  # refuses a cell made from something else
+    return read_cell(folder).fingerprint == cell.manifest.fingerprint
+
+
+def _do_cell(prepared: Prepared, cell: CellData, progress: Progress) -> Failure | None:
+    """Train and evaluate a cell; a fault that is not the user's to mend is kept, not raised."""
+    folder = prepared.run_dir / cell.plan.folder
+    try:
+        if cell.plan.arm.is_trained:
+            train_cell(prepared.recipe, prepared.workspace, cell, folder, progress)
+        else:
+            claim_folder(folder, cell)
+        evaluate_cell(
+            prepared.recipe,
+            prepared.inputs,
+            prepared.workspace,
+            cell,
+            prepared.probes,
+            folder,
+            progress,
+        )
+    except UserError:
+        raise
+    except Exception as error:  # one cell's fault must not cost the others of a long grid
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        write_json_atomically(
+            folder / FAILURE_FILE, {"reason": reason, "traceback": traceback.format_exc()}
+        )
+        prepared.workspace.forget_base()
+        return Failure(cell.plan.folder, reason)
+    (folder / FAILURE_FILE).unlink(missing_ok=True)
+    return None
+
+
+def _keep_best(
+    prepared: Prepared, arms: dict[str, ArmRows], progress: Progress, *, quick: bool
+) -> Path | None:
+    """Put the best arm's adapter into `best/`.
+
+    After cross-validation it is trained afresh on all rows; otherwise it is the first seed's. With
+    `quick` nothing was cross-validated, so nothing is kept.
+    """
+    name = best_arm(arms, prepared.inputs)
+    if name is None:
+        return None
+    plan = next(plan for plan in prepared.plans if plan.arm.name == name)
+    if prepared.inputs.test_mode == "cv":
+        if quick:
+            return None
+        final = CellPlan(plan.arm, plan.seed)
+        source = prepared.run_dir / "final" / name
+        data = prepared.build(final, all_rows=True)
+        train_cell(prepared.recipe, prepared.workspace, data, source, progress)
+    else:
+        source = prepared.run_dir / plan.folder
+    best = prepared.run_dir / BEST_FOLDER
+    card = read_card(source / ADAPTER_FOLDER)
+    if (best / CARD_FILE).is_file() and read_card(best).fingerprint == card.fingerprint:
+        return best
+    partial = best.with_name(BEST_FOLDER + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(source / ADAPTER_FOLDER, partial)
+    for file in prepared.workspace.tokenizer_files():
+        shutil.copyfile(file, partial / file.name)
+    write_card(partial, card)
+    shutil.rmtree(best, ignore_errors=True)
+    partial.rename(best)
+    return best
+
+
+def _write_dropped(prepared: Prepared, cells: Sequence[CellData]) -> None:
+    rows = [*prepared.inputs.dropped, *(row for cell in cells for row in cell.dropped)]
+    unique = {(row["source"], row["id"], row["reason"]): row for row in rows}
+    write_jsonl_atomically(prepared.run_dir / "dropped.jsonl", list(unique.values()))
+
+
+def _command() -> str:
+    if Path(sys.argv[0]).name == "levertune":
+        return shlex.join(["levertune", *sys.argv[1:]])
+    return "levertune.run(...)"
+
+
+def _outcome(prepared: Prepared, result: RunResult, report: Path, best: Path | None) -> RunOutcome:
+    from levertune.runs.closing import closing_lines, closing_table
+
+    columns, rows = closing_table(result)
+    return RunOutcome(
+        lines=tuple(closing_lines(prepared, result, best)),
+        columns=columns,
+        rows=rows,
+        verdict=_verdict_text(result),
+        report_path=report,
+        next_command=f"levertune chat {prepared.run_dir}" if best else None,
+        run_dir=prepared.run_dir,
+        result=result,
+    )
+
+
+def _verdict_text(result: RunResult) -> str | None:
+    verdict = result.verdict
+    if verdict is None:
+        return None
+    parts = (verdict.sentence, verdict.retention_sentence, verdict.covers, verdict.does_not_cover)
+    return " ".join(part for part in parts if part)

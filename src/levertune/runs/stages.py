@@ -1,0 +1,170 @@
+"""The stages of a run one by one, each from the files the stage before it left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from levertune.errors import RecipeError
+from levertune.progress import Progress, SilentProgress
+from levertune.recipes.recipe import Recipe
+from levertune.runs.cells import CellData, CellPlan
+from levertune.runs.evaluate_cell import LIKELIHOODS_FILE, evaluate_cell
+from levertune.runs.prepare import Prepared, choose_plans, prepare_run, write_recipe
+from levertune.runs.train_cell import MANIFEST_FILE, claim_folder, train_cell
+from levertune.training.train import ADAPTER_FOLDER
+
+MIXTURE_FILE = "mixture.arrow"
+
+
+def mix_stage(
+    recipe: Recipe,
+    *,
+    arm: str | None = None,
+    seed: int | None = None,
+    dry_run: bool = False,
+    to: str | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Lay out the mixtures: `manifest.json` and `mixture.arrow` in each trained cell's folder.
+
+    Args:
+        recipe: The recipe.
+        arm: This arm only.
+        seed: This seed only.
+        dry_run: Name the files and stop.
+        to: Export format; none is there yet.
+        progress: Where to show progress.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: If something the user named cannot be used.
+    """
+    if to is not None:
+        raise RecipeError(
+            f"--to {to}: exporting to other trainers is not there yet. Leave it out: the mixture "
+            f"is written as {MIXTURE_FILE}, which `datasets` and `pyarrow` read."
+        )
+    prepared = prepare_run(recipe)
+    plans = [p for p in choose_plans(prepared.plans, arm, seed) if p.arm.is_trained]
+    files = []
+    for plan in plans:
+        folder = prepared.run_dir / plan.folder
+        files += [folder / MANIFEST_FILE, folder / MIXTURE_FILE]
+        if not dry_run:
+            write_recipe(prepared)
+            cell = prepared.build(plan)
+            claim_folder(folder, cell)
+            _write_mixture(folder / MIXTURE_FILE, cell)
+    return files
+
+
+def train_stage(
+    recipe: Recipe,
+    *,
+    arm: str | None = None,
+    seed: int | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Train the adapters; those there are stay.
+
+    Args:
+        recipe: The recipe.
+        arm: This arm only.
+        seed: This seed only.
+        dry_run: Name the folders and stop.
+        progress: Where to show progress.
+
+    Returns:
+        The adapter folders.
+
+    Raises:
+        UserError: If something the user named cannot be used.
+    """
+    prepared = prepare_run(recipe)
+    plans = [p for p in choose_plans(prepared.plans, arm, seed) if p.arm.is_trained]
+    if not dry_run:
+        write_recipe(prepared)
+        for plan in plans:
+            train_cell(
+                prepared.recipe,
+                prepared.workspace,
+                prepared.build(plan),
+                prepared.run_dir / plan.folder,
+                progress or SilentProgress(),
+            )
+    return [prepared.run_dir / plan.folder / ADAPTER_FOLDER for plan in plans]
+
+
+def eval_stage(
+    recipe: Recipe,
+    *,
+    arm: str | None = None,
+    seed: int | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Evaluate trained cells, again if they were evaluated before.
+
+    Args:
+        recipe: The recipe.
+        arm: This arm only.
+        seed: This seed only.
+        dry_run: Name the files and stop.
+        progress: Where to show progress.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: If something the user named cannot be used, or a cell is not trained.
+    """
+    prepared = prepare_run(recipe)
+    plans = choose_plans(prepared.plans, arm, seed)
+    if not dry_run:
+        write_recipe(prepared)
+        for plan in plans:
+            _evaluate(prepared, plan, progress or SilentProgress())
+    names = ("predictions.jsonl", LIKELIHOODS_FILE, "cell.json")
+    return [prepared.run_dir / plan.folder / name for plan in plans for name in names]
+
+
+def _evaluate(prepared: Prepared, plan: CellPlan, progress: Progress) -> None:
+    cell = prepared.build(plan)
+    folder = prepared.run_dir / plan.folder
+    claim_folder(folder, cell)
+    evaluate_cell(
+        prepared.recipe,
+        prepared.inputs,
+        prepared.workspace,
+        cell,
+        prepared.probes,
+        folder,
+        progress,
+    )
+
+
+def _write_mixture(path: Path, cell: CellData) -> None:
+    """One line a position: what stands there. An index into the sources, not a copy of them."""
+    import os
+
+    import pyarrow as pa
+
+    mixture = cell.rows.mixture
+    positions = mixture.positions(0, len(cell.rows))
+    ids = [cell.rows[i].id for i in range(len(cell.rows))]
+    table = pa.table(
+        {
+            "position": range(len(cell.rows)),
+            "source": [mixture.sources[i] for i in positions.source.tolist()],
+            "id": ids,
+            "row": positions.row,
+            "exposure": positions.exposure,
+        }
+    )
+    partial = path.with_suffix(".partial")
+    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    os.replace(partial, path)

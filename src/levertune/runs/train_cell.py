@@ -1,0 +1,200 @@
+"""Train one cell, or find it trained; a killed training goes on where it stopped."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from levertune.data.splits import split_holdout
+from levertune.mixtures.manifest import check_same_run, write_manifest
+from levertune.mixtures.order import build_mixture
+from levertune.mixtures.plan import MixturePlan
+from levertune.models.adapters import AdapterCard, write_card
+from levertune.progress import Progress
+from levertune.recipes.recipe import Recipe
+from levertune.results.files import read_json, write_json_atomically
+from levertune.runs.cells import CellData, MixtureRows
+from levertune.runs.early_stopping import VALIDATION_SHARE, EarlyStopper
+from levertune.runs.workspace import Workspace
+from levertune.training.train import (
+    ADAPTER_FOLDER,
+    TrainingConfig,
+    TrainSummary,
+    count_steps,
+    read_summary,
+    train_adapter,
+)
+
+MANIFEST_FILE = "manifest.json"
+STOP_FILE = "early_stop.json"
+
+
+def train_cell(
+    recipe: Recipe,
+    workspace: Workspace,
+    data: CellData,
+    folder: Path,
+    progress: Progress,
+) -> TrainSummary:
+    """Train a cell's adapter into `folder/adapter`.
+
+    Args:
+        recipe: The recipe, resolved.
+        workspace: The model.
+        data: The cell's rows.
+        folder: The cell's folder.
+        progress: Where to show progress.
+
+    Returns:
+        What the training did, now or when it was done before.
+
+    Raises:
+        RunError: If the folder holds a cell made from something else.
+    """
+    claim_folder(folder, data)
+    adapter = folder / ADAPTER_FOLDER
+    if (adapter / "adapter_config.json").is_file():
+        write_card(adapter, make_card(recipe, workspace, data))  # a kill may have come before it
+        return read_summary(folder)
+    rows = data.rows
+    if data.plan.arm.matches_steps:
+        stop = _find_stop(recipe, workspace, data, folder, progress)
+        rows = rows.first(min(len(rows), stop * recipe.training.effective_batch_size))
+    summary = train_adapter(
+        workspace.base(data.longest_row),
+        rows,
+        training_config(recipe, data.plan.seed),
+        folder,
+        hardware=workspace.hardware,
+        pad_id=workspace.tokenizer.pad_id,
+        fingerprint={"manifest": data.manifest.fingerprint, "rows": len(rows)},
+        progress=progress,
+        label=f"train {data.plan.label}",
+    )
+    write_card(adapter, make_card(recipe, workspace, data))
+    return summary
+
+
+def claim_folder(folder: Path, data: CellData) -> None:
+    """Write the cell's manifest, or check that the one there is the same.
+
+    Raises:
+        RunError: If it differs, naming what changed.
+    """
+    path = folder / MANIFEST_FILE
+    if path.is_file():
+        check_same_run(path, data.manifest)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_manifest(path, data.manifest)
+
+
+def training_config(recipe: Recipe, seed: int) -> TrainingConfig:
+    """The recipe's training section as the engine takes it."""
+    section = recipe.training
+    targets = section.lora_target_modules
+    return TrainingConfig(
+        learning_rate=float(section.learning_rate),
+        effective_batch_size=section.effective_batch_size,
+        lora_r=section.lora_r,
+        lora_alpha=section.lora_alpha,
+        lora_dropout=section.lora_dropout,
+        lora_target_modules=targets if isinstance(targets, str) else tuple(targets),
+        warmup_ratio=section.warmup_ratio,
+        lr_scheduler_type=section.lr_scheduler_type,
+        weight_decay=section.weight_decay,
+        max_grad_norm=section.max_grad_norm,
+        general_loss_weight=recipe.general.loss_weight,
+        seed=seed,
+        save_steps=int(section.save_steps) if section.save_steps != "auto" else None,
+        logging_steps=section.logging_steps,
+        report_to=tuple(section.report_to),
+        gradient_checkpointing=section.gradient_checkpointing is True,
+    )
+
+
+def make_card(recipe: Recipe, workspace: Workspace, data: CellData) -> AdapterCard:
+    """What an adapter needs to be used as it was trained."""
+    choice, arm = data.choice, data.plan.arm
+    return AdapterCard(
+        base_model=workspace.location.name,
+        base_sha256=workspace.model_hash,
+        arm=arm.name,
+        anchor=choice.anchor if choice is not None and arm.is_anchored else None,
+        lifted_instruction=choice.lifted_instruction if choice is not None else None,
+        lifted_separator=choice.lifted_separator if choice is not None else None,
+        max_new_tokens=int(recipe.evaluation.max_new_tokens),
+        fingerprint=data.manifest.fingerprint,
+    )
+
+
+def stopped_at(folder: Path) -> int | None:
+    """The step early stopping chose, None where there was none or it ran through."""
+    path = folder / STOP_FILE
+    if not path.is_file():
+        return None
+    found = read_json(path)
+    return int(found["step"]) if found["step"] < found["num_steps"] else None
+
+
+def _find_stop(
+    recipe: Recipe, workspace: Workspace, data: CellData, folder: Path, progress: Progress
+) -> int:
+    """Number of steps for the arm that may take as many as `tell`.
+
+    A trial on four fifths of the rows finds the step with the lowest validation NLL; the arm is
+    then trained afresh on all its rows for so many steps, with a schedule of that length. So the
+    baseline loses no rows to validation and sees no test row.
+    """
+    from levertune.evaluation.likelihood import mean_nll_with_end, score_likelihood
+
+    path = folder / STOP_FILE
+    if path.is_file():
+        return int(read_json(path)["step"])
+    split = split_holdout(data.records, VALIDATION_SHARE, seed=data.plan.seed)
+    held = {record.id for record in split.test}
+    trial = [row for row in data.task if row.id not in held]
+    validation = [row for row in data.task if row.id in held]
+    size = recipe.training.effective_batch_size
+    num_steps = count_steps(len(data.rows), size)
+    exposures = -(-len(data.rows) // len(trial))
+    seed = data.rows.mixture.plan.seed
+    mixture = build_mixture(MixturePlan(len(trial), exposures, (), "even", seed))
+    rows = MixtureRows(mixture, trial, {}, num_positions=len(data.rows))
+
+    def validate(model: object) -> float:
+        scored = score_likelihood(
+            model,  # type: ignore[arg-type]
+            validation,
+            hardware=workspace.hardware,
+            pad_id=workspace.tokenizer.pad_id,
+        )
+        value = mean_nll_with_end(scored)
+        return float("inf") if value is None else value
+
+    stopper = EarlyStopper(validate, num_steps, folder / "validation.jsonl")
+    trial_folder = folder / "trial"
+    train_adapter(
+        workspace.base(data.longest_row),
+        rows,
+        training_config(recipe, data.plan.seed),
+        trial_folder,
+        hardware=workspace.hardware,
+        pad_id=workspace.tokenizer.pad_id,
+        fingerprint={"manifest": data.manifest.fingerprint, "rows": "trial"},
+        on_step=stopper,
+        progress=progress,
+        label=f"find the stop of {data.plan.label}",
+        keep_adapter=False,
+    )
+    write_json_atomically(
+        path,
+        {
+            "step": stopper.best_step,
+            "num_steps": num_steps,
+            "validation_rows": len(validation),
+            "seen": stopper.seen,
+        },
+    )
+    shutil.rmtree(trial_folder, ignore_errors=True)
+    return stopper.best_step

@@ -1,0 +1,139 @@
+"""The model side of a run: tokenizer, hardware and base weights, each loaded when first needed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from levertune.anchors.anchor import Example
+from levertune.data.records import Record
+from levertune.errors import DataError
+from levertune.models.rendering import ChatTokenizer, TokenizedExample
+from levertune.models.resolve import (
+    ModelLocation,
+    fingerprint_model,
+    resolve_model,
+    resolve_tokenizer,
+)
+from levertune.recipes.recipe import Recipe
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from levertune.models.hardware import Hardware
+
+
+class Workspace:
+    """Loads each part once and keeps it for all cells of a run.
+
+    Args:
+        recipe: The recipe; only its `model` section is read.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._settings = recipe.model
+        self._attention: str | None = None
+        self._base: PreTrainedModel | None = None
+
+    @cached_property
+    def tokenizer(self) -> ChatTokenizer:
+        """The tokenizer; needs no torch."""
+        name, revision = self._settings.model_name_or_path, self._settings.revision
+        return ChatTokenizer.from_folder(resolve_tokenizer(name, revision=revision).folder)
+
+    @cached_property
+    def tokenizer_hash(self) -> str:
+        """Hash of vocabulary, merges and template."""
+        content = self.tokenizer.tokenizer.to_str() + self.tokenizer.chat_template
+        return hashlib.sha256(content.encode("utf-8")).hexdigest()
+
+    @cached_property
+    def location(self) -> ModelLocation:
+        """Where the base model's files are."""
+        name, revision = self._settings.model_name_or_path, self._settings.revision
+        return resolve_model(name, revision=revision)
+
+    @cached_property
+    def model_hash(self) -> str:
+        """Fingerprint of the base weights."""
+        return fingerprint_model(self.location)
+
+    @cached_property
+    def hardware(self) -> Hardware:
+        """Device and precision."""
+        from levertune.models.hardware import choose_hardware
+
+        return choose_hardware(self._settings.dtype)
+
+    def base(self, longest_row: int | None = None) -> PreTrainedModel:
+        """The base model, without adapter.
+
+        Args:
+            longest_row: Longest row to train on, in tokens; None for evaluation.
+        """
+        from levertune.models.hardware import choose_attention
+        from levertune.models.load import load_base_model
+
+        attention = choose_attention(self.hardware, longest_row) if longest_row else "sdpa"
+        if self._base is None:
+            self._base = load_base_model(
+                self.location,
+                self.hardware,
+                attention=attention,
+                trust_remote_code=self._settings.trust_remote_code,
+            )
+            self._attention = attention
+        elif attention != self._attention:
+            self._base.set_attn_implementation(attention)
+            self._attention = attention
+        return self._base
+
+    def forget_base(self) -> None:
+        """Drop the base model; after a fault inside a training it may still carry an adapter."""
+        self._base = None
+
+    def tokenizer_files(self) -> list[Path]:
+        """The tokenizer's own files, to put beside an adapter."""
+        names = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                 "chat_template.jinja")  # fmt: skip
+        folder = self.location.folder
+        return [folder / name for name in names if (folder / name).is_file()]
+
+    def tokenize_within(
+        self, examples: Sequence[Example], max_length: int
+    ) -> tuple[list[TokenizedExample | None], list[dict[str, str]]]:
+        """Tokenize examples; one too long, or with a control token, becomes None and is listed.
+
+        Args:
+            examples: The examples.
+            max_length: Most tokens of a row.
+
+        Returns:
+            One entry an example, and `{"id", "source", "reason"}` of each that is None.
+        """
+        rows: list[TokenizedExample | None] = []
+        dropped = []
+        for example in examples:
+            try:
+                row = self.tokenizer.tokenize(example)
+            except DataError as error:
+                if example.source == "task":
+                    raise
+                reason = str(error)
+            else:
+                if len(row.input_ids) <= max_length:
+                    rows.append(row)
+                    continue
+                reason = f"{len(row.input_ids)} tokens, more than max_length {max_length}"
+            rows.append(None)
+            dropped.append({"id": example.id, "source": example.source, "reason": reason})
+        return rows, dropped
+
+    def count_record(self, record: Record) -> int:
+        """Tokens of a general row as it is trained on."""
+        from levertune.anchors.anchor import plain_example
+
+        return len(self.tokenizer.tokenize(plain_example(record)).input_ids)
