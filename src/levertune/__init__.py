@@ -4,7 +4,11 @@ __version__ = "0.1.0"
 
 # Public name to defining module. Each is imported when it is first asked for:
 # `levertune --help` must not wait for pandas or torch.
-_LAZY = {"load_results": "levertune.results.load"}
+_LAZY = {
+    "Run": "levertune.api",
+    "load_results": "levertune.results.load",
+    "run": "levertune.api",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -13,7 +17,9 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'levertune' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_LAZY[name]), name)
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

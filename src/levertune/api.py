@@ -1,0 +1,106 @@
+"""levertune from Python: one function that does what `levertune run` does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from levertune.errors import RecipeError, RunError
+from levertune.progress import Progress
+from levertune.recipes.loading import load_recipe, recipe_for_task
+from levertune.results.schema import RunResult, read_result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from levertune.serving.adapter import Assistant
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Args:
+        folder: The run folder.
+    """
+
+    folder: Path
+
+    @cached_property
+    def result(self) -> RunResult:
+        """Everything `result.json` holds."""
+        return read_result(self.folder)
+
+    @property
+    def verdict(self) -> str:
+        """Whether leverage paid, in one sentence with its interval."""
+        verdict = self.result.verdict
+        return verdict.sentence if verdict else "There was nothing to compare."
+
+    @property
+    def report(self) -> Path:
+        """The page that shows the run."""
+        return self.folder / "report.html"
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a cell: arm, seed, fold, scores, likelihoods, tokens, time."""
+        from levertune.results.load import load_results
+
+        return load_results(self.folder)
+
+    @cached_property
+    def best(self) -> Assistant:
+        """The best adapter, its anchor applied: `run.best.generate("…")`.
+
+        Raises:
+            RunError: If the run kept none (as with `quick`).
+        """
+        from levertune.serving.adapter import Assistant
+
+        if not (self.folder / "best").is_dir():
+            raise RunError(f"{self.folder}: has no best/ folder. Run it without `quick`.")
+        return Assistant.load(self.folder / "best")
+
+
+def run(
+    recipe: str | Path | None = None,
+    *,
+    task: str | Path | None = None,
+    seeds: int | list[int] | None = None,
+    quick: bool = False,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Run:
+    """Run a recipe, or the defaults on a task file; go on with it if it was interrupted.
+
+    Args:
+        recipe: A recipe file.
+        task: Task rows, in place of a recipe: everything else is defaulted.
+        seeds: Seeds, or how many.
+        quick: First seed and first fold only.
+        progress: Where to show progress; nothing is shown by default.
+        **settings: Further settings by dotted key, as `**{"training.learning_rate": 1e-4}`.
+
+    Returns:
+        The run.
+
+    Raises:
+        UserError: If something named cannot be used.
+    """
+    from levertune.runs.run import run_recipe
+
+    if (recipe is None) == (task is None):
+        raise RecipeError("levertune.run: takes a recipe file or task=FILE. Give one of them.")
+    if seeds is not None:
+        settings["seeds"] = seeds
+    overrides = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+    if recipe is not None:
+        loaded = load_recipe(recipe, overrides)
+    else:
+        loaded = recipe_for_task(str(task), overrides)
+    outcome = run_recipe(loaded, quick=quick, progress=progress)
+    return Run(Path(outcome.run_dir or loaded.output_dir))
