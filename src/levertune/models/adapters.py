@@ -114,7 +114,7 @@ def keep_input_dtype(model: PeftModel) -> PeftModel:
 
     for module in model.modules():
         if isinstance(module, BaseTunerLayer):
-            module.cast_input_dtype_enabled = False
+            module.cast_input_dtype_enabled = False  # type: ignore[assignment]
     return model
 
 

@@ -207,6 +207,8 @@ def _borrowed(base: PreTrainedModel, config: TrainingConfig) -> Iterator[PeftMod
 
     # TRL and transformers copy special tokens of the tokenizer they are given into these.
     settings = [(x, copy.deepcopy(vars(x))) for x in (base.config, base.generation_config) if x]
+    attributes, input_hooks = set(vars(base)), base.get_input_embeddings()._forward_hooks
+    hooks = set(input_hooks)
     targets = config.lora_target_modules
     set_seed(config.seed)
     model = attach_lora(
@@ -220,11 +222,13 @@ def _borrowed(base: PreTrainedModel, config: TrainingConfig) -> Iterator[PeftMod
         yield model
     finally:
         if config.gradient_checkpointing:
-            base.gradient_checkpointing_disable()
-            base.disable_input_require_grads()
+            with quiet_libraries():
+                base.gradient_checkpointing_disable()
         model.unload()
-        vars(base).pop("forward", None)  # TRL's fused head, patched onto the instance
-        vars(base).pop("peft_config", None)
+        for number in set(input_hooks) - hooks:  # set by TRL and PEFT both, removable by one
+            del input_hooks[number]
+        for name in set(vars(base)) - attributes:  # TRL's fused head is a `forward` of the instance
+            delattr(base, name)
         for holder, values in settings:
             vars(holder).clear()
             vars(holder).update(values)
@@ -257,7 +261,8 @@ def _make_arguments(
         use_cpu=hardware.device == "cpu",
         bf16=hardware.dtype == torch.bfloat16,
         fp16=hardware.dtype == torch.float16,
-        gradient_checkpointing=config.gradient_checkpointing,
+        # Its default is no value: naming it at all brings a deprecation warning.
+        gradient_checkpointing=config.gradient_checkpointing or None,  # type: ignore[arg-type]
         logging_strategy="steps",
         logging_steps=config.logging_steps,
         logging_first_step=True,
