@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -40,6 +39,7 @@ class RowLikelihood:
         end_nll: Sum over the end-of-turn tokens.
         kl_to_base: Sum over all supervised positions of KL(adapted || base), or None if not asked.
         num_kl_tokens: Number of those positions.
+        num_end: Number of end-of-turn tokens.
     """
 
     id: str
@@ -49,6 +49,7 @@ class RowLikelihood:
     end_nll: float
     kl_to_base: float | None = None
     num_kl_tokens: int = 0
+    num_end: int = 1
 
 
 def score_likelihood(
@@ -129,6 +130,7 @@ def _score_batch(
                 end_nll=float(values[tokens:].sum()),
                 kl_to_base=None if divergence is None else float(divergence[mine].double().sum()),
                 num_kl_tokens=0 if divergence is None else len(values),
+                num_end=row.num_end,
             )
         )
     return scored
@@ -136,8 +138,7 @@ def _score_batch(
 
 def _log_probs(model: PreTrainedModel, batch: MicroBatch, hardware: Hardware) -> torch.Tensor:
     """Log-probabilities `[supervised positions, vocabulary]` in float32."""
-    context = hardware.autocast() if hardware else contextlib.nullcontext()
-    with context:
+    with hardware.autocast():
         logits = select_logits(
             model,
             {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask},
@@ -152,9 +153,9 @@ def mean_nll(rows: Sequence[RowLikelihood]) -> float | None:
     return sum(row.nll for row in rows) / tokens if tokens else None
 
 
-def mean_nll_with_end(rows: Sequence[RowLikelihood], num_end: int = 1) -> float | None:
+def mean_nll_with_end(rows: Sequence[RowLikelihood]) -> float | None:
     """Nats per supervised token, the end of the turn included: what training minimises."""
-    tokens = sum(row.num_tokens + num_end for row in rows)
+    tokens = sum(row.num_tokens + row.num_end for row in rows)
     return sum(row.nll + row.end_nll for row in rows) / tokens if tokens else None
 
 
