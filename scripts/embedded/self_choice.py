@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from self_rules import body_of, reason_against, words_of
 
 MAX_PROMPT_JACCARD = 0.7
+# Without the wish for brevity: short requests about different things share most of their words, so
+# the limit is higher than for whole prompts.
+MAX_BODY_JACCARD = 0.8
 MAX_ANSWER_JACCARD = 0.7
 QUOTED_RUN = 5
 # Words of `make_self_rows.HELD_TOPICS`: a row with one of them is for the retention probe or for
@@ -73,7 +76,7 @@ def choose(
             dropped.
     """
     quotes = {run for text in task_texts for run in _runs(text)}
-    prompts, bodies = NearCopies(MAX_PROMPT_JACCARD), NearCopies(MAX_PROMPT_JACCARD)
+    prompts, bodies = NearCopies(MAX_PROMPT_JACCARD), NearCopies(MAX_BODY_JACCARD)
     answers = NearCopies(MAX_ANSWER_JACCARD)
     dropped: Counter[str] = Counter()
     general: list[dict[str, str]] = []

@@ -18,7 +18,9 @@ MAX_TITLE_WORDS = 14
 MIN_DISTINCT = 0.72
 MIN_DISTINCT_WITH_TRIPLE = 0.8
 # How many words after a content word the same one may not stand again.
-CLOSE_WORDS = 3
+CLOSE_WORDS = 4
+# How many words of a definition are looked at for the word that it defines.
+PREDICATE_WORDS = 8
 # Share of the request's topic words that the answer must take up.
 MIN_SHARED_TOPIC = 0.3
 
@@ -73,6 +75,7 @@ _SEASON = re.compile(
     r"spring|summer|autumn|fall|winter|january|april|may|june|july|october|december"
 )
 _PLACE = re.compile(r"\b(in|at|on|near|from|online|under|inside|along|through)\b")
+_IS = re.compile(r" (is|are|was|means|refers to) ")
 _LIST_ITEM = re.compile(r"\s*(\d+\.|-) ?\w")
 _DIFFERENCE = re.compile(r"difference between (.+?) and (.+?)[?.]", re.IGNORECASE)
 
@@ -144,15 +147,19 @@ def not_ascii(prompt: str, answer: str) -> bool:
 def repeats_itself(prompt: str, answer: str) -> bool:
     """The answer or the request says the same again."""
     words, asked = words_of(answer), words_of(body_of(prompt))
-    if _has_close_repeat(words) or _has_close_repeat(asked):
+    if _has_close_repeat(words) or _has_close_repeat(asked) or _defines_by_itself(answer):
         return True
     if max(Counter(topic_stems(prompt)).values(), default=0) > 2:
         return True
     if _has_repeated_run(words, 4) or _has_repeated_run(asked, 3):
         return True
+    known = set(asked)
     triples = Counter(zip(words, words[1:], words[2:], strict=False))
-    if any(n > 1 and sum(w not in STOP_WORDS for w in run) >= 2 for run, n in triples.items()):
-        return True
+    for run, times in triples.items():
+        content = [word for word in run if word not in STOP_WORDS]
+        # Words of the request may come again with their neighbours, the answer's own may not.
+        if times > 1 and (len(content) >= 2 or set(content) - known):
+            return True
     stems = [stem(word) for word in words if word not in STOP_WORDS]
     if not stems:
         return True
@@ -171,6 +178,16 @@ def _has_close_repeat(words: list[str]) -> bool:
         for i, one in enumerate(stems)
         if len(one) > 2
     )
+
+
+def _defines_by_itself(answer: str) -> bool:
+    """The subject comes again in what is said of it, as in "a map is a kind of map"."""
+    match = _IS.search(answer)
+    if not match:
+        return False
+    subject = topic_stems(answer[: match.start()])
+    said = topic_stems(" ".join(answer[match.end() :].split()[:PREDICATE_WORDS]))
+    return bool(set(subject[-2:]) & set(said))
 
 
 def _has_repeated_run(words: list[str], length: int) -> bool:
