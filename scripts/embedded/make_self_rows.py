@@ -3,6 +3,7 @@
 Usage:
     python scripts/embedded/make_self_rows.py sample MODEL_DIR WORK_DIR --batches 200
     python scripts/embedded/make_self_rows.py filter WORK_DIR [OUT_DIR]
+    python scripts/embedded/make_self_rows.py audit --seed 5
 
 `sample` is template-only prompting in the manner of Magpie (arXiv 2406.08464, section 2): the chat
 template up to the user's turn, an opener of a few words for diversity, and the model writes the
@@ -10,7 +11,7 @@ rest of the request; in a second pass it answers its own request. Each batch is 
 its number and written atomically, so a killed run continues where it stopped and ends in the same
 rows. `filter` keeps what is short, finished, on topic and new (`self_rules.py`, `self_choice.py`)
 and writes `embedded-self` and the self-written half of `embedded-retention`, whose topics never
-occur in the former.
+occur in the former. `audit` prints 100 shipped rows drawn by a seed, to be read by a person.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import hashlib
 import itertools
 import json
 import os
+import random
 import sys
 import time
 from pathlib import Path
@@ -70,6 +72,7 @@ HELD_TOPICS = (
 )  # fmt: skip
 
 BATCH_ROWS = 96
+AUDIT_ROWS = 100
 MAX_PROMPT_TOKENS = 28
 MAX_ANSWER_TOKENS = 80
 
@@ -173,6 +176,15 @@ def filter_rows(work_dir: Path, out_dir: Path) -> None:
     print(f"kept: {len(choice.general)} general, {len(choice.retention)} retention")
 
 
+def print_audit_rows(seed: int) -> None:
+    """Print `AUDIT_ROWS` rows of the shipped `embedded-self`, one a line."""
+    path = DATA_DIR / "general" / "self.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for row in random.Random(seed).sample(rows, AUDIT_ROWS):
+        answer = row["response"].replace("\n", " / ")
+        print(f"{row['id']}  {row['prompt']}  ->  {answer}")
+
+
 def main() -> int:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -184,8 +196,12 @@ def main() -> int:
     two = verbs.add_parser("filter", help="choose among the candidates and write the shipped files")
     two.add_argument("work_dir", type=Path)
     two.add_argument("out_dir", type=Path, nargs="?", default=DATA_DIR)
+    three = verbs.add_parser("audit", help="print random shipped rows for reading")
+    three.add_argument("--seed", type=int, required=True)
     args = parser.parse_args()
-    if args.verb == "sample":
+    if args.verb == "audit":
+        print_audit_rows(args.seed)
+    elif args.verb == "sample":
         sample(args.model_dir, args.work_dir, args.batches)
     else:
         filter_rows(args.work_dir, args.out_dir)

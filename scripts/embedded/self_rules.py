@@ -17,12 +17,14 @@ MAX_TITLE_WORDS = 14
 # Share of different words among the answer's content words, and where one of them stands thrice.
 MIN_DISTINCT = 0.72
 MIN_DISTINCT_WITH_TRIPLE = 0.8
-# How many words after a content word the same one may not stand again.
+# How many words after a content word the same one may not stand again: a word of the request, and
+# any other.
 CLOSE_WORDS = 4
+CLOSE_WORDS_OF_ITS_OWN = 6
 # How many words of a definition are looked at for the word that it defines.
-PREDICATE_WORDS = 8
+PREDICATE_WORDS = 14
 # Share of the request's topic words that the answer must take up.
-MIN_SHARED_TOPIC = 0.3
+MIN_SHARED_TOPIC = 0.2
 
 _STOP = """
     a an the and or but if then than that this these those is are was were be been being am do
@@ -52,7 +54,7 @@ _ENDINGS = (
 _BAD_PROMPT = re.compile(
     r"\buser|\bprompt\b|assistant|chatbot|\bAIs?\b|language model|SmolL|\bfollowing\b|\babove\b|"
     r"\bbelow\b|\bthis\b|\b(the|provided|given) (sentence|context|text|passage|article|question|"
-    r"code|image|story|post|problem|answer|conversation|situation) |"
+    r"code|image|story|post|document|poster|speaker|author|problem|answer|conversation|situation)\b|"
     r"\byou (are|will|cannot|can't|were)\b|"
     r"you're (a|an|not)\b|(are|did|were|have) you\b|"
     r"do you (think|like|love|feel|recommend|want|prefer|say|consider|believe)|"
@@ -112,7 +114,7 @@ def body_of(prompt: str) -> str:
 def unfinished(prompt: str, answer: str) -> bool:
     """The request or the answer does not end like a sentence, a list or a title."""
     body = body_of(prompt)
-    if body[-1:] not in (".", "?") or "..." in body or body.count('"') % 2:
+    if body[-1:] not in (".", "?") or "..." in prompt + answer or body.count('"') % 2:
         return True
     if answer.count('"') % 2:
         return True
@@ -147,19 +149,32 @@ def not_ascii(prompt: str, answer: str) -> bool:
 def repeats_itself(prompt: str, answer: str) -> bool:
     """The answer or the request says the same again."""
     words, asked = words_of(answer), words_of(body_of(prompt))
-    if _has_close_repeat(words) or _has_close_repeat(asked) or _defines_by_itself(answer):
+    return (
+        _has_close_repeat(asked, known=set(asked))
+        or _has_repeated_run(asked, 3)
+        or max(Counter(topic_stems(prompt)).values(), default=0) > 2
+        or _has_close_repeat(words, known=set(asked))
+        or _has_repeated_run(words, 4)
+        or _has_repeated_phrase(words, known=set(asked))
+        or _has_few_different_words(words)
+        or _defines_by_itself(answer)
+    )
+
+
+def _has_repeated_phrase(words: list[str], known: set[str]) -> bool:
+    """A phrase of the answer's own comes twice; words of the request may bring their neighbours."""
+    pairs = Counter(zip(words, words[1:], strict=False))
+    if any(n > 1 and not set(pair) & (STOP_WORDS | known) for pair, n in pairs.items()):
         return True
-    if max(Counter(topic_stems(prompt)).values(), default=0) > 2:
-        return True
-    if _has_repeated_run(words, 4) or _has_repeated_run(asked, 3):
-        return True
-    known = set(asked)
     triples = Counter(zip(words, words[1:], words[2:], strict=False))
     for run, times in triples.items():
         content = [word for word in run if word not in STOP_WORDS]
-        # Words of the request may come again with their neighbours, the answer's own may not.
         if times > 1 and (len(content) >= 2 or set(content) - known):
             return True
+    return False
+
+
+def _has_few_different_words(words: list[str]) -> bool:
     stems = [stem(word) for word in words if word not in STOP_WORDS]
     if not stems:
         return True
@@ -170,14 +185,15 @@ def repeats_itself(prompt: str, answer: str) -> bool:
     )
 
 
-def _has_close_repeat(words: list[str]) -> bool:
+def _has_close_repeat(words: list[str], known: set[str]) -> bool:
     """A content word stands twice within a few words, as in "manage and manage"."""
-    stems = [stem(word) if word not in STOP_WORDS else "" for word in words]
-    return any(
-        one and one in stems[i + 1 : i + 1 + CLOSE_WORDS]
-        for i, one in enumerate(stems)
-        if len(one) > 2
-    )
+    known_stems = {stem(word) for word in known}
+    stems = [stem(word) if word not in STOP_WORDS and len(word) > 2 else "" for word in words]
+    for i, one in enumerate(stems):
+        reach = CLOSE_WORDS if one in known_stems else CLOSE_WORDS_OF_ITS_OWN
+        if one and one in stems[i + 1 : i + 1 + reach]:
+            return True
+    return False
 
 
 def _defines_by_itself(answer: str) -> bool:
