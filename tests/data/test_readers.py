@@ -378,3 +378,65 @@ def test_multi_turn_prompt_keeps_every_turn_in_order(write):
     assert record.prompt[-1] == Message("user", "c")
     assert len(record.prompt) == 4
     assert record.completion == "d"
+
+
+@pytest.mark.parametrize(
+    ("row", "prompt"),
+    [
+        ({"prompt": "a"}, user("a")),
+        ({"question": "a", "completion": None}, user("a")),
+        ({"prompt": "a", "completion": "b", "input": "c"}, user("a")),
+        ({"instruction": "a", "input": "b"}, user("a\n\nb")),
+        ({"instruction": "a", "input": "b", "output": "c"}, user("a\n\nb")),
+        ({"input": "a", "label": "x"}, user("a")),
+        ({"prompt": "a", "system": "s"}, [("system", "s"), *user("a")]),
+        ({"messages": [{"role": "user", "content": "a"}]}, user("a")),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": "a"},
+                    {"role": "assistant", "content": "b"},
+                ]
+            },
+            user("a"),
+        ),
+    ],
+)
+def test_prompts_are_read_with_or_without_a_completion(write, row, prompt):
+    path = write("rows.jsonl", [{"id": "x", **row}])
+    file = read_records(path, require_completion=False)
+    assert plain(file) == [(prompt, "")]
+    assert file.records[0].id == "x"
+    assert file.unused_columns == ()
+
+
+def test_prompts_of_one_file_need_not_all_have_a_completion(write):
+    path = write("rows.jsonl", [{"prompt": "a"}, {"prompt": "b", "completion": "c"}])
+    assert plain(read_records(path, require_completion=False)) == [
+        (user("a"), ""),
+        (user("b"), ""),
+    ]
+    with pytest.raises(DataError, match="line 1: no completion in the row"):
+        read_records(path)
+
+
+def test_a_template_says_what_the_prompt_is(write):
+    path = write("rows.csv", "claim,question\nA,B\n")
+    file = read_records(path, prompt="{claim}: {question}", require_completion=False)
+    assert plain(file) == [(user("A: B"), "")]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [{"claim": "a"}, {"prompt": "a", "question": "b"}, {"text": "a"}, {"completion": "a"}],
+)
+def test_a_prompt_column_that_cannot_be_told_is_asked_for(write, row):
+    path = write("rows.jsonl", [row])
+    with pytest.raises(DataError, match="line 1: cannot tell which column is the prompt; found"):
+        read_records(path, require_completion=False)
+
+
+def test_a_conversation_without_a_user_turn_at_its_end_is_refused(write):
+    path = write("rows.jsonl", [{"messages": [{"role": "assistant", "content": "a"}]}])
+    with pytest.raises(DataError, match="must end with a user turn"):
+        read_records(path, require_completion=False)

@@ -41,6 +41,7 @@ def read_records(
     completion: str | None = None,
     encoding: str | None = None,
     allow_text: bool = False,
+    require_completion: bool = True,
     max_hub_rows: int | None = None,
     seed: int = 0,
 ) -> RecordFile:
@@ -56,6 +57,7 @@ def read_records(
         completion: Template of the completion; None to recognise the columns.
         encoding: Codec of a text file; None for UTF-8 with or without byte order mark.
         allow_text: Whether rows with a `text` column alone are accepted (general data).
+        require_completion: False to read prompts only, whether or not rows have a completion.
         max_hub_rows: Draw at most this many rows of a Hub dataset before reading them.
         seed: Seed of that draw.
 
@@ -74,6 +76,7 @@ def read_records(
         prompt=None if prompt is None else parse_template(prompt, role="prompt"),
         completion=None if completion is None else parse_template(completion, role="completion"),
         allow_text=allow_text,
+        require_completion=require_completion,
     )
     records = tuple(builder.build(number, row) for number, row in rows)
     if not records:
@@ -154,6 +157,7 @@ class _RecordBuilder:
     prompt: Template | None
     completion: Template | None
     allow_text: bool
+    require_completion: bool = True
     schema: str = ""
     _first_number: int = 0
     _columns: dict[tuple[str, ...], Columns] = field(default_factory=dict)
@@ -167,7 +171,14 @@ class _RecordBuilder:
         if columns is None:
             columns = schemas.recognise_columns(key)
             self._columns[key] = columns
-        if self.prompt is None and self.completion is None:
+        if not self.require_completion:
+            self.schema, completion = "prompt", ""
+            if self.prompt is None:
+                turns = schemas.read_prompt_turns(filled, columns, where)
+            else:
+                text = self.prompt.fill(row, where)
+                turns = schemas.prompt_from_text(text, filled, columns, where)
+        elif self.prompt is None and self.completion is None:
             self._require_schema(row, columns, number, where)
             turns, completion = schemas.read_turns(filled, columns, where)
         else:
@@ -185,6 +196,8 @@ class _RecordBuilder:
 
     def unused_columns(self) -> tuple[str, ...]:
         """Columns that neither the schema nor a template reads, in order of appearance."""
+        if not self.require_completion:
+            return ()
         used: set[str] = set()
         for template in (self.prompt, self.completion):
             used.update(template.fields if template else ())

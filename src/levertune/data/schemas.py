@@ -176,6 +176,41 @@ def read_turns(
     return _with_system(prompt, row, columns, where, names[0]), completion
 
 
+def read_prompt_turns(row: Mapping[str, Any], columns: Columns, where: str) -> tuple[Message, ...]:
+    """The turns of a row that needs no completion; one that is there is passed over.
+
+    Args:
+        row: The row; its fields hold no null.
+        columns: Its columns.
+        where: The row, for error messages.
+
+    Returns:
+        The turns, the last of them the user's.
+
+    Raises:
+        DataError: If no one column can be the prompt, or its turns are unusable.
+    """
+    present = [n for n in ("messages", "conversations", *PROMPT_COLUMNS) if n in columns.actual]
+    if columns.schema not in (None, "text"):
+        present = [SCHEMAS[str(columns.schema)][0]]
+    elif "instruction" in present and "input" in present:
+        present.remove("input")  # it belongs to the instruction
+    if len(present) != 1:
+        raise DataError(
+            f"{where}: cannot tell which column is the prompt; found {sorted(map(str, row))}. "
+            'Name it, as prompt="{column}".'
+        )
+    field = columns.actual[present[0]]
+    if present[0] in ("messages", "conversations"):
+        turns = _read_messages(row[field], where, field)
+        if turns and turns[-1].role == "assistant":
+            turns = turns[:-1]
+    else:
+        schema = "instruction/output" if present[0] == "instruction" else columns.schema
+        turns = _read_prompt(row, Columns(schema, columns.actual), where, field)
+    return _with_system(turns, row, columns, where, field)
+
+
 def prompt_from_text(
     text: str, row: Mapping[str, Any], columns: Columns, where: str
 ) -> tuple[Message, ...]:

@@ -151,6 +151,25 @@ def read_card(folder: Path) -> AdapterCard:
         ) from error
 
 
+def check_base(folder: Path, card: AdapterCard, base_sha256: str) -> None:
+    """Refuse to put an adapter on another base model than its own.
+
+    Args:
+        folder: The adapter, for the message.
+        card: Its card.
+        base_sha256: Fingerprint of the base model found.
+
+    Raises:
+        ModelError: If the adapter was trained on another one.
+    """
+    if card.base_sha256 != base_sha256:
+        raise ModelError(
+            f"{folder.name}: was trained on {card.base_model!r} (hash {card.base_sha256[:12]}); "
+            f"found a base model with hash {base_sha256[:12]}. Give the folder or name of the base "
+            "it was trained on."
+        )
+
+
 def load_adapter(base: PreTrainedModel, folder: Path, *, base_sha256: str) -> PeftModel:
     """Put a saved adapter on its base model, ready to generate.
 
@@ -164,12 +183,6 @@ def load_adapter(base: PreTrainedModel, folder: Path, *, base_sha256: str) -> Pe
     """
     from peft import PeftModel
 
-    card = read_card(folder)
-    if card.base_sha256 != base_sha256:
-        raise ModelError(
-            f"{folder.name}: was trained on {card.base_model!r} (hash {card.base_sha256[:12]}); "
-            f"found a base model with hash {base_sha256[:12]}. Give the base it was trained on "
-            "with model.model_name_or_path=..."
-        )
+    check_base(folder, read_card(folder), base_sha256)
     with quiet_libraries():
         return keep_input_dtype(PeftModel.from_pretrained(base, folder).eval())

@@ -1,1 +1,1 @@
-"""Using an adapter with its anchor applied: generate and chat."""
+"""Using an adapter: answers one by one, a file of prompts, a talk."""
