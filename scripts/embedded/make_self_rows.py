@@ -137,8 +137,10 @@ def _continue(model, tokenizer, texts, max_new_tokens, end, *, temperature):
     """Sampled continuations and whether each reached the end of its turn."""
     import torch
 
+    from levertune.models.head import contiguous_head_input
+
     inputs = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
-    with torch.inference_mode():
+    with torch.inference_mode(), contiguous_head_input(model):
         ids = model.generate(
             **inputs, max_new_tokens=max_new_tokens, do_sample=True, temperature=temperature,
             top_p=1.0, top_k=40, eos_token_id=end, pad_token_id=end,

@@ -11,7 +11,7 @@ import torch
 
 from levertune.anchors.anchor import Example
 from levertune.models.hardware import Hardware
-from levertune.models.head import unwrap_model
+from levertune.models.head import contiguous_head_input, unwrap_model
 from levertune.models.quiet import quiet_libraries
 from levertune.models.rendering import ChatTokenizer
 from levertune.progress import Progress, SilentProgress
@@ -85,6 +85,7 @@ def generate_completions(
         (progress or SilentProgress()).stage(label, len(examples), "row") as stage,
         quiet_libraries(),
         _own_defaults_set_aside(model),
+        contiguous_head_input(model),
         torch.inference_mode(),
         hardware.autocast(),
     ):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -36,6 +37,22 @@ def select_logits(
     handle = head.register_forward_pre_hook(narrow)
     try:
         return model(**inputs, use_cache=False).logits
+    finally:
+        handle.remove()
+
+
+@contextlib.contextmanager
+def contiguous_head_input(model: torch.nn.Module) -> Iterator[None]:
+    """Hand the language-model head dense tensors while the context lasts.
+
+    transformers slices the last position out of the hidden states; with such a view a CPU
+    multiplies by one copy of the whole head a row: two thirds of the time of a short generation
+    (LOG.md 2026-11-22).
+    """
+    head = unwrap_model(model).get_output_embeddings()
+    handle = head.register_forward_pre_hook(lambda _, args: (args[0].contiguous(), *args[1:]))
+    try:
+        yield
     finally:
         handle.remove()
 
