@@ -113,8 +113,9 @@ def _sha256(path: Path) -> str:
 def _write_tokenizer(gguf: Path, folder: Path) -> None:
     """Rebuild the tokenizer from the GGUF's vocabulary and merges.
 
-    transformers' own GGUF conversion leaves out SmolLM2's `Digits` split; the merges happen never
-    to join digits, but the file written here is the published tokenizer's pipeline.
+    transformers' own GGUF conversion leaves out SmolLM2's `Digits` split. The merges never join
+    digits, so the two differ only where several blanks stand before a digit; the file written here
+    is the published tokenizer's pipeline.
     """
     from gguf import GGUFReader
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
