@@ -76,3 +76,13 @@ def test_wrappers_are_looked_through(model):
     with torch.no_grad():
         selected = select_logits(Parallel(), INPUTS, SELECTED)
     assert selected.shape == (3, 50)
+
+
+def test_dense_hidden_states_change_no_logits_and_the_hook_goes(model):
+    from levertune.models.head import contiguous_head_input
+
+    with torch.no_grad():
+        expected = model(**INPUTS, logits_to_keep=1).logits
+        with contiguous_head_input(model):
+            torch.testing.assert_close(model(**INPUTS, logits_to_keep=1).logits, expected)
+    assert num_hooks(model) == 0
