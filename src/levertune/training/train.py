@@ -292,7 +292,7 @@ def _make_trainer(
     from datasets import Dataset
     from transformers.trainer_callback import PrinterCallback
 
-    from levertune.training.trainer import StepTrainer
+    from levertune.training.trainer import StepTrainer, placeholder_tokenizer
 
     sources = {rows[position].source for position in range(len(rows))} - {TASK_SOURCE}
     with quiet_libraries():
@@ -305,7 +305,7 @@ def _make_trainer(
             model=model,
             args=arguments,
             train_dataset=Dataset.from_dict({"position": list(range(len(rows)))}),
-            processing_class=_placeholder_tokenizer(),
+            processing_class=placeholder_tokenizer(),
             callbacks=[callback],
         )
     # It prints each log line when the bar is off; ours is the only display.
@@ -337,18 +337,6 @@ def _check_loggers(report_to: Sequence[str]) -> None:
                 f"training.report_to: {name!r} is not installed; found {sorted(available)}. "
                 f"Install it: pip install {name}"
             )
-
-
-def _placeholder_tokenizer() -> Any:
-    """TRL insists on a tokenizer; none is used, since rows come finished."""
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(WordLevel({"<pad>": 0}, unk_token="<pad>"))
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<pad>", unk_token="<pad>"
-    )
 
 
 def _write_adapter(model: PeftModel, folder: Path) -> None:

@@ -144,3 +144,15 @@ def _positions(features: Sequence[Mapping[str, int]]) -> dict[str, Any]:
 def _num_predicted(example: TokenizedExample) -> int:
     """Supervised tokens that have a token before them."""
     return example.num_supervised - (len(example.input_ids) == example.num_supervised)
+
+
+def placeholder_tokenizer() -> Any:
+    """TRL insists on a tokenizer; none is used, since rows come finished."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(WordLevel({"<pad>": 0}, unk_token="<pad>"))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<pad>", unk_token="<pad>"
+    )
