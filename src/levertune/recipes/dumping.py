@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,8 @@ from levertune.recipes.rules import field_at
 from levertune.recipes.yaml_text import format_value
 
 _WIDTH = 96
+# A value levertune chose is a number or a name and holds no quote.
+_DUMPED_LINE = re.compile(r"(  )?(\w+):[^'\"]*?(?:  # (.*))?$")
 
 
 def dump_recipe(recipe: Recipe, reasons: Mapping[str, str]) -> str:
@@ -24,6 +27,29 @@ def dump_recipe(recipe: Recipe, reasons: Mapping[str, str]) -> str:
         Text that `load_recipe` reads back as an equal recipe.
     """
     return "\n".join(_lines(recipe.model_dump(), (), reasons, described=False)) + "\n"
+
+
+def read_reasons(text: str) -> dict[str, str]:
+    """The reasons in a text that `dump_recipe` wrote.
+
+    Args:
+        text: The recipe as YAML.
+
+    Returns:
+        Reasons by dotted key.
+    """
+    reasons = {}
+    section = ""
+    for line in text.splitlines():
+        found = _DUMPED_LINE.match(line)
+        if found is None:
+            continue
+        indent, name, reason = found.groups()
+        if not indent:
+            section = name
+        if reason:
+            reasons[f"{section}.{name}" if indent else name] = reason
+    return reasons
 
 
 def annotate_recipe(recipe: Recipe, notes: Mapping[str, str]) -> str:

@@ -146,7 +146,7 @@ class Cell:
         num_unparseable: Predictions that could not be read as an answer (they count as wrong).
         dispersion: Where the task rows fell; None for an arm without a mixture.
         curve: Training log, thinned to at most a few hundred points.
-        fingerprint: Fingerprint of the manifest the cell was trained under.
+        fingerprint: Hash of everything the cell was trained and tested on.
         provenance: Versions and machine kind.
         scores: Value of each metric over this cell's test rows; None where it is undefined.
     """

@@ -220,7 +220,7 @@ class RunResult:
         metrics: The metrics.
         arms: The arms, in the order of the recipe.
         comparisons: Pairs of arms.
-        verdict: Whether it paid; None if there was nothing to compare.
+        verdict: Whether it paid; None if nothing was compared, or on a quick look.
         mixture: The training order; None if no arm was trained.
         curves: Training logs.
         samples: Ids of the test rows a report shows first; empty to spread over all rows.

@@ -68,6 +68,7 @@ def assemble_result(
             (*prepared.inputs.dropped, *(r for cell in cells for r in cell.dropped))
         }.values()
     )  # fmt: skip
+    reasons_by_key = {setting.key: setting.reason for setting in prepared.settings}
     return RunResult(
         format_version=FORMAT_VERSION,
         name=prepared.run_dir.name,
@@ -81,7 +82,7 @@ def assemble_result(
         model=_model_info(prepared, arms),
         metrics=MetricsInfo(
             primary=prepared.inputs.metrics.primary,
-            reason=prepared.inputs.metrics.reason,
+            reason=reasons_by_key.get("task.metric", prepared.inputs.metrics.reason),
             all=tuple(
                 MetricInfo(m.name, m.title, m.higher_is_better, m.points_per_unit)
                 for m in map(find_metric, prepared.inputs.metrics.names)
@@ -89,7 +90,7 @@ def assemble_result(
         ),
         arms=tuple(summarize_arm(rows) for rows in arms.values()),
         comparisons=_comparisons(prepared, arms),
-        verdict=judge_run(arms, prepared.inputs),
+        verdict=None if prepared.is_quick else judge_run(arms, prepared.inputs),
         mixture=_mixture(prepared, cells),
         curves=_curves(prepared, arms),
         samples=(),
@@ -118,7 +119,7 @@ def _task_info(prepared: Prepared, cells: Sequence[CellData]) -> TaskInfo:
         path=inputs.task.path if ":" in inputs.task.path[:12] else Path(inputs.task.path).name,
         rows=len(inputs.task.records),
         train_rows=round(sum(trained) / len(trained)) if trained else 0,
-        test_rows=sum(len(split.test) for split in inputs.splits),
+        test_rows=prepared.num_test_rows,
         tokens=prepared.task_tokens,
         kind=inputs.kind.kind,
         kind_reason=inputs.kind.reason,

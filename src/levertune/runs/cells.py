@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from levertune.anchors.anchor import Example, plain_example
 from levertune.anchors.auto import AnchorChoice
+from levertune.anchors.lift import lift_instruction
 from levertune.data.records import TASK_SOURCE, Record
 from levertune.data.splits import Split, draw_subset
-from levertune.errors import DataError, RunError
+from levertune.errors import DataError
 from levertune.mixtures.dispersion import Dispersion, describe_dispersion
 from levertune.mixtures.dropout import is_anchored
 from levertune.mixtures.manifest import Manifest, hash_records
@@ -238,7 +239,7 @@ def build_cell(
         train = draw_subset(
             train, recipe.task.subset, seed=seed if subset_seed == "seed" else subset_seed
         )
-    choice = choose_fold_anchor(recipe, train, inputs.kind) if arm.is_lifted else None
+    choice = _choose(recipe, inputs, train, arm)
     task, kept, dropped = _task_rows(recipe, workspace, train, arm, choice)
     unanchored: list[TokenizedExample] = []
     if arm.is_anchored and choice is not None and choice.anchor and choice.anchor.dropout:
@@ -309,6 +310,19 @@ def count_tokens(rows: Sequence[TokenizedExample]) -> TokenCounts:
         counts[kind] += len(row.input_ids)
         counts[f"supervised_{kind}"] += row.num_supervised
     return TokenCounts(**counts)
+
+
+def _choose(
+    recipe: Recipe, inputs: Inputs, train: Sequence[Record], arm: Arm
+) -> AnchorChoice | None:
+    """The anchor; for an arm without one, what is to be taken off its rows."""
+    if not arm.is_lifted:
+        return None
+    if arm.is_anchored:
+        return choose_fold_anchor(recipe, train, inputs.kind)
+    lifted = lift_instruction(train)  # whatever anchor the recipe names
+    reason = f"{arm.name} has no anchor"
+    return AnchorChoice(None, lifted.records, lifted.instruction, reason, lifted.separator)
 
 
 def _task_rows(
@@ -395,13 +409,3 @@ def _manifest(
             "dtype": workspace.hardware.dtype_name,
         },
     )
-
-
-def require_trained(folder_name: str, is_trained: bool) -> None:
-    """Refuse to evaluate a cell without adapter.
-
-    Raises:
-        RunError: If the cell has not been trained.
-    """
-    if not is_trained:
-        raise RunError(f"{folder_name}: has no adapter yet. Train it first: levertune train")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from levertune.anchors.anchor import Example, plain_example
 from levertune.data.records import Record
 from levertune.errors import DataError
+from levertune.mixtures.manifest import hash_records
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.results.cells import (
@@ -29,7 +31,7 @@ from levertune.results.dispersion import Dispersion
 from levertune.results.files import write_jsonl_atomically
 from levertune.results.mapping import from_mapping
 from levertune.results.provenance import collect_provenance
-from levertune.runs.cells import CellData, arm_example, require_trained, split_of
+from levertune.runs.cells import CellData, arm_example, split_of
 from levertune.runs.inputs import Inputs
 from levertune.runs.train_cell import stopped_at
 from levertune.runs.workspace import Workspace
@@ -82,7 +84,6 @@ def evaluate_cell(
         The cell.
 
     Raises:
-        RunError: If the cell has not been trained.
         DataError: If a test row is longer than the model can read.
     """
     from levertune.evaluation.generation import generate_completions
@@ -96,7 +97,6 @@ def evaluate_cell(
     model: PreTrainedModel = workspace.base()
     if arm.is_trained:
         adapter = folder / ADAPTER_FOLDER
-        require_trained(data.plan.folder, (adapter / "adapter_config.json").is_file())
         summary = read_summary(folder)
         model = load_adapter(model, adapter, base_sha256=workspace.model_hash)  # type: ignore[assignment]
     records = split_of(inputs, data.plan).test
@@ -203,12 +203,31 @@ def evaluate_cell(
             else None
         ),
         curve=_curve(summary),
-        fingerprint=data.manifest.fingerprint,
+        fingerprint=fingerprint_cell(recipe, inputs, data, probes),
         provenance=collect_provenance(),
         scores=values,
     )
     write_cell(folder, cell)
     return cell
+
+
+def fingerprint_cell(recipe: Recipe, inputs: Inputs, data: CellData, probes: Probes) -> str:
+    """Hash of what a cell is trained and tested on: a cell with another one is not this cell.
+
+    Args:
+        recipe: The recipe, resolved.
+        inputs: The inputs.
+        data: The cell's rows.
+        probes: Rows that show what was forgotten.
+    """
+    parts = (
+        data.manifest.fingerprint,
+        hash_records(split_of(inputs, data.plan).test),
+        hash_records(probes.general_heldout),
+        hash_records(probes.retention),
+        str(recipe.evaluation.max_new_tokens),
+    )
+    return hashlib.sha256(" ".join(parts).encode("ascii")).hexdigest()
 
 
 def _require_room(workspace: Workspace, examples: Sequence[Example], new_tokens: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from levertune.anchors.anchor import plain_example
 from levertune.data.records import Record
 from levertune.errors import RunError
-from levertune.recipes.dumping import dump_recipe
+from levertune.recipes.dumping import dump_recipe, read_reasons
 from levertune.recipes.loading import load_recipe
 from levertune.recipes.recipe import Recipe
 from levertune.results.files import write_text_atomically
@@ -47,6 +47,7 @@ class Prepared:
         plans: The cells.
         task_tokens: Tokens of the task rows, each counted once.
         warnings: What a reader should know.
+        is_quick: Whether this is a first look: one seed and one fold.
     """
 
     recipe: Recipe
@@ -59,6 +60,13 @@ class Prepared:
     plans: tuple[CellPlan, ...]
     task_tokens: int
     warnings: tuple[str, ...]
+    is_quick: bool = False
+
+    @property
+    def num_test_rows(self) -> int:
+        """Test rows of all cells of one arm and seed."""
+        splits = self.inputs.splits
+        return sum(len(splits[fold or 0].test) for fold in {plan.fold for plan in self.plans})
 
     def build(self, plan: CellPlan, *, all_rows: bool = False) -> CellData:
         """The rows of one cell."""
@@ -91,7 +99,7 @@ def prepare_run(recipe: Recipe, *, quick: bool = False) -> Prepared:
     _require_same_recipe(run_dir, resolved)
     return Prepared(
         recipe=resolved,
-        settings=tuple(settings),
+        settings=_with_earlier(run_dir, resolved, settings),
         inputs=inputs,
         pool=pool,
         probes=Probes(general_heldout=heldout, retention=inputs.retention),
@@ -107,6 +115,7 @@ def prepare_run(recipe: Recipe, *, quick: bool = False) -> Prepared:
         ),
         task_tokens=task_tokens,
         warnings=tuple(warnings),
+        is_quick=quick,
     )
 
 
@@ -188,6 +197,28 @@ def _require_same_recipe(run_dir: Path, recipe: Recipe) -> None:
             f"{run_dir}: holds the run of another recipe; changed: {'; '.join(changes)}. "
             "Change it back, or choose another output_dir."
         )
+
+
+def _with_earlier(
+    run_dir: Path, recipe: Recipe, settings: Sequence[AutoSetting]
+) -> tuple[AutoSetting, ...]:
+    """The settings, with those an earlier call chose: a run folder's recipe has no `auto` left."""
+    path = run_dir / RECIPE_FILE
+    if not path.is_file():
+        return tuple(settings)
+    values, earlier = recipe.model_dump(), load_recipe(path).model_dump()
+    found = {setting.key: setting for setting in settings}
+    for key, reason in read_reasons(path.read_text("utf-8")).items():
+        value = _value_at(values, key)
+        if key not in found and value == _value_at(earlier, key):
+            found[key] = AutoSetting(key, value, reason)
+    return tuple(found.values())
+
+
+def _value_at(values: dict[str, Any], key: str) -> Any:
+    for name in key.split("."):
+        values = values.get(name) if isinstance(values, dict) else None  # type: ignore[assignment]
+    return values
 
 
 def describe_changes(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

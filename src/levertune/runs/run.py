@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
+import errno
 import shutil
-import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -17,17 +16,16 @@ from levertune.errors import UserError
 from levertune.models.adapters import CARD_FILE, read_card, write_card
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
-from levertune.results.cells import CELL_FILE, read_cell
 from levertune.results.files import write_json_atomically, write_jsonl_atomically
-from levertune.results.schema import Failure, RunResult, write_result
-from levertune.runs.assemble import assemble_result
+from levertune.results.schema import Failure, RunResult
 from levertune.runs.cells import CellData, CellPlan
 from levertune.runs.estimate import estimate_run
 from levertune.runs.evaluate_cell import evaluate_cell
+from levertune.runs.finish import gather_done, is_done, write_run_result
 from levertune.runs.inputs import Inputs
 from levertune.runs.prepare import Prepared, prepare_run, write_recipe
-from levertune.runs.summary import ArmRows, best_arm, gather_arm
-from levertune.runs.train_cell import claim_folder, train_cell
+from levertune.runs.summary import ArmRows, best_arm
+from levertune.runs.train_cell import claim_folder, steps_behind, train_cell
 from levertune.training.train import ADAPTER_FOLDER
 
 BEST_FOLDER = "best"
@@ -102,7 +100,7 @@ def run_recipe(
     started, clock = datetime.now(UTC), time.perf_counter()
     prepared = prepare_run(recipe, quick=quick)
     cells = [prepared.build(plan) for plan in prepared.plans]
-    todo = [cell for cell in cells if not _is_done(prepared, cell)]
+    todo = [cell for cell in cells if not is_done(prepared, cell)]
     lines = describe_start(prepared, cells, todo)
     if todo:
         lines.append(
@@ -123,31 +121,13 @@ def run_recipe(
             f"{prepared.run_dir}: no cell finished; the first failed with: {failures[0].reason}"
         )
     best = _keep_best(prepared, arms, progress, quick=quick)
-    result = assemble_result(
-        prepared,
-        cells,
-        arms,
-        failures,
-        command=_command(),
-        started=started,
-        seconds=time.perf_counter() - clock,
+    result = write_run_result(
+        prepared, cells, arms, failures, started=started, seconds=time.perf_counter() - clock
     )
-    write_result(prepared.run_dir, result)
     from levertune.reports.page import write_report
 
     report = write_report(prepared.run_dir)
     return _outcome(prepared, result, report, best)
-
-
-def gather_done(prepared: Prepared, failures: Sequence[Failure]) -> dict[str, ArmRows]:
-    """The arms of which every cell is done; an arm with a failed cell is left out whole."""
-    failed = {failure.cell for failure in failures}
-    arms: dict[str, ArmRows] = {}
-    for name in dict.fromkeys(plan.arm.name for plan in prepared.plans):
-        plans = [plan for plan in prepared.plans if plan.arm.name == name]
-        if not any(plan.folder in failed for plan in plans):
-            arms[name] = gather_arm(prepared.run_dir, plans, prepared.inputs)
-    return arms
 
 
 def describe_start(
@@ -155,13 +135,14 @@ def describe_start(
 ) -> list[str]:
     """What was chosen, and what will be done."""
     inputs: Inputs = prepared.inputs
-    tests = sum(len(split.test) for split in inputs.splits)
+    tests = prepared.num_test_rows
+    tested = "the first fold alone" if prepared.is_quick else "every row tested once"
     where = {
         "file": f"{tests} test rows from {Path(inputs.test_file.path).name}"
         if inputs.test_file
         else "",
         "holdout": f"{tests} rows held out for testing",
-        "cv": f"{len(inputs.splits)}-fold cross-validation, every row tested once",
+        "cv": f"{len(inputs.splits)}-fold cross-validation, {tested}",
     }[inputs.test_mode]
     lines = [
         f"task: {len(inputs.task.records)} rows ({inputs.task.schema}), "
@@ -176,6 +157,10 @@ def describe_start(
         if setting.key not in ("task.metric", "task.test"):
             lines.append(f"{setting.key}: {setting.value} ({setting.reason})")
     lines += [f"warning: {warning}" for warning in prepared.warnings]
+    for cell in todo:
+        step = steps_behind(prepared.run_dir / cell.plan.folder)
+        if step:
+            lines.append(f"{cell.plan.label} was interrupted: goes on from its step {step}")
     done = len(cells) - len(todo)
     skipped = f"; {done} are done and skipped" if done else ""
     lines.append(
@@ -183,14 +168,6 @@ def describe_start(
         f"seeds {', '.join(map(str, dict.fromkeys(c.plan.seed for c in cells)))}){skipped}"
     )
     return lines
-
-
-def _is_done(prepared: Prepared, cell: CellData) -> bool:
-    folder = prepared.run_dir / cell.plan.folder
-    if not (folder / CELL_FILE).is_file():
-        return False
-    claim_folder(folder, cell)  # refuses a cell made from something else
-    return read_cell(folder).fingerprint == cell.manifest.fingerprint
 
 
 def _do_cell(prepared: Prepared, cell: CellData, progress: Progress) -> Failure | None:
@@ -213,6 +190,8 @@ def _do_cell(prepared: Prepared, cell: CellData, progress: Progress) -> Failure 
     except UserError:
         raise
     except Exception as error:  # one cell's fault must not cost the others of a long grid
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # the next cell would fare no better
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         write_json_atomically(
             folder / FAILURE_FILE, {"reason": reason, "traceback": traceback.format_exc()}
@@ -239,7 +218,7 @@ def _keep_best(
         if quick:
             return None
         final = CellPlan(plan.arm, plan.seed)
-        source = prepared.run_dir / "final" / name
+        source = prepared.run_dir / "final" / name / f"seed-{plan.seed}"
         data = prepared.build(final, all_rows=True)
         train_cell(prepared.recipe, prepared.workspace, data, source, progress)
     else:
@@ -263,12 +242,6 @@ def _write_dropped(prepared: Prepared, cells: Sequence[CellData]) -> None:
     rows = [*prepared.inputs.dropped, *(row for cell in cells for row in cell.dropped)]
     unique = {(row["source"], row["id"], row["reason"]): row for row in rows}
     write_jsonl_atomically(prepared.run_dir / "dropped.jsonl", list(unique.values()))
-
-
-def _command() -> str:
-    if Path(sys.argv[0]).name == "levertune":
-        return shlex.join(["levertune", *sys.argv[1:]])
-    return "levertune.run(...)"
 
 
 def _outcome(prepared: Prepared, result: RunResult, report: Path, best: Path | None) -> RunOutcome:

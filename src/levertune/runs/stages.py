@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
-from levertune.errors import RecipeError
+from levertune.errors import RecipeError, RunError
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
+from levertune.results.cells import CELL_FILE, PREDICTIONS_FILE
+from levertune.results.schema import RESULT_FILE
 from levertune.runs.cells import CellData, CellPlan
 from levertune.runs.evaluate_cell import LIKELIHOODS_FILE, evaluate_cell
+from levertune.runs.finish import gather_done, is_done, write_run_result
 from levertune.runs.prepare import Prepared, choose_plans, prepare_run, write_recipe
 from levertune.runs.train_cell import MANIFEST_FILE, claim_folder, train_cell
 from levertune.training.train import ADAPTER_FOLDER
@@ -108,6 +113,8 @@ def eval_stage(
 ) -> list[Path]:
     """Evaluate trained cells, again if they were evaluated before.
 
+    Once every cell of the run is evaluated, `result.json` is written too.
+
     Args:
         recipe: The recipe.
         arm: This arm only.
@@ -121,19 +128,37 @@ def eval_stage(
     Raises:
         UserError: If something the user named cannot be used, or a cell is not trained.
     """
+    started, clock = datetime.now(UTC), time.perf_counter()
     prepared = prepare_run(recipe)
     plans = choose_plans(prepared.plans, arm, seed)
-    if not dry_run:
-        write_recipe(prepared)
-        for plan in plans:
-            _evaluate(prepared, plan, progress or SilentProgress())
-    names = ("predictions.jsonl", LIKELIHOODS_FILE, "cell.json")
-    return [prepared.run_dir / plan.folder / name for plan in plans for name in names]
+    names = (PREDICTIONS_FILE, LIKELIHOODS_FILE, CELL_FILE)
+    files = [prepared.run_dir / plan.folder / name for plan in plans for name in names]
+    if dry_run:
+        return files
+    for plan in plans:  # all of them before the first is evaluated, and before a file is written
+        if plan.arm.is_trained:
+            _require_trained(prepared.run_dir, plan)
+    write_recipe(prepared)
+    for plan in plans:
+        _evaluate(prepared, prepared.build(plan), progress or SilentProgress())
+    cells = [prepared.build(plan) for plan in prepared.plans]
+    if all(is_done(prepared, cell) for cell in cells):
+        seconds = time.perf_counter() - clock
+        arms = gather_done(prepared, ())
+        write_run_result(prepared, cells, arms, (), started=started, seconds=seconds)
+        files.append(prepared.run_dir / RESULT_FILE)
+    return files
 
 
-def _evaluate(prepared: Prepared, plan: CellPlan, progress: Progress) -> None:
-    cell = prepared.build(plan)
-    folder = prepared.run_dir / plan.folder
+def _require_trained(run_dir: Path, plan: CellPlan) -> None:
+    if not (run_dir / plan.folder / ADAPTER_FOLDER / "adapter_config.json").is_file():
+        raise RunError(
+            f"{run_dir / plan.folder}: has no adapter yet. Train it first, with: levertune train"
+        )
+
+
+def _evaluate(prepared: Prepared, cell: CellData, progress: Progress) -> None:
+    folder = prepared.run_dir / cell.plan.folder
     claim_folder(folder, cell)
     evaluate_cell(
         prepared.recipe,

@@ -1,0 +1,78 @@
+"""What makes a cell done, and from done cells the run's `result.json`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from levertune.results.cells import CELL_FILE, read_cell
+from levertune.results.schema import Failure, RunResult, write_result
+from levertune.runs.assemble import assemble_result
+from levertune.runs.cells import CellData
+from levertune.runs.evaluate_cell import fingerprint_cell
+from levertune.runs.prepare import Prepared
+from levertune.runs.summary import ArmRows, gather_arm
+from levertune.runs.train_cell import claim_folder
+
+
+def is_done(prepared: Prepared, cell: CellData) -> bool:
+    """Whether a cell was trained and evaluated on exactly what it would be now.
+
+    Raises:
+        RunError: If its folder holds a cell trained on something else.
+    """
+    folder = prepared.run_dir / cell.plan.folder
+    if not (folder / CELL_FILE).is_file():
+        return False
+    claim_folder(folder, cell)
+    wanted = fingerprint_cell(prepared.recipe, prepared.inputs, cell, prepared.probes)
+    return read_cell(folder).fingerprint == wanted
+
+
+def gather_done(prepared: Prepared, failures: Sequence[Failure]) -> dict[str, ArmRows]:
+    """The arms of which every cell is done; an arm with a failed cell is left out whole."""
+    failed = {failure.cell for failure in failures}
+    arms: dict[str, ArmRows] = {}
+    for name in dict.fromkeys(plan.arm.name for plan in prepared.plans):
+        plans = [plan for plan in prepared.plans if plan.arm.name == name]
+        if not any(plan.folder in failed for plan in plans):
+            arms[name] = gather_arm(prepared.run_dir, plans, prepared.inputs)
+    return arms
+
+
+def write_run_result(
+    prepared: Prepared,
+    cells: Sequence[CellData],
+    arms: dict[str, ArmRows],
+    failures: Sequence[Failure],
+    *,
+    started: datetime,
+    seconds: float,
+) -> RunResult:
+    """Summarise the arms and write `result.json`, the run's last file but the report.
+
+    Args:
+        prepared: The run.
+        cells: Its cells.
+        arms: The arms that are done, as `gather_done` gives them.
+        failures: Cells that are not.
+        started: When this call began.
+        seconds: Wall time of this call.
+
+    Returns:
+        The result.
+    """
+    result = assemble_result(
+        prepared, cells, arms, failures, command=_command(), started=started, seconds=seconds
+    )
+    write_result(prepared.run_dir, result)
+    return result
+
+
+def _command() -> str:
+    if Path(sys.argv[0]).name == "levertune":
+        return shlex.join(["levertune", *sys.argv[1:]])
+    return "levertune.run(...)"
