@@ -46,6 +46,17 @@ class EarlyStopper:
         self.seen = [entry for entry in self.seen if entry["step"] < step]
         self.seen.append({"step": step, "validation_nll": self._validate(model)})
         write_jsonl_atomically(self._log_path, self.seen)
+        return self._is_out_of_patience
+
+    @property
+    def has_decided(self) -> bool:
+        """Whether nothing is left to look at: it ran out of patience or of steps."""
+        return bool(self.seen) and (
+            self._is_out_of_patience or self.seen[-1]["step"] == self._num_steps
+        )
+
+    @property
+    def _is_out_of_patience(self) -> bool:
         return len(self.seen) - 1 - self._best_index() >= PATIENCE
 
     def _best_index(self) -> int:

@@ -155,7 +155,8 @@ def read_inputs(recipe: Recipe) -> Inputs:
         require_no_test_rows_in_task(test_file, overlaps, allow_overlap=recipe.task.allow_overlap)
         if overlaps:
             warnings.append(
-                f"{len(overlaps)} test rows are training rows too, as task.allow_overlap allows."
+                "Test rows that are training rows too, as task.allow_overlap allows: "
+                f"{len(overlaps)}."
             )
     mode, splits = _split(recipe, task, test_file, instruction)
     test_records = [record for split in splits for record in split.test]
@@ -164,19 +165,19 @@ def read_inputs(recipe: Recipe) -> Inputs:
         find_metric(recipe.task.metric)
     general, dropped = _without_test_rows(read_general_sources(recipe), test_records, instruction)
     if dropped:
-        warnings.append(f"{len(dropped)} general rows equal test rows and were dropped.")
+        warnings.append(f"General rows dropped because they equal test rows: {len(dropped)}.")
     conflicts = find_conflicts(task.records)
     if conflicts:
         warnings.append(
-            f"{len(conflicts)} prompts have more than one completion, the first in rows "
-            f"{', '.join(map(repr, conflicts[0].ids[:4]))}."
+            f"Prompts with more than one completion: {len(conflicts)} (the first in rows "
+            f"{', '.join(map(repr, conflicts[0].ids[:4]))})."
         )
     if mode != "cv":
         unseen = unseen_labels(splits[0].train, test_records)
         if unseen:
             warnings.append(
-                f"{len(unseen)} labels of test rows are in no training row: "
-                f"{', '.join(map(repr, unseen[:5]))}."
+                f"Labels of test rows that no training row has: {len(unseen)} "
+                f"({', '.join(map(repr, unseen[:5]))})."
             )
     return Inputs(
         task=task,
@@ -184,7 +185,7 @@ def read_inputs(recipe: Recipe) -> Inputs:
         test_mode=mode,
         splits=tuple(splits),
         general=tuple(general),
-        retention=_read_retention(recipe),
+        retention=_read_retention(recipe, general),
         kind=kind,
         metrics=choose_metrics(kind, recipe.task.metric),
         dropped=tuple(dropped),
@@ -234,7 +235,7 @@ def _without_test_rows(
     return kept_files, dropped
 
 
-def _read_retention(recipe: Recipe) -> tuple[Record, ...]:
+def _read_retention(recipe: Recipe, general: Sequence[RecordFile]) -> tuple[Record, ...]:
     setting = recipe.evaluation
     if setting.retention is None or setting.retention_rows == 0:
         return ()
@@ -243,8 +244,8 @@ def _read_retention(recipe: Recipe) -> tuple[Record, ...]:
     else:
         files = read_general(setting.retention, name="retention")
         records = tuple(record for file in files for record in file.records)
-        taken = {source.path for source in recipe.general.sources}
-        if setting.retention in taken:
+        mixed_in = {file.sha256 for file in general}  # whatever path they were named by
+        if any(file.sha256 in mixed_in for file in files):
             raise DataError(
                 f"evaluation.retention: {setting.retention!r} is a general source too, so what it "
                 "measures is not retention. Name rows that are never mixed in."

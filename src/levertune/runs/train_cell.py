@@ -5,7 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from levertune.anchors.lift import lift_instruction
+from levertune.data.row_texts import make_own_text
 from levertune.data.splits import split_holdout
+from levertune.errors import DataError
 from levertune.mixtures.manifest import check_same_run, write_manifest
 from levertune.mixtures.order import build_mixture
 from levertune.mixtures.plan import MixturePlan
@@ -16,6 +19,7 @@ from levertune.results.files import read_json, write_json_atomically
 from levertune.runs.cells import CellData, MixtureRows
 from levertune.runs.early_stopping import VALIDATION_SHARE, EarlyStopper
 from levertune.runs.workspace import Workspace
+from levertune.training.checkpoints import CHECKPOINTS_FOLDER
 from levertune.training.train import (
     ADAPTER_FOLDER,
     TrainingConfig,
@@ -27,6 +31,7 @@ from levertune.training.train import (
 
 MANIFEST_FILE = "manifest.json"
 STOP_FILE = "early_stop.json"
+TRIAL_FOLDER = "trial"
 
 
 def train_cell(
@@ -128,6 +133,16 @@ def make_card(recipe: Recipe, workspace: Workspace, data: CellData) -> AdapterCa
     )
 
 
+def steps_behind(folder: Path) -> int | None:
+    """The step an interrupted training (or trial) will go on from; None if there is none."""
+    steps = [
+        int(path.name.removeprefix("checkpoint-"))
+        for place in (folder, folder / TRIAL_FOLDER)
+        for path in (place / CHECKPOINTS_FOLDER).glob("checkpoint-*")
+    ]
+    return max(steps, default=None)
+
+
 def stopped_at(folder: Path) -> int | None:
     """The step early stopping chose, None where there was none or it ran through."""
     path = folder / STOP_FILE
@@ -151,12 +166,13 @@ def _find_stop(
     path = folder / STOP_FILE
     if path.is_file():
         return int(read_json(path)["step"])
-    split = split_holdout(data.records, VALIDATION_SHARE, seed=data.plan.seed)
-    held = {record.id for record in split.test}
-    trial = [row for row in data.task if row.id not in held]
-    validation = [row for row in data.task if row.id in held]
     size = recipe.training.effective_batch_size
     num_steps = count_steps(len(data.rows), size)
+    held = _hold_out(data)
+    if not held:
+        return num_steps
+    trial = [row for row in data.task if row.id not in held]
+    validation = [row for row in data.task if row.id in held]
     exposures = -(-len(data.rows) // len(trial))
     seed = data.rows.mixture.plan.seed
     mixture = build_mixture(MixturePlan(len(trial), exposures, (), "even", seed))
@@ -173,20 +189,21 @@ def _find_stop(
         return float("inf") if value is None else value
 
     stopper = EarlyStopper(validate, num_steps, folder / "validation.jsonl")
-    trial_folder = folder / "trial"
-    train_adapter(
-        workspace.base(data.longest_row),
-        rows,
-        training_config(recipe, data.plan.seed),
-        trial_folder,
-        hardware=workspace.hardware,
-        pad_id=workspace.tokenizer.pad_id,
-        fingerprint={"manifest": data.manifest.fingerprint, "rows": "trial"},
-        on_step=stopper,
-        progress=progress,
-        label=f"find the stop of {data.plan.label}",
-        keep_adapter=False,
-    )
+    trial_folder = folder / TRIAL_FOLDER
+    if not stopper.has_decided:  # a kill may have come between the trial's end and the file below
+        train_adapter(
+            workspace.base(data.longest_row),
+            rows,
+            training_config(recipe, data.plan.seed),
+            trial_folder,
+            hardware=workspace.hardware,
+            pad_id=workspace.tokenizer.pad_id,
+            fingerprint={"manifest": data.manifest.fingerprint, "rows": "trial"},
+            on_step=stopper,
+            progress=progress,
+            label=f"find the stop of {data.plan.label}",
+            keep_adapter=False,
+        )
     write_json_atomically(
         path,
         {
@@ -198,3 +215,15 @@ def _find_stop(
     )
     shutil.rmtree(trial_folder, ignore_errors=True)
     return stopper.best_step
+
+
+def _hold_out(data: CellData) -> set[str]:
+    """Ids of the rows to validate on; none where the rows cannot be told apart."""
+    own_text = make_own_text(lift_instruction(data.records).instruction)
+    try:
+        split = split_holdout(
+            data.records, VALIDATION_SHARE, seed=data.plan.seed, own_text=own_text
+        )
+    except DataError:  # one row, or rows that are all alike: nothing to validate on
+        return set()
+    return {record.id for record in split.test}
