@@ -38,7 +38,11 @@ class Run:
     def verdict(self) -> str:
         """Whether leverage paid, in one sentence with its interval."""
         verdict = self.result.verdict
-        return verdict.sentence if verdict else "There was nothing to compare."
+        return (
+            verdict.sentence
+            if verdict
+            else "No verdict: nothing was compared, or this was a quick look."
+        )
 
     @property
     def report(self) -> Path:
@@ -59,10 +63,10 @@ class Run:
         Raises:
             RunError: If the run kept none (as with `quick`).
         """
-        from levertune.serving.adapter import Assistant
-
         if not (self.folder / "best").is_dir():
             raise RunError(f"{self.folder}: has no best/ folder. Run it without `quick`.")
+        from levertune.serving.adapter import Assistant
+
         return Assistant.load(self.folder / "best")
 
 
@@ -97,10 +101,15 @@ def run(
         raise RecipeError("levertune.run: takes a recipe file or task=FILE. Give one of them.")
     if seeds is not None:
         settings["seeds"] = seeds
-    overrides = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+    overrides = [f"{key}={_as_yaml(value)}" for key, value in settings.items()]
     if recipe is not None:
         loaded = load_recipe(recipe, overrides)
     else:
         loaded = recipe_for_task(str(task), overrides)
     outcome = run_recipe(loaded, quick=quick, progress=progress)
     return Run(Path(outcome.run_dir or loaded.output_dir))
+
+
+def _as_yaml(value: object) -> str:
+    """A setting as an override spells it; JSON is YAML but for the escapes of rare characters."""
+    return json.dumps(value, ensure_ascii=False, default=str)
