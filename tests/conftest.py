@@ -1,5 +1,6 @@
 """A tiny real model and tokenizer, made in-process; torch is imported only where they are used."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,127 @@ def cpu():
     from levertune.models.hardware import Hardware
 
     return Hardware("cpu", torch.float32)
+
+
+COLOURS = ("red", "green", "blue")
+TASK_PROMPTS = (
+    "apples on a tree", "the sea at noon", "a fresh lawn", "roses", "clear sky over hills",
+    "moss", "a brick wall", "deep lake", "young leaves", "ripe cherries", "jeans", "peas",
+)  # fmt: skip
+TEST_PROMPTS = ("tomato soup", "a summer pond", "cut grass", "fire engine", "ink", "lime juice")
+
+
+class Project:
+    """A folder with data files for whole runs on the tiny model, and recipes that use them.
+
+    Args:
+        folder: The folder; relative paths in recipes start there.
+        model: Folder of the tiny model.
+    """
+
+    def __init__(self, folder: Path, model: Path) -> None:
+        self.folder = folder
+        self.model = model
+        colours = [COLOURS[i % 3] for i in range(12)]
+        self.write("task.jsonl", zip(TASK_PROMPTS, colours, strict=True))
+        # A label the task rows lack.
+        self.write(
+            "test.jsonl", zip(TEST_PROMPTS, [*COLOURS, "red", "black", "green"], strict=True)
+        )
+        general = [(f"count to {i}", " ".join(map(str, range(i)))) for i in range(2, 20)]
+        self.write("general.jsonl", [*general, ("Tomato  soup", "is served hot")])
+        self.write(
+            "kept.jsonl", [(f"spell {word}", "-".join(word)) for word in ("one", "two", "ten")]
+        )
+
+    def write(self, name: str, rows) -> str:
+        """Write `(prompt, completion)` pairs, or whole rows, as JSON lines."""
+        lines = [
+            row if isinstance(row, dict) else dict(zip(("prompt", "completion"), row, strict=True))
+            for row in rows
+        ]
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        (self.folder / name).write_text(text, encoding="utf-8")
+        return name
+
+    def settings(self, **changes) -> dict:
+        """A recipe for a run of seconds; changes are named `section__key` or `key`."""
+        mapping = {
+            "task": {"path": "task.jsonl", "test": "test.jsonl", "exposures": 1},
+            "general": {"sources": [{"path": "general.jsonl"}], "rows": 8},
+            "model": {"model_name_or_path": str(self.model), "dtype": "float32"},
+            "training": {
+                "learning_rate": 0.01,
+                "effective_batch_size": 5,
+                "lora_r": 2,
+                "max_length": 200,
+                "logging_steps": 1,
+                "save_steps": 1,
+            },
+            "evaluation": {
+                "general_heldout": 2,
+                "retention": "kept.jsonl",
+                "retention_rows": 3,
+                "max_new_tokens": 3,
+            },
+            "arms": ["base", "sft-steps", "tell"],
+            "output_dir": "runs/whole",
+        }
+        for name, value in changes.items():
+            section, _, key = name.rpartition("__")
+            (mapping.setdefault(section, {}) if section else mapping)[key] = value
+        return mapping
+
+    def recipe(self, **changes):
+        """The same as a `Recipe`."""
+        from levertune.recipes.loading import recipe_from_mapping
+
+        return recipe_from_mapping(self.settings(**changes))
+
+    def recipe_file(self, **changes) -> str:
+        """The same as a file for the command line; JSON is YAML."""
+        (self.folder / "recipe.yaml").write_text(json.dumps(self.settings(**changes)), "utf-8")
+        return "recipe.yaml"
+
+    def files(self) -> set[str]:
+        """Every file below the folder."""
+        return {str(p.relative_to(self.folder)) for p in self.folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="session")
+def new_project(tiny_model_folder):
+    """Makes a project in a folder."""
+    return lambda folder: Project(folder, tiny_model_folder)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, new_project):
+    """A project in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return new_project(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def on_cpu():
+    """Whole runs use one thread of the CPU, wherever the tests run, and wait for no disk."""
+    import gc
+    import os
+
+    import torch
+    import trl  # noqa: F401  # so that its modules are among those frozen
+
+    from levertune.models import hardware
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    gc.freeze()  # the engine collects garbage after each training: a second among so many modules
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        patch.setattr(
+            hardware,
+            "choose_hardware",
+            lambda dtype: hardware.Hardware("cpu", torch.float32),
+        )
+        yield
+    gc.unfreeze()
+    torch.set_num_threads(threads)

@@ -1,0 +1,86 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from levertune.runs.early_stopping import CHECKS, PATIENCE, EarlyStopper
+
+
+def walk(stopper, first, last):
+    """Take steps until told to stop; the last step taken."""
+    for step in range(first, last + 1):
+        if stopper(step, None):
+            return step
+    return last
+
+
+def losses(values, calls=None):
+    """Gives the values in turn; the model is not looked at."""
+    left = iter(values)
+
+    def validate(model):
+        value = next(left)
+        if calls is not None:
+            calls.append(value)
+        return value
+
+    return validate
+
+
+def test_it_stops_when_patience_is_out_and_names_the_best_step(tmp_path):
+    stopper = EarlyStopper(losses([3, 2, 2.5, 2.4, 2.3, 1]), 12, tmp_path / "v.jsonl")
+    assert walk(stopper, 1, 12) == 2 + PATIENCE
+    assert stopper.best_step == 2
+    assert stopper.has_decided
+
+
+def test_it_runs_through_while_the_loss_falls(tmp_path):
+    stopper = EarlyStopper(losses(range(12, 0, -1)), 12, tmp_path / "v.jsonl")
+    assert walk(stopper, 1, 12) == 12
+    assert stopper.best_step == 12
+    assert stopper.has_decided
+
+
+def test_of_equal_losses_the_first_counts(tmp_path):
+    stopper = EarlyStopper(losses([2, 1, 1, 1, 1]), 12, tmp_path / "v.jsonl")
+    assert walk(stopper, 1, 12) == 5
+    assert stopper.best_step == 2
+
+
+@pytest.mark.parametrize(("num_steps", "steps"), [(5, [1, 2, 3, 4, 5]), (100, None), (13, None)])
+def test_it_looks_about_a_dozen_times_and_always_at_the_last_step(tmp_path, num_steps, steps):
+    stopper = EarlyStopper(losses(range(200, 0, -1)), num_steps, tmp_path / "v.jsonl")
+    walk(stopper, 1, num_steps)
+    seen = [entry["step"] for entry in stopper.seen]
+    assert steps is None or seen == steps
+    assert len(seen) <= CHECKS
+    assert seen[-1] == num_steps
+
+
+def test_nothing_is_decided_before_the_first_look(tmp_path):
+    assert not EarlyStopper(losses([]), 12, tmp_path / "v.jsonl").has_decided
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    values=st.lists(st.integers(0, 9), min_size=12, max_size=12),
+    killed_at=st.integers(1, 12),
+    checkpoint=st.integers(0, 12),
+)
+def test_a_resumed_trial_decides_as_an_unbroken_one(
+    tmp_path_factory, values, killed_at, checkpoint
+):
+    folder = tmp_path_factory.mktemp("trial")
+    unbroken = EarlyStopper(losses(values), 12, folder / "whole.jsonl")
+    last = walk(unbroken, 1, 12)
+    broken = EarlyStopper(losses(values), 12, folder / "broken.jsonl")
+    reached = walk(broken, 1, min(killed_at, last))
+    resumed = EarlyStopper(losses(values[min(checkpoint, reached) :]), 12, folder / "broken.jsonl")
+    if not resumed.has_decided:
+        last = walk(resumed, min(checkpoint, reached) + 1, 12)
+    assert resumed.seen == unbroken.seen
+    assert resumed.best_step == unbroken.best_step
+
+
+def test_a_trial_that_was_killed_after_its_end_trains_no_more(tmp_path):
+    walk(EarlyStopper(losses([1, 2, 3, 4]), 12, tmp_path / "v.jsonl"), 1, 12)
+    assert EarlyStopper(losses([]), 12, tmp_path / "v.jsonl").has_decided

@@ -1,0 +1,64 @@
+import re
+
+import pytest
+
+from levertune.errors import RunError
+from levertune.recipes.dumping import dump_recipe, read_reasons
+from levertune.runs.arms import ARMS
+from levertune.runs.cells import CellPlan
+from levertune.runs.prepare import choose_plans, describe_changes, prepare_run
+
+PLANS = [CellPlan(ARMS[name], seed) for seed in (0, 2) for name in ("sft", "tell")]
+
+
+def test_reasons_are_read_back_from_a_written_recipe(project):
+    reasons = {
+        "task.metric": "graded: 3 labels", "training.learning_rate": "for a model of 135M: # one",
+        "seeds": "asked for",
+    }  # fmt: skip
+    recipe = project.recipe(task__prompt="Message: {message}  # {x}")
+    assert read_reasons(dump_recipe(recipe, reasons)) == reasons
+    assert read_reasons(dump_recipe(recipe, {})) == {}
+
+
+def test_changes_are_named_but_for_those_that_change_no_cell():
+    old = {"arms": ["tell"], "training": {"lora_r": 2, "save_steps": 5}, "seeds": [0]}
+    new = {"arms": ["sft"], "training": {"lora_r": 4, "save_steps": 9}, "task": {"x": 1}}
+    assert describe_changes(old, new) == ["training.lora_r: 2 -> 4", "task: None -> {'x': 1}"]
+
+
+@pytest.mark.parametrize(
+    ("arm", "seed", "cells"),
+    [(None, None, 4), ("tell", None, 2), (None, 2, 2), ("sft", 0, 1)],
+)
+def test_a_stage_takes_the_cells_it_is_asked_for(arm, seed, cells):
+    chosen = choose_plans(PLANS, arm, seed)
+    assert len(chosen) == cells
+    assert all(arm in (None, p.arm.name) and seed in (None, p.seed) for p in chosen)
+
+
+def test_an_arm_or_seed_the_run_does_not_have_is_refused():
+    with pytest.raises(RunError, match=re.escape("found ['sft', 'tell']. Did you mean 'tell'?")):
+        choose_plans(PLANS, "tel", None)
+    with pytest.raises(RunError, match=r"--seed 1: is not of this run; found \[0, 2\]"):
+        choose_plans(PLANS, None, 1)
+
+
+def test_fewer_general_rows_than_asked_for_are_warned_of_and_taken(project):
+    prepared = prepare_run(project.recipe(general__rows=100))
+    # 19 rows, of which one equals a test row and two are held out
+    assert "100 general rows were asked for; there are 16." in prepared.warnings
+    assert prepared.build(CellPlan(ARMS["tell"], 0)).num_general == 16
+
+
+def test_conflicting_completions_are_warned_of_with_their_rows(project):
+    rows = [("roses", "red"), ("peas", "green"), ("roses ", "blue"), ("ink", "blue")]
+    project.write("task.jsonl", rows)
+    (warning,) = [w for w in prepare_run(project.recipe()).warnings if "completion" in w]
+    assert warning == "Prompts with more than one completion: 1 (the first in rows '1', '3')."
+
+
+def test_nothing_is_written(project):
+    before = project.files()
+    prepare_run(project.recipe())
+    assert project.files() == before

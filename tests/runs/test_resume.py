@@ -1,0 +1,132 @@
+"""Runs that are interrupted or killed, and gone on with: bit for bit the unbroken run."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from levertune.cli.main import main
+from levertune.cli.terminal import Terminal
+from levertune.runs import evaluate_cell as evaluate_module
+from levertune.runs import run as run_module
+from levertune.runs import train_cell as train_module
+from levertune.runs.run import run_recipe
+from levertune.training import train as engine
+
+RUN = Path("runs/whole")
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture
+def whole(finished, snapshot):
+    """What the unbroken run left."""
+    project, outcome, _ = finished
+    return snapshot(project.folder / outcome.run_dir)
+
+
+def test_a_run_interrupted_three_times_ends_as_an_unbroken_one(
+    project, breaker, monkeypatch, capsys, whole, snapshot
+):
+    words = ["run", project.recipe_file()]
+    resumed = {}
+    for stage, step in (
+        ("find the stop of sft-steps", 2),
+        ("train tell", 3),
+        ("answers of tell", 6),
+    ):
+        listener = breaker(stage, step, interrupt)
+        monkeypatch.setattr(Terminal, "progress", lambda self, listener=listener: listener)
+        assert main(words) == 130
+        err = capsys.readouterr().err
+        assert err.endswith("What is done is kept; to go on: levertune run recipe.yaml\n")
+        resumed[stage] = [line for line in err.splitlines() if "was interrupted" in line]
+        assert not (RUN / "result.json").exists()
+    monkeypatch.undo()
+    monkeypatch.chdir(project.folder)
+    assert resumed["train tell"] == ["sft-steps seed 0 was interrupted: goes on from its step 1"]
+    assert resumed["answers of tell"] == ["tell seed 0 was interrupted: goes on from its step 2"]
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["result"]["verdict"]["against"] == "sft-steps"
+    assert snapshot(RUN) == whole
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks with torch loaded")
+def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(
+    project, breaker, monkeypatch, whole, snapshot
+):
+    def before(module, name, when=lambda *args: True):
+        def set_trap():
+            work = getattr(module, name)
+
+            def trap(*args, **kwargs):
+                if when(*args):
+                    kill()
+                return work(*args, **kwargs)
+
+            monkeypatch.setattr(module, name, trap)
+
+        return set_trap
+
+    def is_stop(path, obj):
+        return path.name == train_module.STOP_FILE
+
+    def nothing():
+        pass
+
+    deaths = [
+        (breaker("find the stop of sft-steps", 3, kill), nothing),
+        (None, before(train_module, "write_json_atomically", is_stop)),  # the trial has ended
+        (None, before(engine, "_write_adapter")),  # its summary is there
+        (None, before(train_module, "write_card")),  # its adapter is there
+        (breaker("train tell", 2, kill), nothing),
+        (None, before(evaluate_module, "write_cell")),  # its predictions are there
+        (None, before(run_module, "write_run_result")),
+    ]
+    for number, (listener, set_trap) in enumerate(deaths):
+        child = os.fork()
+        if child == 0:
+            try:
+                set_trap()
+                run_recipe(project.recipe(), progress=listener)
+            finally:
+                os._exit(1)  # not killed
+        assert wait(child) == signal.SIGKILL, number
+        assert not (RUN / "result.json").exists()
+    run_recipe(project.recipe())
+    assert snapshot(RUN) == whole
+
+
+def wait(child, seconds=60):
+    """The signal that ended a child."""
+    for _ in range(seconds * 20):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.WTERMSIG(status)
+        time.sleep(0.05)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    pytest.fail("the run did not get to the place where it was to be killed")
+
+
+def test_the_final_adapter_goes_on_where_it_was_interrupted(project, breaker):
+    """Only the final training has three steps: a fold's has two."""
+    recipe = project.recipe(task__test="cv:2", general__rows=0, arms=["sft"])
+    with pytest.raises(KeyboardInterrupt):
+        run_recipe(recipe, progress=breaker("train sft seed 0", 3, interrupt))
+    assert not (RUN / "best").exists()
+    run_recipe(recipe)
+    broken = (RUN / "best/adapter_model.safetensors").read_bytes()
+    run_recipe(project.recipe(task__test="cv:2", general__rows=0, arms=["sft"],
+                              output_dir="runs/other"))  # fmt: skip
+    assert Path("runs/other/best/adapter_model.safetensors").read_bytes() == broken
