@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -57,7 +56,7 @@ def estimate_run(
         recipe: The recipe, resolved.
         inputs: The inputs.
         workspace: The model.
-        cells: Cells that are not done.
+        cells: Cells that are not done; at least one.
 
     Returns:
         The estimate. `sft-steps` counts twice: its trial may take every step.
@@ -65,13 +64,8 @@ def estimate_run(
     from levertune.models.hardware import peak_memory_bytes
 
     trained = [cell for cell in cells if cell.plan.arm.is_trained]
-    if not trained:
-        sample = _longest_step(cells[0], recipe) if cells else []
-        rate = _time_step(workspace, sample, cells[0].longest_row) if sample else 1.0
-    else:
-        heaviest = max(trained, key=lambda cell: cell.longest_row)
-        sample = _longest_step(heaviest, recipe)
-        rate = _time_step(workspace, sample, heaviest.longest_row)
+    heaviest = max(trained or cells, key=lambda cell: cell.longest_row)
+    rate = _measure_rate(recipe, workspace, _longest_step(heaviest, recipe), heaviest.longest_row)
     tokens = 0
     for cell in trained:
         count = cell.tokens.task + cell.tokens.general
@@ -91,33 +85,19 @@ def _longest_step(cell: CellData, recipe: Recipe) -> list[TokenizedExample]:
     return [*rows[middle : middle + size - 1], rows[-1]]
 
 
-def _time_step(workspace: Workspace, rows: Sequence[TokenizedExample], longest: int) -> float:
-    """Tokens a second of one forward and backward pass, the second of two."""
-    import torch
+def _measure_rate(
+    recipe: Recipe, workspace: Workspace, rows: Sequence[TokenizedExample], longest: int
+) -> float:
+    """Tokens a second in training."""
+    from levertune.training.timing import time_step
 
-    from levertune.models.adapters import attach_lora
-    from levertune.models.batches import collate
-    from levertune.models.head import select_logits
-
-    # The random start of this adapter is thrown away and must not move the run's own.
-    state = torch.get_rng_state()
-    model = attach_lora(
-        workspace.base(longest), r=16, alpha=32, dropout=0.0, target_modules="all-linear"
+    seconds = time_step(
+        workspace.base(longest),
+        rows,
+        r=recipe.training.lora_r,
+        hardware=workspace.hardware,
+        pad_id=workspace.tokenizer.pad_id,
     )
-    seconds = float("inf")
-    for _ in range(2):
-        started = time.perf_counter()
-        batch = collate(rows, workspace.tokenizer.pad_id).to(workspace.hardware.device)
-        with workspace.hardware.autocast():
-            logits = select_logits(
-                model,
-                {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask},
-                batch.predicting,
-            )
-        torch.nn.functional.cross_entropy(logits.float(), batch.targets).backward()
-        seconds = min(seconds, time.perf_counter() - started)
-    model.unload()
-    torch.set_rng_state(state)
     return sum(len(row.input_ids) for row in rows) / seconds
 
 

@@ -1,0 +1,67 @@
+"""How fast this machine trains: one step, timed as the engine takes it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from levertune.models.adapters import attach_lora
+from levertune.models.batches import CPU_COST, GPU_COST, collate, split_by_length
+from levertune.models.hardware import Hardware
+from levertune.models.head import select_logits
+from levertune.models.rendering import TokenizedExample
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_REPEATS = 2  # the first pass also pays for allocations and kernel choices
+
+
+def time_step(
+    base: PreTrainedModel,
+    rows: Sequence[TokenizedExample],
+    *,
+    r: int,
+    hardware: Hardware,
+    pad_id: int,
+) -> float:
+    """Seconds of the forward and backward passes of one step.
+
+    The adapter it needs is thrown away, and the random state it draws from is put back.
+
+    Args:
+        base: Base model, without adapter.
+        rows: Rows of the step.
+        r: Rank of the adapter.
+        hardware: Device and precision.
+        pad_id: Id used for padding.
+
+    Returns:
+        The shortest of two repeats.
+    """
+    import torch
+
+    state = torch.get_rng_state()
+    model = attach_lora(base, r=r, alpha=2 * r, dropout=0.0, target_modules="all-linear")
+    cost = CPU_COST if hardware.device == "cpu" else GPU_COST
+    parts = split_by_length([len(row.input_ids) for row in rows], cost)
+    seconds = float("inf")
+    for _ in range(_REPEATS):
+        started = time.perf_counter()
+        for part in parts:
+            batch = collate([rows[i] for i in part], pad_id).to(hardware.device)
+            with hardware.autocast():
+                logits = select_logits(
+                    model,
+                    {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask},
+                    batch.predicting,
+                )
+            torch.nn.functional.cross_entropy(logits.float(), batch.targets).backward()
+        if hardware.device == "cuda":
+            torch.cuda.synchronize()
+        seconds = min(seconds, time.perf_counter() - started)
+    model.unload()
+    vars(base).pop("peft_config", None)
+    torch.set_rng_state(state)
+    return seconds
