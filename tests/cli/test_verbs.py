@@ -98,7 +98,19 @@ def test_generate_says_how_many_answers_it_wrote(worker, capsys):
     assert capsys.readouterr().out == "out.jsonl: 3 answers\n"
 
 
+def test_chat_finds_a_local_base_model_in_the_recipe_of_the_run(worker, tmp_path):
+    calls = worker("levertune.serving.chat", "chat", None)
+    (tmp_path / "recipe.yaml").write_text(
+        "task: {path: a.jsonl}\nmodel: {model_name_or_path: models/mine}\n"
+    )
+    for folder in (tmp_path, tmp_path / "best"):
+        assert main(["chat", str(folder)]) == 0
+        assert calls[-1][1]["base"] == "models/mine"
+    assert main(["chat", str(tmp_path), "--base", "other"]) == 0
+    assert calls[-1][1]["base"] == "other"
+
+
 def test_chat_can_leave_the_anchor_out(worker):
     calls = worker("levertune.serving.chat", "chat", None)
     assert main(["chat", "runs/a", "--no-anchor"]) == 0
-    assert calls == [(("runs/a",), {"max_new_tokens": None, "use_anchor": False})]
+    assert calls == [(("runs/a",), {"max_new_tokens": None, "use_anchor": False, "base": None})]

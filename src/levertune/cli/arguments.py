@@ -73,6 +73,36 @@ def read_recipe(args: argparse.Namespace) -> Recipe:
     return load_recipe(target, overrides)
 
 
+def add_adapter_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the adapter's folder and `--base`."""
+    parser.add_argument("folder", metavar="FOLDER", help="an adapter, or a run folder for its best")
+    parser.add_argument(
+        "--base",
+        metavar="MODEL",
+        help="folder or Hub name of the base model; needed only for an adapter away from its run "
+        "whose base model was a local folder",
+    )
+
+
+def find_base_name(args: argparse.Namespace) -> str | None:
+    """The base model named, or the one of the run that the folder belongs to; None if neither.
+
+    An adapter knows a local base model by its folder's name alone, the run's recipe by its path.
+
+    Raises:
+        RecipeError: If that recipe cannot be read.
+    """
+    from levertune.recipes.loading import load_recipe
+
+    if args.base is not None:
+        return str(args.base)
+    folder = Path(args.folder)
+    for place in (folder, folder.parent):
+        if (place / RECIPE_FILE).is_file():
+            return load_recipe(place / RECIPE_FILE).model.model_name_or_path
+    return None
+
+
 def _is_override(word: str) -> bool:
     return "=" in word and not Path(word).exists()
 

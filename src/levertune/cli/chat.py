@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from levertune.cli.arguments import add_adapter_arguments, find_base_name
+
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb's parser."""
     parser = subparsers.add_parser(
         "chat", description="Talk to an adapter, its anchor applied. An empty line ends the talk."
     )
-    parser.add_argument("folder", metavar="FOLDER", help="an adapter, or a run folder for its best")
+    add_adapter_arguments(parser)
     parser.add_argument("--max-new-tokens", type=int, metavar="N", help="most tokens of an answer")
     parser.add_argument(
         "--no-anchor", action="store_true", help="leave the anchor out, to see what it does"
@@ -26,5 +28,10 @@ def run(args: argparse.Namespace) -> int:
     """
     from levertune.serving.chat import chat
 
-    chat(args.folder, max_new_tokens=args.max_new_tokens, use_anchor=not args.no_anchor)
+    chat(
+        args.folder,
+        max_new_tokens=args.max_new_tokens,
+        use_anchor=not args.no_anchor,
+        base=find_base_name(args),
+    )
     return 0

@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from levertune.cli.arguments import add_output_arguments, make_terminal
+from levertune.cli.arguments import (
+    add_adapter_arguments,
+    add_output_arguments,
+    find_base_name,
+    make_terminal,
+)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -14,7 +19,7 @@ def add_parser(subparsers: Any) -> None:
         "generate",
         description="Answer the prompts of a file: file in, JSON lines out, the anchor applied.",
     )
-    parser.add_argument("folder", metavar="FOLDER", help="an adapter, or a run folder for its best")
+    add_adapter_arguments(parser)
     parser.add_argument("input", metavar="INPUT", help="the prompts, in any format of task.path")
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the JSON lines file")
     parser.add_argument("--prompt", metavar="TEMPLATE", help="as task.prompt of the recipe")
@@ -41,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
         max_new_tokens=args.max_new_tokens,
         batch_size=args.batch_size,
         force=args.force,
+        base=find_base_name(args),
         progress=terminal.progress(),
     )
     terminal.say(f"{args.output}: {count} answers")
