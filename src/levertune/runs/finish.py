@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from levertune.results.cells import CELL_FILE, read_cell
+from levertune.results.files import write_jsonl_atomically
 from levertune.results.schema import Failure, RunResult, write_result
 from levertune.runs.assemble import assemble_result
 from levertune.runs.cells import CellData
@@ -41,6 +42,13 @@ def gather_done(prepared: Prepared, failures: Sequence[Failure]) -> dict[str, Ar
         if not any(plan.folder in failed for plan in plans):
             arms[name] = gather_arm(prepared.run_dir, plans, prepared.inputs)
     return arms
+
+
+def write_dropped(prepared: Prepared, cells: Sequence[CellData]) -> None:
+    """List the rows left out, each once, in `dropped.jsonl`."""
+    rows = [*prepared.inputs.dropped, *(row for cell in cells for row in cell.dropped)]
+    unique = {(row["source"], row["id"], row["reason"]): row for row in rows}
+    write_jsonl_atomically(prepared.run_dir / "dropped.jsonl", list(unique.values()))
 
 
 def write_run_result(

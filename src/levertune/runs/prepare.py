@@ -121,7 +121,6 @@ def prepare_run(recipe: Recipe, *, quick: bool = False) -> Prepared:
 
 def write_recipe(prepared: Prepared) -> None:
     """Write the resolved recipe into the run folder, each `auto` with its reason."""
-    prepared.run_dir.mkdir(parents=True, exist_ok=True)
     reasons = {setting.key: setting.reason for setting in prepared.settings}
     write_text_atomically(prepared.run_dir / RECIPE_FILE, dump_recipe(prepared.recipe, reasons))
 

@@ -16,12 +16,12 @@ from levertune.errors import UserError
 from levertune.models.adapters import CARD_FILE, read_card, write_card
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
-from levertune.results.files import write_json_atomically, write_jsonl_atomically
+from levertune.results.files import write_json_atomically
 from levertune.results.schema import Failure, RunResult
 from levertune.runs.cells import CellData, CellPlan
 from levertune.runs.estimate import estimate_run
 from levertune.runs.evaluate_cell import evaluate_cell
-from levertune.runs.finish import gather_done, is_done, write_run_result
+from levertune.runs.finish import gather_done, is_done, write_dropped, write_run_result
 from levertune.runs.inputs import Inputs
 from levertune.runs.prepare import Prepared, prepare_run, write_recipe
 from levertune.runs.summary import ArmRows, best_arm
@@ -111,7 +111,7 @@ def run_recipe(
     for line in lines:
         say(line)
     write_recipe(prepared)
-    _write_dropped(prepared, cells)
+    write_dropped(prepared, cells)
     failures = [
         failure for cell in todo if (failure := _do_cell(prepared, cell, progress)) is not None
     ]
@@ -236,12 +236,6 @@ def _keep_best(
     shutil.rmtree(best, ignore_errors=True)
     partial.rename(best)
     return best
-
-
-def _write_dropped(prepared: Prepared, cells: Sequence[CellData]) -> None:
-    rows = [*prepared.inputs.dropped, *(row for cell in cells for row in cell.dropped)]
-    unique = {(row["source"], row["id"], row["reason"]): row for row in rows}
-    write_jsonl_atomically(prepared.run_dir / "dropped.jsonl", list(unique.values()))
 
 
 def _outcome(prepared: Prepared, result: RunResult, report: Path, best: Path | None) -> RunOutcome:

@@ -90,7 +90,6 @@ def claim_folder(folder: Path, data: CellData) -> None:
     if path.is_file():
         check_same_run(path, data.manifest)
         return
-    folder.mkdir(parents=True, exist_ok=True)
     write_manifest(path, data.manifest)
 
 
