@@ -67,7 +67,9 @@ class Run:
             raise RunError(f"{self.folder}: has no best/ folder. Run it without `quick`.")
         from levertune.serving.adapter import Assistant
 
-        return Assistant.load(self.folder / "best")
+        # The adapter knows a local base model by its folder's name alone, the recipe by its path.
+        base = load_recipe(self.folder / "recipe.yaml").model.model_name_or_path
+        return Assistant.load(self.folder / "best", base=base)
 
 
 def run(
