@@ -201,7 +201,7 @@ def on_cpu():
         patch.setattr(
             hardware,
             "choose_hardware",
-            lambda dtype: hardware.Hardware("cpu", torch.float32),
+            lambda *_: hardware.Hardware("cpu", torch.float32),
         )
         yield
     gc.unfreeze()

@@ -1,0 +1,272 @@
+"""Bad input to `check` and `run`: one clear line, exit status 2, nothing half-written."""
+
+import errno
+import json
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from huggingface_hub import constants
+
+from levertune.cli.main import main
+
+pytestmark = pytest.mark.usefixtures("on_cpu")
+
+VERBS = ("check", "run")
+
+
+def put(name, content):
+    """Write a file of any bytes; gives the settings that make it the task."""
+    data = content if isinstance(content, bytes) else content.encode("utf-8")
+    Path(name).write_bytes(data)
+    return {"task__path": name}
+
+
+def lines(*rows):
+    return "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows)
+
+
+def pair(prompt, completion, **more):
+    return {"prompt": prompt, "completion": completion, **more}
+
+
+GOOD = [pair("roses", "red"), pair("the sea", "blue"), pair("peas", "green")]
+
+# What to put down, and what the line must say: the file, the place, what was found.
+FILES = {
+    "missing file": (None, ["none.jsonl: there is no such file"]),
+    "empty file": ("", ["bad.jsonl", "empty"]),
+    "blank file": ("\n \n", ["bad.jsonl", "holds no rows"]),
+    "NUL bytes": (b'{"prompt": "a\0b", "completion": "c"}\n' * 2, ["bad.jsonl", "NUL"]),
+    "binary": (bytes(range(256)) * 4, ["bad.jsonl"]),
+    "broken JSON line": (lines(*GOOD, '{"prompt": "x", '), ["bad.jsonl, line 4", "JSON"]),
+    "absurdly nested JSON": (lines(*GOOD, "[" * 100_000), ["bad.jsonl, line 4"]),
+    "nested in a field": (
+        lines('{"prompt": ' + "[" * 5000 + "]" * 5000 + ', "completion": "c"}'),
+        ["bad.jsonl, line 1"],
+    ),
+    "row that is no object": (lines(*GOOD, '["a", "b"]'), ["bad.jsonl, line 4", "object"]),
+    "prompt of the wrong type": (
+        lines(*GOOD, pair(3, "red")),
+        ["bad.jsonl, line 4", "'prompt' must be text; found a number"],
+    ),
+    "completion of the wrong type": (
+        lines(*GOOD, pair("x", {"a": 1})),
+        ["bad.jsonl, line 4", "'completion'", "found"],
+    ),
+    "wrong encoding": (
+        lines(pair("x", "y"))[:-1].replace("x", "\xe9").encode("latin-1") + b"\n",
+        ["bad.jsonl", "UTF-8", "0xe9", "encoding"],
+    ),
+    "row without completion": (
+        lines(*GOOD, {"prompt": "x"}),
+        ["bad.jsonl, line 4", "no completion", "'completion'"],
+    ),
+    "null completion": (lines(*GOOD, pair("x", None)), ["bad.jsonl, line 4", "null"]),
+    "empty completion": (lines(*GOOD, pair("x", " ")), ["bad.jsonl, line 4", "'completion'"]),
+    "mixed schemas": (
+        lines(*GOOD, {"question": "x", "answer": "y"}),
+        ["bad.jsonl, line 4", "mixed schemas", "question"],
+    ),
+    "duplicate ids": (
+        lines(pair("a", "b", id="k1"), pair("c", "d", id="k1")),
+        ["bad.jsonl, line 2", "'k1'", "line 1"],
+    ),
+    "one task row": (lines(GOOD[0]), ["bad.jsonl", "at least two", "found 1"]),
+    "rows that are all too long": (
+        lines(*(pair(f"{i} " + "long " * 200, "x") for i in range(3))),
+        ["bad.jsonl", "all 3 task rows are longer than training.max_length", "200"],
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def refuse(project, capsys):
+    """Runs a verb and gives its one line; nothing may have been written."""
+
+    def _refuse(verb, *words, **changes):
+        recipe = project.recipe_file(**changes)
+        before = project.files()
+        assert main([verb, recipe, *words]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        assert project.files() == before
+        return err
+
+    return _refuse
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("case", FILES)
+def test_a_bad_task_file_is_one_line(refuse, verb, case):
+    content, words = FILES[case]
+    settings = {"task__path": "none.jsonl"} if content is None else put("bad.jsonl", content)
+    line = refuse(verb, **settings)
+    for word in words:
+        assert word in line, line
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_bad_test_or_general_file_is_named(refuse, verb):
+    put("bad.jsonl", lines(*GOOD, "{"))
+    assert "bad.jsonl, line 4" in refuse(verb, task__test="bad.jsonl")
+    assert "bad.jsonl, line 4" in refuse(verb, general__sources=[{"path": "bad.jsonl"}])
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_test_rows_that_are_training_rows_are_refused_unless_allowed_by_name(
+    project, refuse, capsys, verb
+):
+    put("overlap.jsonl", lines(pair("roses", "red"), pair("ink", "blue")))
+    line = refuse(verb, task__test="overlap.jsonl")
+    assert "1 of 2 test rows are training rows too; found test row '1' as training row '4'" in line
+    assert "task.allow_overlap=true" in line
+    words = [] if verb == "check" else ["--dry-run"]
+    assert main([verb, "recipe.yaml", "task.allow_overlap=true", *words]) == 0
+    assert "training row" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_unknown_key_is_refused_with_the_nearest_one(refuse, verb):
+    line = refuse(verb, training__learningrate=1e-4)
+    assert "training.learningrate" in line
+    assert "learning_rate" in line
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("training.lora_r=0", ["training.lora_r", "found 0"]),
+        ("training.learning_rate=-1", ["training.learning_rate", "found -1"]),
+        ("anchor.placement=above", ["anchor.placement", "above"]),
+        ("arms=[tell,told]", ["arms", "told"]),
+        ("task.test=cv:99", ["task.test", "found 'cv:99'"]),
+        ("num_train_epochs=3", ["num_train_epochs", "task.exposures"]),
+    ],
+)
+def test_a_value_out_of_range_is_refused(refuse, verb, setting, words):
+    line = refuse(verb, setting)
+    for word in words:
+        assert word in line, line
+
+
+def test_more_folds_than_unlike_rows_are_refused(refuse):
+    line = refuse("run", "task.test=cv:15")
+    assert "task.test: cv:15 needs at least 15 rows with unlike prompts; found 12" in line
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_unknown_model_without_network_says_what_can_be_done(
+    refuse, verb, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    line = refuse(verb, model__model_name_or_path="nobody/no-such-model")
+    assert "model 'nobody/no-such-model': not a local folder, not in the Hub cache" in line
+    assert "hf download nobody/no-such-model" in line
+    assert "there is no such folder" in refuse(verb, model__model_name_or_path="./nowhere/x")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_hub_dataset_without_the_split_names_those_there_are(refuse, verb, monkeypatch):
+    fake = SimpleNamespace(load_dataset=lambda name, config: {"train": [], "test": []})
+    monkeypatch.setitem(sys.modules, "datasets", fake)
+    line = refuse(verb, task__path="hub:owner/colours@validation", task__test=0.5)
+    assert "hub:owner/colours@validation: has no split 'validation'" in line
+    assert "found ['test', 'train']" in line
+
+
+def test_the_run_folder_of_another_recipe_is_refused(project, refuse):
+    from levertune.recipes.dumping import dump_recipe
+
+    folder = project.folder / "runs/whole"
+    folder.mkdir(parents=True)
+    old = project.recipe(training__lora_r=4, evaluation__batch_size=1)
+    (folder / "recipe.yaml").write_text(dump_recipe(old, {}), "utf-8")
+    line = refuse("run")
+    assert "runs/whole: holds the run of another recipe" in line
+    assert "training.lora_r: 4 -> 2" in line
+    assert "another output_dir" in line
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_file(project, refuse, monkeypatch):
+    def full(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device", str(source))
+
+    monkeypatch.setattr(os, "replace", full)
+    line = refuse("run", "--quiet")
+    assert "runs/whole/recipe.yaml: the disk is full" in line
+
+
+def test_a_run_folder_that_cannot_be_written_to_is_one_line(project, refuse, monkeypatch):
+    def readonly(self, *args, **kwargs):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", readonly)
+    assert "Read-only file system" in refuse("run", "--quiet")
+
+
+def test_an_adapter_of_another_base_model_is_refused(project, capsys, make_foreign_adapter):
+    folder = make_foreign_adapter(project.folder / "adapter")
+    before = project.files()
+    assert main(["generate", str(folder), "test.jsonl", "-o", "answers.jsonl"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: adapter: was trained on ")
+    assert err.count("\n") == 1
+    assert project.files() == before
+
+
+@pytest.fixture
+def make_foreign_adapter(project, monkeypatch):
+    """Writes the files of an adapter whose base was another one of the same name."""
+    from levertune.models.adapters import AdapterCard, write_card
+
+    def make(folder):
+        folder.mkdir()
+        (folder / "adapter_config.json").write_text("{}", "utf-8")
+        card = AdapterCard(project.model.name, "0" * 64, "tell", None, None, None, 4, "f")
+        write_card(folder, card)
+        # A local base model is found by its folder's name from where we stand.
+        (project.folder / project.model.name).symlink_to(project.model)
+        return folder
+
+    return make
+
+
+# Warned of, listed and counted: the work goes on.
+
+
+def warnings_of(verb, capsys, *words):
+    assert main([verb, "recipe.yaml", *words]) == 0
+    out, err = capsys.readouterr()
+    return [line for line in (out + err).splitlines() if line.startswith("warning: ")]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_deserves_a_look_is_warned_of_listed_and_counted(project, capsys, verb):
+    lines_ = Path("task.jsonl").read_text("utf-8") + lines(pair("roses", "pink"))
+    Path("task.jsonl").write_text(lines_, "utf-8")
+    project.recipe_file(general__rows=100)
+    found = warnings_of(verb, capsys, *(["--dry-run"] if verb == "run" else []))
+    wanted = {
+        "check": {
+            "conflicts": ["1 prompt with conflicting completions: rows 4, 13"],
+            "general rows": ["1 general row with the prompt of a test row", "19", "dropped"],
+            "too few": ["general.rows asks for 100 rows and there are 19"],
+            "labels": ["1 label of test rows never seen in training: black"],
+        },
+        "run": {
+            "conflicts": ["Prompts with more than one completion: 1", "'4', '13'"],
+            "general rows": ["General rows dropped because they equal test rows: 1."],
+            "too few": ["100 general rows were asked for; there are 16."],
+            "labels": ["Labels of test rows that no training row has: 1 ('black')."],
+        },
+    }[verb]
+    for name, words in wanted.items():
+        assert any(all(word in line for word in words) for line in found), (name, found)
