@@ -1,5 +1,6 @@
 """A tiny real model and tokenizer, made in-process; torch is imported only where they are used."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -183,26 +184,37 @@ def project(tmp_path, monkeypatch, new_project):
 
 
 @pytest.fixture(scope="session")
-def on_cpu():
-    """Whole runs use one thread of the CPU, wherever the tests run, and wait for no disk."""
+def like_anywhere():
+    """Gives a context in which whole runs use one thread of the CPU and wait for no disk."""
     import gc
     import os
 
     import torch
     import trl  # noqa: F401  # so that its modules are among those frozen
+    from peft import PeftModel
 
     from levertune.models import hardware
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    gc.freeze()  # the engine collects garbage after each training: a second among so many modules
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda descriptor: None)
-        patch.setattr(
-            hardware,
-            "choose_hardware",
-            lambda *_: hardware.Hardware("cpu", torch.float32),
-        )
+    @contextlib.contextmanager
+    def _like_anywhere():
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        gc.freeze()  # the engine collects garbage after each training: long among so many modules
+        here = hardware.Hardware("cpu", torch.float32)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "fsync", lambda descriptor: None)
+            # Written at each save, and thrown away by levertune: a tenth of a second each.
+            patch.setattr(PeftModel, "create_or_update_model_card", lambda *_: None)
+            patch.setattr(hardware, "choose_hardware", lambda *_: here)
+            yield
+        gc.unfreeze()
+        torch.set_num_threads(threads)
+
+    return _like_anywhere
+
+
+@pytest.fixture(scope="module")
+def on_cpu(like_anywhere):
+    """The tests of a module run whole runs as they would anywhere."""
+    with like_anywhere():
         yield
-    gc.unfreeze()
-    torch.set_num_threads(threads)

@@ -11,13 +11,13 @@ _TIMES = {"seconds", "tokens_per_second", "peak_memory_bytes", "provenance"}
 _NAMES = {"created", "command", "name", "output_dir"}
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _on_cpu(on_cpu):
     """Every test here."""
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, new_project):
+def finished(tmp_path_factory, new_project, like_anywhere):
     """An unbroken run of base, sft-steps and tell: its outcome and what it said at the start.
 
     Its folder lies in `outcome.run_dir` below `project.folder`; leave it as it is.
@@ -26,7 +26,7 @@ def finished(tmp_path_factory, new_project):
 
     project = new_project(tmp_path_factory.mktemp("finished"))
     said = []
-    with contextlib.chdir(project.folder):
+    with like_anywhere(), contextlib.chdir(project.folder):
         outcome = run_recipe(project.recipe(), say=said.append)
     return project, outcome, said
 

@@ -11,9 +11,13 @@ import pytest
 
 from levertune.cli.main import main
 from levertune.cli.terminal import Terminal
+from levertune.progress import SilentProgress
 from levertune.runs import evaluate_cell as evaluate_module
 from levertune.runs import run as run_module
 from levertune.runs import train_cell as train_module
+from levertune.runs.arms import ARMS
+from levertune.runs.cells import CellPlan
+from levertune.runs.prepare import prepare_run
 from levertune.runs.run import run_recipe
 from levertune.training import train as engine
 
@@ -126,7 +130,9 @@ def test_the_final_adapter_goes_on_where_it_was_interrupted(project, breaker):
         run_recipe(recipe, progress=breaker("train sft seed 0", 3, interrupt))
     assert not (RUN / "best").exists()
     run_recipe(recipe)
-    broken = (RUN / "best/adapter_model.safetensors").read_bytes()
-    run_recipe(project.recipe(task__test="cv:2", general__rows=0, arms=["sft"],
-                              output_dir="runs/other"))  # fmt: skip
-    assert Path("runs/other/best/adapter_model.safetensors").read_bytes() == broken
+    prepared = prepare_run(recipe)
+    data = prepared.build(CellPlan(ARMS["sft"], 0), all_rows=True)
+    other = Path("unbroken")
+    train_module.train_cell(prepared.recipe, prepared.workspace, data, other, SilentProgress())
+    weights = "adapter_model.safetensors"
+    assert (RUN / "best" / weights).read_bytes() == (other / "adapter" / weights).read_bytes()
