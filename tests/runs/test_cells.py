@@ -7,7 +7,8 @@ import pytest
 
 from levertune.errors import DataError
 from levertune.runs.arms import ARMS
-from levertune.runs.cells import CellPlan, count_tokens, expand_cells
+from levertune.runs.cells import CellPlan, expand_cells
+from levertune.runs.mixture_rows import count_tokens
 from levertune.runs.prepare import prepare_run
 
 INSTRUCTION = "Say which colour is meant."

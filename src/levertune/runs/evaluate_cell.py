@@ -33,6 +33,7 @@ from levertune.results.mapping import from_mapping
 from levertune.results.provenance import collect_provenance
 from levertune.runs.cells import CellData, arm_example, split_of
 from levertune.runs.inputs import Inputs
+from levertune.runs.mixture_rows import count_tokens
 from levertune.runs.train_cell import stopped_at
 from levertune.runs.workspace import Workspace
 from levertune.scoring.metrics import find_metric
@@ -295,8 +296,6 @@ def _exposures(data: CellData, summary: TrainSummary | None, recipe: Recipe) -> 
 
 
 def _tokens(data: CellData, summary: TrainSummary | None, recipe: Recipe) -> TokenCounts:
-    from levertune.runs.cells import count_tokens
-
     if summary is None:
         return TokenCounts(0, 0, 0, 0)
     return count_tokens(data.rows.first(_rows_seen(data, summary, recipe)))

@@ -16,8 +16,9 @@ from levertune.models.adapters import AdapterCard, write_card
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.results.files import read_json, write_json_atomically
-from levertune.runs.cells import CellData, MixtureRows
+from levertune.runs.cells import CellData
 from levertune.runs.early_stopping import VALIDATION_SHARE, EarlyStopper
+from levertune.runs.mixture_rows import MixtureRows
 from levertune.runs.workspace import Workspace
 from levertune.training.checkpoints import CHECKPOINTS_FOLDER
 from levertune.training.train import (
