@@ -30,3 +30,7 @@ class ModelError(UserError):
 
 class RunError(UserError):
     """A run folder cannot be used, or a run cannot go on."""
+
+
+class DivergedError(RunError):
+    """A training whose loss is no number any more: a fault of one cell, not of the run."""

@@ -37,6 +37,7 @@ def outcome():
         report_path=Path("runs/a/report.html"),
         next_command="levertune chat runs/a",
         to_mapping=lambda: found,
+        result=SimpleNamespace(failures=()),
     )
 
 
@@ -51,6 +52,12 @@ def test_run_passes_the_recipe_on_and_shows_what_came_out(worker, outcome, capsy
     for words in ("3 arms, 1 seed", "tell", "0.75", "tell is ahead", "report.html"):
         assert words in out
     assert err == "next: levertune chat runs/a\n"
+
+
+def test_run_exits_with_1_when_a_cell_failed(worker, outcome):
+    outcome.result.failures = ("arms/tell/seed-0",)
+    worker("levertune.runs.run", "run_recipe", outcome)
+    assert main(["run", "--task", "a.csv"]) == 1
 
 
 def test_run_json_is_the_outcome_alone(worker, outcome, capsys):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from levertune.errors import RunError, UserError
+from levertune.errors import DivergedError, RunError, UserError
 from levertune.recipes.loading import load_recipe
 from levertune.results.cells import read_cell, read_predictions
 from levertune.results.files import read_json, read_jsonl
@@ -297,19 +297,27 @@ def test_a_file_where_the_run_folder_should_be_is_refused(project):
 # Cells that fail.
 
 
-def test_a_cell_that_fails_keeps_its_reason_and_the_others_go_on(project, monkeypatch, trainings):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("the\nmachine coughed"), "RuntimeError: the machine coughed"),
+        (DivergedError("step 3: the loss is nan"), "DivergedError: step 3: the loss is nan"),
+    ],
+)
+def test_a_cell_that_fails_keeps_its_reason_and_the_others_go_on(
+    project, monkeypatch, trainings, error, reason
+):
     train = run_module.train_cell
 
     def fail(recipe, workspace, data, folder, progress):
         if data.plan.arm.name == "sft":
-            raise RuntimeError("the\nmachine coughed")
+            raise error
         return train(recipe, workspace, data, folder, progress)
 
     monkeypatch.setattr(run_module, "train_cell", fail)
     recipe = project.recipe(arms=["base", "sft", "tell"])
     outcome = run_recipe(recipe)
     folder = RUN / "arms/sft/seed-0"
-    reason = "RuntimeError: the machine coughed"
     assert [(f.cell, f.reason) for f in outcome.result.failures] == [("arms/sft/seed-0", reason)]
     assert read_json(folder / "failure.json")["reason"] == reason
     assert "Traceback" in read_json(folder / "failure.json")["traceback"]

@@ -33,6 +33,9 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the recipe and show what came out.
 
+    Returns:
+        0, or 1 if a cell failed: its reason is in the result, and the next call tries it again.
+
     Raises:
         UserError: If the recipe, its data, the model or the run folder cannot be used.
     """
@@ -58,4 +61,4 @@ def run(args: argparse.Namespace) -> int:
     if outcome.next_command is not None:
         terminal.note(f"next: {outcome.next_command}")
     terminal.result(outcome.to_mapping())
-    return 0
+    return 1 if outcome.result is not None and outcome.result.failures else 0

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from levertune.errors import UserError
+from levertune.errors import DivergedError, UserError
 from levertune.models.adapters import CARD_FILE, read_card, write_card
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
@@ -187,9 +187,9 @@ def _do_cell(prepared: Prepared, cell: CellData, progress: Progress) -> Failure 
             folder,
             progress,
         )
-    except UserError:
-        raise
     except Exception as error:  # one cell's fault must not cost the others of a long grid
+        if isinstance(error, UserError) and not isinstance(error, DivergedError):
+            raise
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise  # the next cell would fare no better
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

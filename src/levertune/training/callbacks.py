@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from levertune.errors import RunError
+from levertune.errors import DivergedError
 
 if TYPE_CHECKING:
     from levertune.training.train import StepHook
@@ -64,14 +64,14 @@ class StepCallback(TrainerCallback):
         """Append a line to the curve and the file.
 
         Raises:
-            RunError: If the loss is no number: the training has diverged.
+            DivergedError: If the loss is no number: the training has diverged.
         """
         if not logs or "loss" not in logs:
             return
         line: dict[str, float] = {"step": state.global_step}
         line.update({key: float(logs[key]) for key in _KEPT if key in logs})
         if not math.isfinite(line["loss"]):
-            raise RunError(
+            raise DivergedError(
                 f"step {state.global_step}: the loss is {line['loss']}; the training has diverged. "
                 "Lower training.learning_rate, or set model.dtype=float32."
             )
