@@ -1,6 +1,7 @@
 """The examples: read and compared here, run where the test is marked slow."""
 
 import ast
+import json
 import runpy
 from pathlib import Path
 
@@ -21,6 +22,8 @@ TINY = {
     "evaluation.general_heldout": 4,
     "evaluation.retention_rows": 4,
     "evaluation.max_new_tokens": 4,
+    "training.max_length": 256,
+    "arms": ["base", "tell"],
 }
 
 
@@ -61,8 +64,9 @@ def test_the_custom_metric_scores_answers(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a busy machine with two cores takes minutes
 def test_the_demo_runs_from_recipe_to_report(tmp_path, capsys):
-    settings = [f"{key}={value}" for key, value in TINY.items()]
+    settings = [f"{key}={json.dumps(value)}" for key, value in TINY.items()]
     recipe = str(EXAMPLES / "demo.yaml")
     assert main(["run", recipe, *settings, f"output_dir={tmp_path / 'demo'}"]) == 0
     assert "report" in capsys.readouterr().out
@@ -71,6 +75,7 @@ def test_the_demo_runs_from_recipe_to_report(tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a busy machine with two cores takes minutes
 def test_the_quickstart_trains_answers_and_tabulates(tmp_path, monkeypatch, capsys):
     import levertune
 
