@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from levertune.evaluation.likelihood import (
     mean_kl,
     mean_nll,
     mean_nll_with_end,
+    mean_token_error,
     score_likelihood,
 )
 from levertune.models.adapters import attach_lora
@@ -73,6 +75,9 @@ def test_each_row_gets_its_own_likelihood_the_end_of_turn_apart(tiny_model, rows
         assert scored.nll == pytest.approx(sum(losses[: -row.num_end]), abs=1e-3)
         assert scored.end_nll == pytest.approx(sum(losses[-row.num_end :]), abs=1e-3)
         assert scored.kl_to_base is None
+        firsts = log_probs.argmax(dim=-1)
+        right = [int(firsts[i - 1]) == row.labels[i] for i in supervised_positions(row)]
+        assert scored.num_right == sum(right)
 
 
 @settings(
@@ -145,5 +150,8 @@ def test_means_are_over_tokens_and_missing_without_any():
     assert mean_nll(rows) == 2.0
     assert mean_nll_with_end(rows) == pytest.approx(9.5 / 7)
     assert mean_kl(rows) is None
+    right = [replace(rows[0], num_right=2), replace(rows[1], num_right=4)]
+    assert mean_token_error(right) == pytest.approx((1 / 3 + 0) / 2)
+    assert mean_token_error([]) is None
     assert mean_nll([]) is None
     assert mean_nll_with_end([]) is None

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from levertune.runs.early_stopping import CHECKS, PATIENCE, EarlyStopper
+from levertune.runs.early_stopping import CHECKS, PATIENCE, EarlyStopper, Validation
 
 
 def walk(stopper, first, last):
@@ -21,13 +21,20 @@ def losses(values, calls=None):
         value = next(left)
         if calls is not None:
             calls.append(value)
-        return value
+        return value if isinstance(value, Validation) else Validation(value, 1.0)
 
     return validate
 
 
+def test_the_nll_decides_between_equal_errors_only(tmp_path):
+    looks = [Validation(0.5, 1.0), Validation(0.2, 3.0), Validation(0.2, 2.0), Validation(0.3, 0.1)]
+    stopper = EarlyStopper(losses(looks), 4, tmp_path / "v.jsonl")
+    walk(stopper, 1, 4)
+    assert stopper.best_step == 3
+
+
 def test_it_stops_when_patience_is_out_and_names_the_best_step(tmp_path):
-    stopper = EarlyStopper(losses([3, 2, 2.5, 2.4, 2.3, 1]), 12, tmp_path / "v.jsonl")
+    stopper = EarlyStopper(losses([3, 2, 2.5, 2.4, 2.3, 2.2, 1]), 12, tmp_path / "v.jsonl")
     assert walk(stopper, 1, 12) == 2 + PATIENCE
     assert stopper.best_step == 2
     assert stopper.has_decided
@@ -41,8 +48,8 @@ def test_it_runs_through_while_the_loss_falls(tmp_path):
 
 
 def test_of_equal_losses_the_first_counts(tmp_path):
-    stopper = EarlyStopper(losses([2, 1, 1, 1, 1]), 12, tmp_path / "v.jsonl")
-    assert walk(stopper, 1, 12) == 5
+    stopper = EarlyStopper(losses([2, 1, 1, 1, 1, 1]), 12, tmp_path / "v.jsonl")
+    assert walk(stopper, 1, 12) == 6
     assert stopper.best_step == 2
 
 
@@ -82,5 +89,5 @@ def test_a_resumed_trial_decides_as_an_unbroken_one(
 
 
 def test_a_trial_that_was_killed_after_its_end_trains_no_more(tmp_path):
-    walk(EarlyStopper(losses([1, 2, 3, 4]), 12, tmp_path / "v.jsonl"), 1, 12)
+    walk(EarlyStopper(losses([1, 2, 3, 4, 5]), 12, tmp_path / "v.jsonl"), 1, 12)
     assert EarlyStopper(losses([]), 12, tmp_path / "v.jsonl").has_decided

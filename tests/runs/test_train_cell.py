@@ -37,7 +37,8 @@ def engine(monkeypatch):
 
     monkeypatch.setattr(train_module, "train_adapter", train)
     monkeypatch.setattr(likelihood, "score_likelihood", score)
-    monkeypatch.setattr(likelihood, "mean_nll_with_end", lambda scored: found["losses"].pop(0))
+    monkeypatch.setattr(likelihood, "mean_nll_with_end", lambda scored: 1.0)
+    monkeypatch.setattr(likelihood, "mean_token_error", lambda scored: found["losses"].pop(0))
     return found
 
 
@@ -86,7 +87,7 @@ def test_the_adapter_is_trained_afresh_on_all_rows_for_the_steps_found(engine, t
     assert stopped_at(folder) == 3
     found = json.loads((folder / "early_stop.json").read_text("utf-8"))
     assert (found["step"], found["num_steps"], found["validation_rows"]) == (3, 7, 1)
-    assert [entry["step"] for entry in found["seen"]] == [1, 2, 3, 4, 5, 6]
+    assert [entry["step"] for entry in found["seen"]] == [*range(1, 4 + PATIENCE)]
 
 
 def test_where_the_loss_falls_to_the_end_it_takes_as_many_steps_as_tell(engine, train):

@@ -40,6 +40,8 @@ class RowLikelihood:
         kl_to_base: Sum over all supervised positions of KL(adapted || base), or None if not asked.
         num_kl_tokens: Number of those positions.
         num_end: Number of end-of-turn tokens.
+        num_right: Supervised tokens, the end of the turn included, that the model ranks first after
+            the reference's own tokens before them.
     """
 
     id: str
@@ -50,6 +52,7 @@ class RowLikelihood:
     kl_to_base: float | None = None
     num_kl_tokens: int = 0
     num_end: int = 1
+    num_right: int = 0
 
 
 def score_likelihood(
@@ -110,6 +113,7 @@ def _score_batch(
 ) -> list[RowLikelihood]:
     batch = collate(rows, pad_id).to(hardware.device)
     log_probs = _log_probs(model, batch, hardware)
+    right = log_probs.argmax(dim=1) == batch.targets
     losses = -log_probs.gather(1, batch.targets[:, None])[:, 0]
     divergence = None
     if with_kl:
@@ -131,6 +135,7 @@ def _score_batch(
                 kl_to_base=None if divergence is None else float(divergence[mine].double().sum()),
                 num_kl_tokens=0 if divergence is None else len(values),
                 num_end=row.num_end,
+                num_right=int(right[mine].sum()),
             )
         )
     return scored
@@ -157,6 +162,16 @@ def mean_nll_with_end(rows: Sequence[RowLikelihood]) -> float | None:
     """Nats per supervised token, the end of the turn included: what training minimises."""
     tokens = sum(row.num_tokens + row.num_end for row in rows)
     return sum(row.nll + row.end_nll for row in rows) / tokens if tokens else None
+
+
+def mean_token_error(rows: Sequence[RowLikelihood]) -> float | None:
+    """Mean over rows of the share of supervised tokens the model does not rank first.
+
+    A row without such a token is one that greedy generation answers word for word.
+    """
+    if not rows:
+        return None
+    return sum(1 - row.num_right / (row.num_tokens + row.num_end) for row in rows) / len(rows)
 
 
 def mean_kl(rows: Sequence[RowLikelihood]) -> float | None:

@@ -17,7 +17,7 @@ from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.results.files import read_json, write_json_atomically
 from levertune.runs.cells import CellData
-from levertune.runs.early_stopping import VALIDATION_SHARE, EarlyStopper
+from levertune.runs.early_stopping import VALIDATION_SHARE, EarlyStopper, Validation
 from levertune.runs.mixture_rows import MixtureRows
 from levertune.runs.workspace import Workspace
 from levertune.training.checkpoints import CHECKPOINTS_FOLDER
@@ -157,11 +157,15 @@ def _find_stop(
 ) -> int:
     """Number of steps for the arm that may take as many as `tell`.
 
-    A trial on four fifths of the rows finds the step with the lowest validation NLL; the arm is
-    then trained afresh on all its rows for so many steps, with a schedule of that length. So the
+    A trial on four fifths of the rows finds the step at which the others are answered best; the arm
+    is then trained afresh on all its rows for so many steps, with a schedule of that length. So the
     baseline loses no rows to validation and sees no test row.
     """
-    from levertune.evaluation.likelihood import mean_nll_with_end, score_likelihood
+    from levertune.evaluation.likelihood import (
+        mean_nll_with_end,
+        mean_token_error,
+        score_likelihood,
+    )
 
     path = folder / STOP_FILE
     if path.is_file():
@@ -178,15 +182,17 @@ def _find_stop(
     mixture = build_mixture(MixturePlan(len(trial), exposures, (), "even", seed))
     rows = MixtureRows(mixture, trial, {}, num_positions=len(data.rows))
 
-    def validate(model: object) -> float:
+    def validate(model: object) -> Validation:
         scored = score_likelihood(
             model,  # type: ignore[arg-type]
             validation,
             hardware=workspace.hardware,
             pad_id=workspace.tokenizer.pad_id,
         )
-        value = mean_nll_with_end(scored)
-        return float("inf") if value is None else value
+        error, nll = mean_token_error(scored), mean_nll_with_end(scored)
+        if error is None or nll is None:
+            raise RuntimeError("validation rows without supervised tokens")
+        return Validation(error, nll)
 
     stopper = EarlyStopper(validate, num_steps, folder / "validation.jsonl")
     trial_folder = folder / TRIAL_FOLDER
