@@ -27,10 +27,11 @@ TINY = {
 }
 
 
-def test_the_demo_compares_three_arms_on_48_rows_and_tests_on_128():
+def test_the_demo_compares_three_arms_on_few_rows_and_tests_on_128():
     recipe = load_recipe(EXAMPLES / "demo.yaml")
     assert recipe.task.path == "embedded:ticket_codes"
-    assert (recipe.task.subset, recipe.evaluation.test_rows) == (48, 128)
+    assert recipe.task.subset <= 48
+    assert recipe.evaluation.test_rows == 128
     assert recipe.arms == ("base", "sft-steps", "tell")
     assert recipe.seeds == (0,)
     assert recipe.output_dir == "runs/demo"
