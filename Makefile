@@ -17,9 +17,9 @@ FIND_CPU_INDEX = if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/
 	&& $(PYTHON) -c "import urllib.request as u; u.urlopen('$(CPU_WHEELS)/torch/', timeout=5)" \
 	2>/dev/null; then echo "--extra-index-url $(CPU_WHEELS)"; fi
 
-# Threads that wait asleep cost nothing on an idle machine; waiting awake makes torch many times
+# Threads that soon wait asleep cost nothing on an idle machine; waiting awake makes torch many times
 # slower where other programs want the cores too.
-export OMP_WAIT_POLICY ?= PASSIVE
+export GOMP_SPINCOUNT ?= 1000
 
 .NOTPARALLEL:
 .PHONY: help demo report test test-slow check docs serve-docs clean

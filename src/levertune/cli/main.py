@@ -49,13 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Its words, without the program's name; those of the process if None.
 
     Returns:
-        The exit status: 0, 1 if a cell of a run failed, 2 for a mistake the user can mend, 130 after Ctrl-C, 141 if the reader
-        of the output went away.
+        The exit status: 0, 1 if a cell of a run failed, 2 for a mistake the user can mend, 130
+        after Ctrl-C, 141 if the reader of the output went away.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    # Read when torch is loaded, later. Threads that wait awake, OpenMP's default, make torch many
+    # Read when torch is loaded, later. Threads that wait long awake, as by default, make torch many
     # times slower as soon as another program wants a core (LOG.md 2026-11-22).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         status = _dispatch(words)
         sys.stdout.flush()
