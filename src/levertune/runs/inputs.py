@@ -160,7 +160,8 @@ def read_inputs(recipe: Recipe) -> Inputs:
             )
     mode, splits = _split(recipe, task, test_file, instruction)
     test_records = [record for split in splits for record in split.test]
-    kind = recognise_kind([r.completion for r in (*task.records, *test_records)])
+    answers = [*task.records, *(test_file.records if test_file is not None else ())]
+    kind = recognise_kind([record.completion for record in answers])
     if recipe.task.metric != "auto":
         find_metric(recipe.task.metric)
     general, dropped = _without_test_rows(read_general_sources(recipe), test_records, instruction)
