@@ -29,6 +29,7 @@ from levertune.models.embedded import EMBEDDED_NAME
 from levertune.models.hardware import choose_hardware
 from levertune.models.head import select_logits
 from levertune.models.load import load_base_model
+from levertune.models.lora_linear import autocast_for
 from levertune.models.rendering import ChatTokenizer
 from levertune.models.resolve import resolve_model
 
@@ -56,7 +57,7 @@ def main() -> None:
 
         def run() -> None:
             base.set_attn_implementation(attention)
-            with hardware.autocast():
+            with autocast_for(model, hardware):
                 logits = select_logits(
                     model, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, selected
                 )

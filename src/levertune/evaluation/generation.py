@@ -12,6 +12,7 @@ import torch
 from levertune.anchors.anchor import Example
 from levertune.models.hardware import Hardware
 from levertune.models.head import contiguous_head_input, unwrap_model
+from levertune.models.lora_linear import autocast_for
 from levertune.models.quiet import quiet_libraries
 from levertune.models.rendering import ChatTokenizer
 from levertune.progress import Progress, SilentProgress
@@ -87,7 +88,7 @@ def generate_completions(
         _own_defaults_set_aside(model),
         contiguous_head_input(model),
         torch.inference_mode(),
-        hardware.autocast(),
+        autocast_for(model, hardware),
     ):
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]

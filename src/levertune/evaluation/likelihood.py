@@ -18,6 +18,7 @@ from levertune.models.batches import (
 )
 from levertune.models.hardware import Hardware
 from levertune.models.head import select_logits
+from levertune.models.lora_linear import autocast_for
 from levertune.models.rendering import TokenizedExample
 from levertune.progress import Progress, SilentProgress
 
@@ -143,7 +144,7 @@ def _score_batch(
 
 def _log_probs(model: PreTrainedModel, batch: MicroBatch, hardware: Hardware) -> torch.Tensor:
     """Log-probabilities `[supervised positions, vocabulary]` in float32."""
-    with hardware.autocast():
+    with autocast_for(model, hardware):
         logits = select_logits(
             model,
             {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -38,12 +36,6 @@ class Hardware:
     def dtype_name(self) -> str:
         """The dtype as recipes spell it."""
         return str(self.dtype).removeprefix("torch.")
-
-    def autocast(self) -> AbstractContextManager[object]:
-        """Matrix products in `dtype`, for training and evaluation alike."""
-        if self.dtype == torch.float32:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device, dtype=self.dtype)
 
 
 def choose_hardware(dtype: str = "auto", device: str | None = None) -> Hardware:

@@ -10,6 +10,7 @@ from levertune.models.adapters import attach_lora
 from levertune.models.batches import CPU_COST, GPU_COST, collate, split_by_length
 from levertune.models.hardware import Hardware
 from levertune.models.head import select_logits
+from levertune.models.lora_linear import autocast_for
 from levertune.models.rendering import TokenizedExample
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def time_step(
         started = time.perf_counter()
         for part in parts:
             batch = collate([rows[i] for i in part], pad_id).to(hardware.device)
-            with hardware.autocast():
+            with autocast_for(model, hardware):
                 logits = select_logits(
                     model,
                     {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask},

@@ -155,6 +155,7 @@ def train_adapter(
             loss is no longer a number.
         ModelError: If the adapter fits no module of the model.
     """
+    from levertune.models.lora_linear import needs_autocast
     from levertune.training.callbacks import StepCallback
 
     num_steps = count_steps(len(rows), config.effective_batch_size)
@@ -170,7 +171,13 @@ def train_adapter(
         trainer = _make_trainer(
             model,
             rows,
-            _make_arguments(config, num_steps, folder / CHECKPOINTS_FOLDER, hardware),
+            _make_arguments(
+                config,
+                num_steps,
+                folder / CHECKPOINTS_FOLDER,
+                hardware,
+                mixed_precision=needs_autocast(model, hardware),
+            ),
             general_loss_weight=config.general_loss_weight,
             cost=CPU_COST if hardware.device == "cpu" else GPU_COST,
             pad_id=pad_id,
@@ -236,7 +243,12 @@ def _borrowed(base: PreTrainedModel, config: TrainingConfig) -> Iterator[PeftMod
 
 
 def _make_arguments(
-    config: TrainingConfig, num_steps: int, checkpoints: Path, hardware: Hardware
+    config: TrainingConfig,
+    num_steps: int,
+    checkpoints: Path,
+    hardware: Hardware,
+    *,
+    mixed_precision: bool,
 ) -> SFTConfig:
     import torch
     from trl import SFTConfig
@@ -259,8 +271,8 @@ def _make_arguments(
         optim="adamw_torch",
         seed=config.seed,
         use_cpu=hardware.device == "cpu",
-        bf16=hardware.dtype == torch.bfloat16,
-        fp16=hardware.dtype == torch.float16,
+        bf16=mixed_precision and hardware.dtype == torch.bfloat16,
+        fp16=mixed_precision and hardware.dtype == torch.float16,
         # Its default is no value: naming it at all brings a deprecation warning.
         gradient_checkpointing=config.gradient_checkpointing or None,  # type: ignore[arg-type]
         logging_strategy="steps",
