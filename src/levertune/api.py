@@ -78,6 +78,7 @@ def run(
     task: str | Path | None = None,
     seeds: int | list[int] | None = None,
     quick: bool = False,
+    jobs: int | str = "auto",
     progress: Progress | None = None,
     **settings: Any,
 ) -> Run:
@@ -88,6 +89,7 @@ def run(
         task: Task rows, in place of a recipe: everything else is defaulted.
         seeds: Seeds, or how many.
         quick: First seed and first fold only.
+        jobs: Arms, seeds and folds to work on at once; `auto` as cores and memory allow.
         progress: Where to show progress; nothing is shown by default.
         **settings: Further settings by dotted key, as `**{"training.learning_rate": 1e-4}`.
 
@@ -108,7 +110,7 @@ def run(
         loaded = load_recipe(recipe, overrides)
     else:
         loaded = recipe_for_task(str(task), overrides)
-    outcome = run_recipe(loaded, quick=quick, progress=progress)
+    outcome = run_recipe(loaded, quick=quick, jobs=jobs, progress=progress)
     return Run(Path(outcome.run_dir or loaded.output_dir))
 
 

@@ -149,3 +149,11 @@ def test_an_adapter_of_another_base_is_refused(tiny_model, tmp_path):
     with pytest.raises(ModelError, match=message):
         load_adapter(base, tmp_path, base_sha256="b" * 64)
     assert not load_adapter(base, tmp_path, base_sha256="a" * 64).training
+
+
+def test_a_saved_configuration_is_the_same_in_every_process(tiny_model, tmp_path):
+    adapted = adapt(tiny_model)
+    save_adapter(adapted, tmp_path)
+    modules = json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"]
+    assert len(modules) > 1
+    assert modules == sorted(modules)

@@ -99,6 +99,9 @@ def save_adapter(
         folder: The folder.
         state_dict: Weights to write in place of the model's.
     """
+    for config in model.peft_config.values():
+        if isinstance(config.target_modules, set):  # its order differs from process to process
+            config.target_modules = sorted(config.target_modules)
     with quiet_libraries():
         model.save_pretrained(str(folder), state_dict=state_dict, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)

@@ -24,23 +24,42 @@ class Estimate:
     """What a run will take.
 
     Args:
-        seconds: Wall time.
-        memory_bytes: Peak memory, or None where it cannot be read.
+        cell_seconds: Wall time of each cell, in the order given.
+        num_jobs: Cells worked on at once.
+        memory_bytes: Peak memory of one process, or None where it cannot be read.
         tokens: Tokens to train on.
         tokens_per_second: Measured on one step.
     """
 
-    seconds: float
+    cell_seconds: tuple[float, ...]
+    num_jobs: int
     memory_bytes: int | None
     tokens: int
     tokens_per_second: float
+
+    @property
+    def longest_first(self) -> list[int]:
+        """Indices of the cells, the longest first: handed out so, they end close together."""
+        return sorted(range(len(self.cell_seconds)), key=lambda i: (-self.cell_seconds[i], i))
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all, handed out the longest first to whoever is free."""
+        free_at = [_LOAD_SECONDS] * self.num_jobs
+        for i in self.longest_first:
+            free_at.sort()
+            free_at[0] += self.cell_seconds[i]
+        return max(free_at)
 
     @property
     def sentence(self) -> str:
         """The estimate in words."""
         minutes = self.seconds / 60
         span = f"{minutes:.0f} minutes" if minutes >= 2 else f"{self.seconds:.0f} seconds"
-        memory = f", {self.memory_bytes / 2**30:.1f} GiB of memory" if self.memory_bytes else ""
+        each = " each" if self.num_jobs > 1 else ""
+        memory = (
+            f", {self.memory_bytes / 2**30:.1f} GiB of memory{each}" if self.memory_bytes else ""
+        )
         return (
             f"estimate: about {span}{memory} ({self.tokens:,} tokens to train on at "
             f"{self.tokens_per_second:.0f} a second, timed on this machine)"
@@ -48,7 +67,12 @@ class Estimate:
 
 
 def estimate_run(
-    recipe: Recipe, inputs: Inputs, workspace: Workspace, cells: Sequence[CellData]
+    recipe: Recipe,
+    inputs: Inputs,
+    workspace: Workspace,
+    cells: Sequence[CellData],
+    *,
+    num_jobs: int = 1,
 ) -> Estimate:
     """Time one training step and scale it to the cells still to be done.
 
@@ -57,6 +81,7 @@ def estimate_run(
         inputs: The inputs.
         workspace: The model.
         cells: Cells that are not done; at least one.
+        num_jobs: Cells worked on at once; they are taken not to slow one another down.
 
     Returns:
         The estimate. `sft-steps` counts twice: its trial may take every step.
@@ -66,14 +91,20 @@ def estimate_run(
     trained = [cell for cell in cells if cell.plan.arm.is_trained]
     heaviest = max(trained or cells, key=lambda cell: cell.longest_row)
     rate = _measure_rate(recipe, workspace, _longest_step(heaviest, recipe), heaviest.longest_row)
-    tokens = 0
-    for cell in trained:
-        count = cell.tokens.task + cell.tokens.general
-        tokens += 2 * count if cell.plan.arm.matches_steps else count
-    evaluated = sum(_evaluation_tokens(recipe, inputs, workspace, cell) for cell in cells)
-    seconds = (tokens + _FORWARD_SHARE * evaluated) / rate + _LOAD_SECONDS
+    tokens = [_training_tokens(cell) for cell in cells]
+    seconds = tuple(
+        (count + _FORWARD_SHARE * _evaluation_tokens(recipe, inputs, workspace, cell)) / rate
+        for count, cell in zip(tokens, cells, strict=True)
+    )
     memory = peak_memory_bytes(workspace.hardware.device)
-    return Estimate(seconds, memory, tokens, rate)
+    return Estimate(seconds, min(num_jobs, len(cells)), memory, sum(tokens), rate)
+
+
+def _training_tokens(cell: CellData) -> int:
+    if not cell.plan.arm.is_trained:
+        return 0
+    count = cell.tokens.task + cell.tokens.general
+    return 2 * count if cell.plan.arm.matches_steps else count
 
 
 def _longest_step(cell: CellData, recipe: Recipe) -> list[TokenizedExample]:

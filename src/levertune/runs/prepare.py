@@ -138,7 +138,7 @@ def _resolve(
         general_available=sum(map(len, pool.values())),
         model_parameters=_count_parameters(workspace),
         device=hardware.device,
-        memory_bytes=_memory_bytes(hardware.device),
+        memory_bytes=memory_bytes(hardware.device),
         longest_completion=max(row.num_supervised for row in rows),
         has_native_bfloat16=hardware.dtype_name == "bfloat16",
     )
@@ -169,7 +169,8 @@ def _count_parameters(workspace: Workspace) -> int:
     return total
 
 
-def _memory_bytes(device: str) -> int:
+def memory_bytes(device: str) -> int:
+    """Memory of the device: its own, or the machine's."""
     if device == "cuda":
         import torch
 

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from levertune.errors import DivergedError, UserError
+from levertune.errors import UserError
 from levertune.models.adapters import CARD_FILE, read_card, write_card
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
-from levertune.results.files import write_json_atomically
 from levertune.results.schema import Failure, RunResult
 from levertune.runs.cells import CellData, CellPlan
-from levertune.runs.estimate import estimate_run
-from levertune.runs.evaluate_cell import evaluate_cell
+from levertune.runs.estimate import Estimate, estimate_run
 from levertune.runs.finish import gather_done, is_done, write_dropped, write_run_result
 from levertune.runs.inputs import Inputs
-from levertune.runs.prepare import Prepared, prepare_run, write_recipe
+from levertune.runs.jobs import WORTH_SECONDS, Jobs, choose_jobs
+from levertune.runs.one_cell import do_cell
+from levertune.runs.pool import do_cells_in_workers
+from levertune.runs.prepare import Prepared, memory_bytes, prepare_run, write_recipe
 from levertune.runs.summary import ArmRows, best_arm
-from levertune.runs.train_cell import claim_folder, steps_behind, train_cell
+from levertune.runs.train_cell import steps_behind, train_cell
 from levertune.training.train import ADAPTER_FOLDER
 
 BEST_FOLDER = "best"
-FAILURE_FILE = "failure.json"
 Say = Callable[[str], None]
 
 
@@ -75,6 +73,7 @@ def run_recipe(
     *,
     quick: bool = False,
     dry_run: bool = False,
+    jobs: int | str = "auto",
     progress: Progress | None = None,
     say: Say | None = None,
 ) -> RunOutcome:
@@ -86,6 +85,7 @@ def run_recipe(
         recipe: The recipe.
         quick: First seed and first fold only; no final adapter on all rows.
         dry_run: Say what would be done and how long it would take, then stop; nothing is written.
+        jobs: Cells to work on at once, or `auto` (`runs.jobs.choose_jobs`).
         progress: Where to show progress.
         say: Where to say, before the work starts, what was chosen and how long it will take.
 
@@ -102,19 +102,24 @@ def run_recipe(
     cells = [prepared.build(plan) for plan in prepared.plans]
     todo = [cell for cell in cells if not is_done(prepared, cell)]
     lines = describe_start(prepared, cells, todo)
+    shared = _share_machine(prepared, jobs)
+    estimate = None
     if todo:
-        lines.append(
-            estimate_run(prepared.recipe, prepared.inputs, prepared.workspace, todo).sentence
-        )
+        with shared.limit_threads():
+            estimate = estimate_run(
+                prepared.recipe, prepared.inputs, prepared.workspace, todo, num_jobs=shared.count
+            )
+        if _pays_in_workers(shared, estimate):
+            lines.append(f"jobs: {shared.count} cells at once ({shared.reason})")
+        lines.append(estimate.sentence)
     if dry_run:
         return RunOutcome(tuple(lines), run_dir=prepared.run_dir)
     for line in lines:
         say(line)
     write_recipe(prepared)
     write_dropped(prepared, cells)
-    failures = [
-        failure for cell in todo if (failure := _do_cell(prepared, cell, progress)) is not None
-    ]
+    with shared.limit_threads():
+        failures = _do_cells(prepared, recipe, todo, shared, estimate, progress)
     arms = gather_done(prepared, failures)
     if not arms:
         raise UserError(
@@ -170,36 +175,39 @@ def describe_start(
     return lines
 
 
-def _do_cell(prepared: Prepared, cell: CellData, progress: Progress) -> Failure | None:
-    """Train and evaluate a cell; a fault that is not the user's to mend is kept, not raised."""
-    folder = prepared.run_dir / cell.plan.folder
-    try:
-        if cell.plan.arm.is_trained:
-            train_cell(prepared.recipe, prepared.workspace, cell, folder, progress)
-        else:
-            claim_folder(folder, cell)
-        evaluate_cell(
-            prepared.recipe,
-            prepared.inputs,
-            prepared.workspace,
-            cell,
-            prepared.probes,
-            folder,
-            progress,
-        )
-    except Exception as error:  # one cell's fault must not cost the others of a long grid
-        if isinstance(error, UserError) and not isinstance(error, DivergedError):
-            raise
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise  # the next cell would fare no better
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        write_json_atomically(
-            folder / FAILURE_FILE, {"reason": reason, "traceback": traceback.format_exc()}
-        )
-        prepared.workspace.forget_base()
-        return Failure(cell.plan.folder, reason)
-    (folder / FAILURE_FILE).unlink(missing_ok=True)
-    return None
+def _share_machine(prepared: Prepared, jobs: int | str) -> Jobs:
+    device = prepared.workspace.hardware.device
+    weights = prepared.workspace.location.folder.glob("*.safetensors")
+    return choose_jobs(
+        jobs,
+        device=device,
+        num_trained_cells=sum(plan.arm.is_trained for plan in prepared.plans),
+        weight_bytes=sum(path.stat().st_size for path in weights),
+        memory_bytes=memory_bytes(device),
+    )
+
+
+def _pays_in_workers(shared: Jobs, estimate: Estimate | None) -> bool:
+    if shared.count == 1 or estimate is None or len(estimate.cell_seconds) == 1:
+        return False
+    return shared.is_asked_for or sum(estimate.cell_seconds) > WORTH_SECONDS
+
+
+def _do_cells(
+    prepared: Prepared,
+    recipe: Recipe,
+    todo: Sequence[CellData],
+    shared: Jobs,
+    estimate: Estimate | None,
+    progress: Progress,
+) -> list[Failure]:
+    """The cells that are not done, here or in workers; those that fail are returned."""
+    if estimate is not None and _pays_in_workers(shared, estimate):
+        prepared.workspace.forget_base()  # it was loaded to time a step; the workers have their own
+        folders = [todo[i].plan.folder for i in estimate.longest_first]
+        return do_cells_in_workers(recipe, folders, shared, progress, quick=prepared.is_quick)
+    failures = (do_cell(prepared, cell, progress) for cell in todo)
+    return [failure for failure in failures if failure is not None]
 
 
 def _keep_best(

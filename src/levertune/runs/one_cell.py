@@ -1,0 +1,62 @@
+"""One cell from its rows to its scores; a fault that is not the user's to mend is kept."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+
+from levertune.errors import DivergedError, UserError
+from levertune.progress import Progress
+from levertune.results.files import write_json_atomically
+from levertune.results.schema import Failure
+from levertune.runs.cells import CellData
+from levertune.runs.evaluate_cell import evaluate_cell
+from levertune.runs.prepare import Prepared
+from levertune.runs.train_cell import claim_folder, train_cell
+
+FAILURE_FILE = "failure.json"
+
+
+def do_cell(prepared: Prepared, cell: CellData, progress: Progress) -> Failure | None:
+    """Train and evaluate a cell; one cell's fault must not cost the others of a long grid.
+
+    Args:
+        prepared: The run.
+        cell: The cell's rows.
+        progress: Where to show progress.
+
+    Returns:
+        None, or why the cell failed; the traceback is in its folder.
+
+    Raises:
+        UserError: If something the user named cannot be used: the other cells would fare no better.
+        OSError: If the disk is full.
+    """
+    folder = prepared.run_dir / cell.plan.folder
+    try:
+        if cell.plan.arm.is_trained:
+            train_cell(prepared.recipe, prepared.workspace, cell, folder, progress)
+        else:
+            claim_folder(folder, cell)
+        evaluate_cell(
+            prepared.recipe,
+            prepared.inputs,
+            prepared.workspace,
+            cell,
+            prepared.probes,
+            folder,
+            progress,
+        )
+    except Exception as error:
+        if isinstance(error, UserError) and not isinstance(error, DivergedError):
+            raise
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        write_json_atomically(
+            folder / FAILURE_FILE, {"reason": reason, "traceback": traceback.format_exc()}
+        )
+        prepared.workspace.forget_base()
+        return Failure(cell.plan.folder, reason)
+    (folder / FAILURE_FILE).unlink(missing_ok=True)
+    return None

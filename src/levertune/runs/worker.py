@@ -1,0 +1,121 @@
+"""A process that does cells for the run that started it: `python -m levertune.runs.worker`.
+
+It reads JSON lines from standard input (`{"recipe": …, "quick": …}` once, then `{"cell": FOLDER}`
+one by one) and writes JSON lines to standard output: progress, cells done, the error that stopped
+it. When its standard input ends it ends too, at once if it is at work: so it never outlives a run
+that was killed, and leaves what a kill leaves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from levertune.errors import UserError
+from levertune.progress import Stage
+from levertune.recipes.recipe import Recipe
+
+EXIT_ORPHANED = 3
+
+
+class _Pipe:
+    """Events to the run, and the progress listener that makes some of them."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._numbers = itertools.count()
+
+    def send(self, event: str, **content: object) -> None:
+        """Write one event."""
+        print(json.dumps({"event": event, **content}, default=str), file=self._stream, flush=True)
+
+    @contextlib.contextmanager
+    def stage(self, name: str, total: int | None, unit: str = "step") -> Iterator[Stage]:
+        """Begin a piece of work."""
+        number = next(self._numbers)
+        self.send("stage", number=number, name=name, total=total, unit=unit)
+        try:
+            yield _PipeStage(self, number)
+        finally:
+            self.send("end", number=number)
+
+
+class _PipeStage:
+    def __init__(self, pipe: _Pipe, number: int) -> None:
+        self._pipe = pipe
+        self._number = number
+
+    def advance(self, n: int = 1, **info: object) -> None:
+        """Say that `n` more units are done."""
+        self._pipe.send("advance", number=self._number, n=n, info=info)
+
+
+def main() -> int:
+    """Do the cells that come in.
+
+    Returns:
+        0 at the end of the input, 1 after an error, which was sent.
+    """
+    # What libraries print must not get between the events.
+    events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    pipe = _Pipe(events)
+    orders: queue.Queue[dict[str, Any] | None] = queue.Queue()
+    at_work = threading.Event()
+    at_work.set()  # until the first cell is asked for, too, nothing may outlive the run
+    threading.Thread(target=_listen, args=(orders, at_work), daemon=True).start()
+    try:
+        _work(pipe, orders, at_work)
+    except UserError as error:
+        pipe.send("error", kind=type(error).__name__, message=str(error))
+        return 1
+    except OSError as error:
+        pipe.send(
+            "error", kind="OSError", number=error.errno, message=error.strerror, file=error.filename
+        )
+        return 1
+    except Exception:
+        pipe.send("error", kind="fault", message=traceback.format_exc())
+        return 1
+    return 0
+
+
+def _work(
+    pipe: _Pipe, orders: queue.Queue[dict[str, Any] | None], at_work: threading.Event
+) -> None:
+    from levertune.runs.one_cell import do_cell
+    from levertune.runs.prepare import prepare_run
+
+    first = orders.get()
+    if first is None:
+        return
+    prepared = prepare_run(Recipe.model_validate(first["recipe"]), quick=first["quick"])
+    plans = {plan.folder: plan for plan in prepared.plans}
+    while True:
+        at_work.clear()
+        order = orders.get()
+        at_work.set()
+        if order is None:
+            return
+        failure = do_cell(prepared, prepared.build(plans[order["cell"]]), pipe)
+        pipe.send("done", cell=order["cell"], reason=failure.reason if failure else None)
+
+
+def _listen(orders: queue.Queue[dict[str, Any] | None], at_work: threading.Event) -> None:
+    for line in sys.stdin:
+        orders.put(json.loads(line))
+    orders.put(None)
+    if at_work.is_set():
+        os._exit(EXIT_ORPHANED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
