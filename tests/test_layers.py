@@ -34,8 +34,9 @@ LAYERS = (
     "cli",
 )
 
-# Writing files whole is needed by every stage that leaves one; it depends on errors alone.
-BELOW_ALL = "levertune.results.files"
+# Needed by stages before `results`, and depending on errors at most: writing files whole, and the
+# record of what a mixture measured of itself.
+BELOW_ALL = ("levertune.results.files", "levertune.results.dispersion")
 
 FORBIDDEN = {("training", "evaluation"), ("evaluation", "training"), ("serving", "training")}
 
@@ -90,14 +91,14 @@ def imported_stages(path: Path) -> set[str]:
     """Stages of the package that a file imports; `results.files` counts for none."""
     stages = set()
     for module, names in own_imports(path):
-        if module == BELOW_ALL:
+        if module in BELOW_ALL:
             continue
         if module in ("levertune.results", "levertune") and names:
             modules = [f"{module}.{name}" for name in names]
         else:
             modules = [module]
         for name in modules:
-            if name != BELOW_ALL and name.count(".") and name != "levertune.__version__":
+            if name not in BELOW_ALL and name.count(".") and name != "levertune.__version__":
                 stages.add(name.split(".")[1])
     return stages
 

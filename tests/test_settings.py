@@ -21,7 +21,6 @@ from levertune.settings import (
 
 FACTS = Facts(
     task_rows=48,
-    task_tokens=4000,
     general_available=6000,
     model_parameters=135_000_000,
     device="cpu",

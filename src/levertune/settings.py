@@ -57,7 +57,6 @@ class Facts:
     Args:
         task_rows: Rows the user brings, before test rows are set aside: folds and the final
             adapter get the same settings.
-        task_tokens: Tokens of these rows, prompts and completions.
         general_available: General rows there are, with all limits of the sources applied.
         model_parameters: Parameters of the base model.
         device: `cpu`, `cuda` or `mps`.
@@ -67,7 +66,6 @@ class Facts:
     """
 
     task_rows: int
-    task_tokens: int
     general_available: int
     model_parameters: int
     device: str
@@ -239,7 +237,6 @@ def settings_table() -> str:
     recipe = recipe_from_mapping({"task": {"path": "task.jsonl"}})
     facts = Facts(
         task_rows=0,
-        task_tokens=0,
         general_available=10**9,
         model_parameters=135_000_000,
         device="cpu",

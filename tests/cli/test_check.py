@@ -48,7 +48,7 @@ def check(tokenizer_folder, tmp_path, capsys):
 
 
 def test_report_is_a_readable_table(check):
-    status, out, _ = check()
+    status, out, _ = check("task.test=cv:2")
     assert status == 0
     for words in (
         "prompt/completion",
@@ -125,3 +125,9 @@ def test_check_never_imports_torch(tokenizer_folder, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_too_few_rows_for_the_folds_are_told_here_already(check):
+    status, out, _ = check("task.test=cv:9")
+    assert status == 0
+    assert "`levertune run` would refuse these rows: task.test: cv:9 needs" in " ".join(out.split())

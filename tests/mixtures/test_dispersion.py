@@ -1,14 +1,13 @@
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from levertune.mixtures import dispersion
-from levertune.mixtures.dispersion import Spread, describe_dispersion
+from levertune.mixtures.dispersion import describe_dispersion
 from levertune.mixtures.order import build_mixture
 from levertune.mixtures.plan import MixturePlan
+from levertune.results.dispersion import Spread
 
 # Positions 0 to 9: t t t t a a a a a a
 SEQUENTIAL = MixturePlan(2, 2, (("a", 6),), "task-then-general")
@@ -86,23 +85,6 @@ def test_measuring_in_chunks_changes_nothing(rows, exposures, general, step_rows
     assert all(
         task <= rows for task, rows in zip(whole.histogram, whole.histogram_rows, strict=True)
     )
-
-
-def test_dispersion_is_plain_json():
-    found = describe_dispersion(build_mixture(SEQUENTIAL), step_rows=4)
-    assert json.loads(json.dumps(found.to_json(), allow_nan=False)) == found.to_json()
-
-
-@pytest.mark.parametrize(
-    ("tokens", "message"),
-    [
-        ({"task": [1, 1]}, "loss_tokens has 0 rows of 'a'; the mixture uses 6"),
-        ({"task": [1], "a": [1] * 6}, "loss_tokens has 1 rows of 'task'; the mixture uses 2"),
-    ],
-)
-def test_missing_token_counts_are_an_error(tokens, message):
-    with pytest.raises(ValueError, match=message):
-        describe_dispersion(build_mixture(SEQUENTIAL), step_rows=4, loss_tokens=tokens)
 
 
 def test_step_of_no_rows_is_an_error():

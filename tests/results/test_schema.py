@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from levertune.errors import RunError
-from levertune.mixtures import dispersion as mixtures_dispersion
 from levertune.results import cells, dispersion, inputs, provenance, schema
 from levertune.results.cells import (
     CurvePoint,
@@ -138,14 +137,6 @@ def test_no_folder_of_the_machine_reaches_the_result_file(tmp_path, make_result)
     ).read_text(encoding="utf-8")
     assert "somebody" not in text
     assert "levertune run --task t.csv" in text
-
-
-def test_dispersion_has_the_keys_the_mixtures_write():
-    for name in ("Spread", "Gaps", "Dispersion"):
-        ours, theirs = getattr(dispersion, name), getattr(mixtures_dispersion, name)
-        assert [f.name for f in dataclasses.fields(ours)] == [
-            f.name for f in dataclasses.fields(theirs)
-        ]
 
 
 def test_every_key_of_the_contract_is_documented():

@@ -199,6 +199,10 @@ def test_the_anchor_is_chosen_inside_the_fold(project, build):
         named = cell.choice.anchor.text.rstrip(".").partition(": ")[2].split(", ")
         assert set(named) == labels
         told.append("violet" in labels)
+        assert any(
+            "no training row of its fold has: 1 ('violet')" in warning
+            for warning in prepared.inputs.warnings
+        )
     assert sorted(told) == [False, True]
 
 
@@ -228,6 +232,15 @@ def test_a_subset_is_the_same_rows_for_every_arm_and_grows_by_adding(build):
     assert len(set(small.values())) == 1
     large = build("tell", task__subset=9)[1].records
     assert {r.id for r in small["tell"]} < {r.id for r in large}
+
+
+def test_the_tokens_of_a_task_are_those_of_the_rows_drawn(build):
+    cells = [build("sft", seed, task__subset=6) for seed in (0, 1)]
+    prepared = cells[0][0]
+    drawn = [sum(len(row.input_ids) for row in cell.task) for _, cell in cells]
+    assert prepared.count_task_tokens([cell for _, cell in cells]) == round(sum(drawn) / 2)
+    prepared, cell = build("sft")
+    assert prepared.count_task_tokens([cell]) == sum(len(row.input_ids) for row in cell.task)
 
 
 def test_the_final_adapter_is_trained_on_all_rows_whatever_the_subset(build):

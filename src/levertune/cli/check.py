@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from levertune.cli.arguments import (
     make_terminal,
     read_recipe,
 )
+from levertune.errors import DataError
 
 if TYPE_CHECKING:
     from levertune.anchors.anchor import Example
@@ -56,8 +58,14 @@ def run(args: argparse.Namespace) -> int:
     from levertune.anchors.lift import lift_instruction
     from levertune.cli.check_view import print_report, print_rows
     from levertune.data.checks import check_task
-    from levertune.runs.inputs import choose_fold_anchor, read_general_sources, read_task
+    from levertune.runs.inputs import (
+        choose_fold_anchor,
+        read_general_sources,
+        read_task,
+        split_task,
+    )
     from levertune.scoring.kinds import recognise_kind
+    from levertune.settings import CROSS_VALIDATION_BELOW
 
     recipe = read_recipe(_with_shorthands(args))
     terminal = make_terminal(args)
@@ -81,6 +89,12 @@ def run(args: argparse.Namespace) -> int:
         general_rows=rows if isinstance(rows, int) else None,
         allow_overlap=recipe.task.allow_overlap,
     )
+    if len(task.records) < CROSS_VALIDATION_BELOW:  # more never have fewer rows than folds
+        try:
+            split_task(recipe, task, test, instruction)
+        except DataError as error:
+            warning = f"`levertune run` would refuse these rows: {error}"
+            report = replace(report, warnings=(*report.warnings, warning))
     shown = [
         (tokenizer.render(example), tokenizer.tokenize(example))
         for example in (_as_example(record, choice) for record in task.records[: args.show])

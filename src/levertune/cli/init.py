@@ -126,7 +126,6 @@ def proposed_settings(recipe: Recipe, rows: RecordFile, machine: Machine) -> dic
     parameters = sizes.get(recipe.model.model_name_or_path)
     facts = Facts(
         task_rows=len(rows.records),
-        task_tokens=0,
         general_available=10**9,
         model_parameters=parameters or BASE_MODELS[0].parameters,
         device="cpu" if machine.accelerator is None else "cuda",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -12,83 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from levertune.mixtures.order import Mixture, Positions
+from levertune.results.dispersion import Dispersion, Gaps, Spread
 
 NUM_BINS = 50
 
 _CHUNK_ROWS = 1 << 16
 
 TokenCounts = Mapping[str, Sequence[int] | npt.NDArray[np.integer]]
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Mean and range of a number that every step has."""
-
-    mean: float
-    min: float
-    max: float
-
-
-@dataclass(frozen=True, slots=True)
-class Gaps:
-    """Distances between one task position and the next; 1 means side by side.
-
-    The expected values are those of independent geometric gaps at the mixture's task share, which
-    a uniform shuffle approaches; the expected maximum is the middle of the bounds of Eisenberg,
-    On the expectation of the maximum of IID geometric random variables (2008).
-    """
-
-    min: int
-    median: float
-    mean: float
-    max: int
-    expected_median: float
-    expected_mean: float
-    expected_max: float
-
-
-@dataclass(frozen=True, slots=True)
-class Dispersion:
-    """Where the task rows fell.
-
-    Args:
-        positions: Length of the mixture.
-        task_positions: Positions that hold a task row.
-        gaps: Distances between task positions, or None below two task positions.
-        longest_task_run: Most task rows in unbroken succession.
-        step_rows: Rows a step.
-        steps: Optimizer steps.
-        steps_without_task: Steps that hold no task row.
-        task_rows_per_step: Task rows in a step (the last, perhaps shorter step included).
-        task_loss_tokens: Supervised tokens at task positions, or None if not known.
-        general_loss_tokens: The same at general positions.
-        task_loss_share: Task share of all supervised tokens, or None if not known.
-        task_loss_share_per_step: The same within each step that has supervised tokens.
-        histogram: Task rows in each of 50 equal stretches of the mixture, first to last.
-        histogram_rows: All rows in each of these stretches.
-    """
-
-    positions: int
-    task_positions: int
-    gaps: Gaps | None
-    longest_task_run: int
-    step_rows: int
-    steps: int
-    steps_without_task: int
-    task_rows_per_step: Spread
-    task_loss_tokens: int | None
-    general_loss_tokens: int | None
-    task_loss_share: float | None
-    task_loss_share_per_step: Spread | None
-    histogram: tuple[int, ...]
-    histogram_rows: tuple[int, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as a JSON object; what is not known is null."""
-        return asdict(self) | {
-            "histogram": list(self.histogram),
-            "histogram_rows": list(self.histogram_rows),
-        }
 
 
 def describe_dispersion(

@@ -100,8 +100,9 @@ def save_adapter(
         state_dict: Weights to write in place of the model's.
     """
     for config in model.peft_config.values():
-        if isinstance(config.target_modules, set):  # its order differs from process to process
-            config.target_modules = sorted(config.target_modules)
+        targets = getattr(config, "target_modules", None)
+        if isinstance(targets, set):  # its order differs from process to process
+            vars(config)["target_modules"] = sorted(targets)
     with quiet_libraries():
         model.save_pretrained(str(folder), state_dict=state_dict, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)

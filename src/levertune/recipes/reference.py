@@ -50,7 +50,9 @@ def _table(model: type[BaseModel], prefix: str) -> Iterator[str]:
             continue
         default = "required" if field.is_required() else f"`{format_value(_plain(field.default))}`"
         accepts = "a list of sections" if name == "sources" else rule_of(field)
-        yield f"| `{prefix}{name}` | {default} | {accepts} | {field.description} |"
+        # Two brackets side by side would be read as a link.
+        meaning = (field.description or "").replace("][", r"]\[")
+        yield f"| `{prefix}{name}` | {default} | {accepts} | {meaning} |"
 
 
 def _is_section(field: FieldInfo) -> bool:

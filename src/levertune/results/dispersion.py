@@ -24,6 +24,10 @@ class Spread:
 class Gaps:
     """Distances between one task position and the next; 1 means side by side.
 
+    The expected values are those of independent geometric gaps at the mixture's task share, which
+    a uniform shuffle approaches; the expected maximum is the middle of the bounds of Eisenberg,
+    On the expectation of the maximum of IID geometric random variables (2008).
+
     Args:
         min: Shortest.
         median: Middle.
@@ -45,7 +49,7 @@ class Gaps:
 
 @dataclass(frozen=True, slots=True)
 class Dispersion:
-    """How a mixture spread the task rows: the JSON of `mixtures.dispersion.Dispersion`.
+    """How a mixture spread the task rows (`mixtures.dispersion` measures it).
 
     Args:
         positions: Length of the mixture.
@@ -55,7 +59,7 @@ class Dispersion:
         step_rows: Rows a step.
         steps: Optimizer steps.
         steps_without_task: Steps that hold no task row.
-        task_rows_per_step: Task rows in a step.
+        task_rows_per_step: Task rows in a step (the last, perhaps shorter step included).
         task_loss_tokens: Supervised tokens at task positions; None if not known.
         general_loss_tokens: The same at general positions.
         task_loss_share: Task share of all supervised tokens; None if not known.

@@ -30,7 +30,7 @@ class TaskInfo:
         rows: Rows in all.
         train_rows: Rows trained on (in each fold, on average).
         test_rows: Rows tested on (over all folds).
-        tokens: Tokens of the task rows, each counted once.
+        tokens: Tokens of the task rows, each counted once; of those drawn, where a subset was.
         kind: Kind of task, as `labels`, `json`, `text`.
         kind_reason: What the kind was recognised by.
         schema: Schema of the rows, as `prompt/completion`.

@@ -115,19 +115,20 @@ def _comparisons(prepared: Prepared, arms: dict[str, ArmRows]) -> tuple[Comparis
 def _task_info(prepared: Prepared, cells: Sequence[CellData]) -> TaskInfo:
     inputs = prepared.inputs
     trained = [len(cell.records) for cell in cells if cell.plan.arm.is_trained]
+    tokens = prepared.count_task_tokens(cells)
     return TaskInfo(
         path=inputs.task.path if ":" in inputs.task.path[:12] else Path(inputs.task.path).name,
         rows=len(inputs.task.records),
         train_rows=round(sum(trained) / len(trained)) if trained else 0,
         test_rows=prepared.num_test_rows,
-        tokens=prepared.task_tokens,
+        tokens=tokens,
         kind=inputs.kind.kind,
         kind_reason=inputs.kind.reason,
         schema=inputs.task.schema,
         sha256=inputs.task.sha256,
         test_mode=inputs.test_mode,
         folds=len(inputs.splits) if inputs.test_mode == "cv" else None,
-        regime=find_regime(prepared.task_tokens).name,
+        regime=find_regime(tokens).name,
         labels=inputs.kind.labels or None,
     )
 

@@ -12,13 +12,14 @@ from levertune.anchors.lift import lift_instruction
 from levertune.data.records import TASK_SOURCE, Record
 from levertune.data.splits import Split, draw_subset
 from levertune.errors import DataError
-from levertune.mixtures.dispersion import Dispersion, describe_dispersion
+from levertune.mixtures.dispersion import describe_dispersion
 from levertune.mixtures.manifest import Manifest, hash_records
 from levertune.mixtures.order import Mixture, build_mixture
 from levertune.mixtures.plan import MixturePlan
 from levertune.models.rendering import TokenizedExample
 from levertune.recipes.recipe import Recipe
 from levertune.results.cells import TokenCounts, cell_dir
+from levertune.results.dispersion import Dispersion
 from levertune.runs.arms import ARMS, Arm
 from levertune.runs.general_draw import draw_general
 from levertune.runs.inputs import Inputs, choose_fold_anchor

@@ -27,9 +27,7 @@ from levertune.results.cells import (
     write_cell,
     write_predictions,
 )
-from levertune.results.dispersion import Dispersion
 from levertune.results.files import write_jsonl_atomically
-from levertune.results.mapping import from_mapping
 from levertune.results.provenance import collect_provenance
 from levertune.runs.cells import CellData, arm_example, split_of
 from levertune.runs.inputs import Inputs
@@ -198,11 +196,7 @@ def evaluate_cell(
         ),
         num_test_rows=len(records),
         num_unparseable=sum(unparseable),
-        dispersion=(
-            from_mapping(Dispersion, data.dispersion.to_json(), where="dispersion")
-            if arm.is_trained
-            else None
-        ),
+        dispersion=data.dispersion if arm.is_trained else None,
         curve=_curve(summary),
         fingerprint=fingerprint_cell(recipe, inputs, data, probes),
         provenance=collect_provenance(),

@@ -158,7 +158,7 @@ def read_inputs(recipe: Recipe) -> Inputs:
                 "Test rows that are training rows too, as task.allow_overlap allows: "
                 f"{len(overlaps)}."
             )
-    mode, splits = _split(recipe, task, test_file, instruction)
+    mode, splits = split_task(recipe, task, test_file, instruction)
     test_records = [record for split in splits for record in split.test]
     answers = [*task.records, *(test_file.records if test_file is not None else ())]
     kind = recognise_kind([record.completion for record in answers])
@@ -173,13 +173,15 @@ def read_inputs(recipe: Recipe) -> Inputs:
             f"Prompts with more than one completion: {len(conflicts)} (the first in rows "
             f"{', '.join(map(repr, conflicts[0].ids[:4]))})."
         )
-    if mode != "cv":
-        unseen = unseen_labels(splits[0].train, test_records)
-        if unseen:
-            warnings.append(
-                f"Labels of test rows that no training row has: {len(unseen)} "
-                f"({', '.join(map(repr, unseen[:5]))})."
-            )
+    unseen = list(
+        dict.fromkeys(label for split in splits for label in unseen_labels(split.train, split.test))
+    )
+    if unseen:
+        where = " of its fold" if mode == "cv" else ""
+        warnings.append(
+            f"Labels of test rows that no training row{where} has: {len(unseen)} "
+            f"({', '.join(map(repr, unseen[:5]))})."
+        )
     return Inputs(
         task=task,
         test_file=test_file,
@@ -194,9 +196,20 @@ def read_inputs(recipe: Recipe) -> Inputs:
     )
 
 
-def _split(
+def split_task(
     recipe: Recipe, task: RecordFile, test_file: RecordFile | None, instruction: str | None
 ) -> tuple[TestMode, list[Split]]:
+    """The training and test rows of each fold; one fold without cross-validation.
+
+    Args:
+        recipe: The recipe; its `task.test` decides.
+        task: The task rows.
+        test_file: The test rows, if they come in a file.
+        instruction: What the task rows share, left out where rows are compared.
+
+    Raises:
+        DataError: If there are too few rows that differ.
+    """
     setting = recipe.task.test
     rows = task.records
     own_text = make_own_text(instruction)

@@ -45,7 +45,7 @@ class Prepared:
         workspace: The model side.
         run_dir: The run folder.
         plans: The cells.
-        task_tokens: Tokens of the task rows, each counted once.
+        row_tokens: Tokens of each task row by its id, as the user wrote it.
         warnings: What a reader should know.
         is_quick: Whether this is a first look: one seed and one fold.
     """
@@ -58,7 +58,7 @@ class Prepared:
     workspace: Workspace
     run_dir: Path
     plans: tuple[CellPlan, ...]
-    task_tokens: int
+    row_tokens: dict[str, int]
     warnings: tuple[str, ...]
     is_quick: bool = False
 
@@ -67,6 +67,17 @@ class Prepared:
         """Test rows of all cells of one arm and seed."""
         splits = self.inputs.splits
         return sum(len(splits[fold or 0].test) for fold in {plan.fold for plan in self.plans})
+
+    def count_task_tokens(self, cells: Sequence[CellData]) -> int:
+        """Tokens of the task rows a user brings, each counted once.
+
+        With `task.subset` each seed draws other rows of the file: then the mean of the cells.
+        """
+        trained = [cell for cell in cells if cell.plan.arm.is_trained]
+        if self.recipe.task.subset is None or not trained:
+            return sum(self.row_tokens.values())
+        drawn = [sum(self.row_tokens[r.id] for r in cell.records) for cell in trained]
+        return round(sum(drawn) / len(drawn))
 
     def build(self, plan: CellPlan, *, all_rows: bool = False) -> CellData:
         """The rows of one cell."""
@@ -89,7 +100,7 @@ def prepare_run(recipe: Recipe, *, quick: bool = False) -> Prepared:
     inputs = read_inputs(recipe)
     workspace = Workspace(recipe)
     heldout, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
-    resolved, settings, task_tokens = _resolve(recipe, inputs, pool, workspace)
+    resolved, settings, row_tokens = _resolve(recipe, inputs, pool, workspace)
     warnings = list(inputs.warnings)
     available = sum(map(len, pool.values()))
     wanted = recipe.general.rows
@@ -113,7 +124,7 @@ def prepare_run(recipe: Recipe, *, quick: bool = False) -> Prepared:
                 quick=quick,
             )
         ),
-        task_tokens=task_tokens,
+        row_tokens=row_tokens,
         warnings=tuple(warnings),
         is_quick=quick,
     )
@@ -127,14 +138,12 @@ def write_recipe(prepared: Prepared) -> None:
 
 def _resolve(
     recipe: Recipe, inputs: Inputs, pool: dict[str, list[Record]], workspace: Workspace
-) -> tuple[Recipe, list[AutoSetting], int]:
+) -> tuple[Recipe, list[AutoSetting], dict[str, int]]:
     tokenizer = workspace.tokenizer
     rows = [tokenizer.tokenize(plain_example(record)) for record in inputs.task.records]
-    task_tokens = sum(len(row.input_ids) for row in rows)
     hardware = workspace.hardware
     facts = Facts(
         task_rows=recipe.task.subset or len(inputs.task.records),
-        task_tokens=task_tokens,
         general_available=sum(map(len, pool.values())),
         model_parameters=_count_parameters(workspace),
         device=hardware.device,
@@ -152,7 +161,7 @@ def _resolve(
             )
         )
     resolved, settings = resolve_settings(recipe, facts, found)
-    return resolved, settings, task_tokens
+    return resolved, settings, {row.id: len(row.input_ids) for row in rows}
 
 
 def _count_parameters(workspace: Workspace) -> int:

@@ -149,9 +149,11 @@ def describe_start(
         "holdout": f"{tests} rows held out for testing",
         "cv": f"{len(inputs.splits)}-fold cross-validation, {tested}",
     }[inputs.test_mode]
+    subset = prepared.recipe.task.subset
+    drawn = f"{subset} of " if subset is not None else ""
     lines = [
-        f"task: {len(inputs.task.records)} rows ({inputs.task.schema}), "
-        f"{prepared.task_tokens:,} tokens; {where}",
+        f"task: {drawn}{len(inputs.task.records):,} rows ({inputs.task.schema}), "
+        f"{prepared.count_task_tokens(cells):,} tokens; {where}",
         f"kind: {inputs.kind.kind} ({inputs.kind.reason}); judged by {inputs.metrics.primary}",
     ]
     anchored = next((c for c in cells if c.plan.arm.is_anchored and c.choice), None)
