@@ -30,6 +30,7 @@ LAYERS = (
     "settings",
     "reports",
     "runs",
+    "tuning",
     "api",
     "cli",
 )

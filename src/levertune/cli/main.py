@@ -21,6 +21,7 @@ VERBS = {
     "report": ("levertune.cli.report", "write the page of a finished run"),
     "chat": ("levertune.cli.chat", "talk to an adapter"),
     "generate": ("levertune.cli.generate", "answer the prompts of a file with an adapter"),
+    "tune": ("levertune.cli.tune", "choose settings by measurement inside the training rows"),
     "mix": ("levertune.cli.mix", "one stage: the mixture and its manifest"),
     "train": ("levertune.cli.train", "one stage: the adapters"),
     "eval": ("levertune.cli.eval", "one stage: predictions and scores"),
@@ -28,7 +29,7 @@ VERBS = {
     "schema": ("levertune.cli.schema", "the recipe's JSON schema"),
 }
 
-RESUMABLE = frozenset({"run", "mix", "train", "eval"})
+RESUMABLE = frozenset({"run", "tune", "mix", "train", "eval"})
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130

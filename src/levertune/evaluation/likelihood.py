@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,6 +25,7 @@ from levertune.progress import Progress, SilentProgress
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+_KL_SHARE = 4
 _BLOCK_ROWS = 32  # rows sorted and split together; bounds memory, changes no figure
 
 
@@ -81,6 +82,8 @@ def score_likelihood(
         One result a row, in the order given.
     """
     cost = CPU_COST if hardware.device == "cpu" else GPU_COST
+    if with_kl:  # which holds log-probabilities over the vocabulary several times
+        cost = replace(cost, max_tokens=cost.max_tokens // _KL_SHARE)
     results: dict[int, RowLikelihood] = {}
     order = sorted(range(len(rows)), key=lambda i: (-len(rows[i].input_ids), i))
     with (

@@ -66,9 +66,11 @@ def _read(kind: Any, value: Any, where: str, key: str) -> Any:
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        (option,) = (
-            a for a in arguments if a is not type(None)
-        )  # the contract has only `X | None`
+        options = [a for a in arguments if a is not type(None)]
+        if set(options) == {int, float}:  # a number that keeps its type, as a setting
+            number: Any = _read(float, value, where, key)
+            return value if isinstance(value, int) else number
+        (option,) = options  # beside that the contract has only `X | None`
         return _read(option, value, where, key)
     if origin is Literal:
         if value not in arguments:

@@ -90,7 +90,7 @@ def estimate_run(
 
     trained = [cell for cell in cells if cell.plan.arm.is_trained]
     heaviest = max(trained or cells, key=lambda cell: cell.longest_row)
-    rate = _measure_rate(recipe, workspace, _longest_step(heaviest, recipe), heaviest.longest_row)
+    rate = measure_rate(recipe, workspace, heaviest)
     tokens = [_training_tokens(cell) for cell in cells]
     seconds = tuple(
         (count + _FORWARD_SHARE * _evaluation_tokens(recipe, inputs, workspace, cell)) / rate
@@ -116,14 +116,19 @@ def _longest_step(cell: CellData, recipe: Recipe) -> list[TokenizedExample]:
     return [*rows[middle : middle + size - 1], rows[-1]]
 
 
-def _measure_rate(
-    recipe: Recipe, workspace: Workspace, rows: Sequence[TokenizedExample], longest: int
-) -> float:
-    """Tokens a second in training."""
+def measure_rate(recipe: Recipe, workspace: Workspace, cell: CellData) -> float:
+    """Tokens a second in training, timed on one step of a cell.
+
+    Args:
+        recipe: The recipe, resolved.
+        workspace: The model.
+        cell: The cell.
+    """
     from levertune.training.timing import time_step
 
+    rows = _longest_step(cell, recipe)
     seconds = time_step(
-        workspace.base(longest),
+        workspace.base(cell.longest_row),
         rows,
         r=recipe.training.lora_r,
         hardware=workspace.hardware,

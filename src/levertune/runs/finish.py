@@ -29,7 +29,8 @@ def is_done(prepared: Prepared, cell: CellData) -> bool:
     if not (folder / CELL_FILE).is_file():
         return False
     claim_folder(folder, cell)
-    wanted = fingerprint_cell(prepared.recipe, prepared.inputs, cell, prepared.probes)
+    recipe = prepared.recipe_for(cell.plan)
+    wanted = fingerprint_cell(recipe, prepared.inputs, cell, prepared.probes)
     return read_cell(folder).fingerprint == wanted
 
 

@@ -33,13 +33,14 @@ def do_cell(prepared: Prepared, cell: CellData, progress: Progress) -> Failure |
         OSError: If the disk is full.
     """
     folder = prepared.run_dir / cell.plan.folder
+    recipe = prepared.recipe_for(cell.plan)
     try:
         if cell.plan.arm.is_trained:
-            train_cell(prepared.recipe, prepared.workspace, cell, folder, progress)
+            train_cell(recipe, prepared.workspace, cell, folder, progress)
         else:
             claim_folder(folder, cell)
         evaluate_cell(
-            prepared.recipe,
+            recipe,
             prepared.inputs,
             prepared.workspace,
             cell,

@@ -16,10 +16,12 @@ from levertune.recipes.loading import load_recipe
 from levertune.recipes.recipe import Recipe
 from levertune.results.files import write_text_atomically
 from levertune.results.inputs import AutoSetting
+from levertune.results.tuning import Tuning
 from levertune.runs.cells import CellData, CellPlan, build_cell, expand_cells
 from levertune.runs.evaluate_cell import Probes
 from levertune.runs.general_draw import hold_out_general
 from levertune.runs.inputs import Inputs, read_inputs
+from levertune.runs.tuned import describe_choices, find_tuning, tuned_settings, with_settings
 from levertune.runs.workspace import Workspace
 from levertune.settings import Facts, resolve_settings
 
@@ -47,6 +49,7 @@ class Prepared:
         plans: The cells.
         row_tokens: Tokens of each task row by its id, as the user wrote it.
         warnings: What a reader should know.
+        tuning: What `levertune tune` chose for this run, or None.
         is_quick: Whether this is a first look: one seed and one fold.
     """
 
@@ -60,6 +63,7 @@ class Prepared:
     plans: tuple[CellPlan, ...]
     row_tokens: dict[str, int]
     warnings: tuple[str, ...]
+    tuning: Tuning | None = None
     is_quick: bool = False
 
     @property
@@ -82,8 +86,14 @@ class Prepared:
     def build(self, plan: CellPlan, *, all_rows: bool = False) -> CellData:
         """The rows of one cell."""
         return build_cell(
-            self.recipe, self.inputs, self.pool, self.workspace, plan, all_rows=all_rows
+            self.recipe_for(plan), self.inputs, self.pool, self.workspace, plan, all_rows=all_rows
         )
+
+    def recipe_for(self, plan: CellPlan) -> Recipe:
+        """The recipe of one cell: what was tuned is chosen for each arm and fold apart."""
+        if self.tuning is None:
+            return self.recipe
+        return with_settings(self.recipe, tuned_settings(self.tuning, plan.arm, plan.fold))
 
 
 def prepare_run(recipe: Recipe, *, quick: bool = False) -> Prepared:
@@ -107,6 +117,12 @@ def prepare_run(recipe: Recipe, *, quick: bool = False) -> Prepared:
     if isinstance(wanted, int) and wanted > available:
         warnings.append(f"{wanted} general rows were asked for; there are {available}.")
     run_dir = Path(recipe.output_dir)
+    tuning, notes = find_tuning(run_dir, recipe, resolved, inputs, workspace.model_hash)
+    warnings += notes
+    if tuning is not None:
+        tuned = {setting.key: setting for setting in describe_choices(tuning)}
+        resolved = with_settings(resolved, {s.key: s.value for s in tuned.values()})
+        settings = [tuned.pop(s.key, s) for s in settings] + list(tuned.values())
     _require_same_recipe(run_dir, resolved)
     return Prepared(
         recipe=resolved,
@@ -126,6 +142,7 @@ def prepare_run(recipe: Recipe, *, quick: bool = False) -> Prepared:
         ),
         row_tokens=row_tokens,
         warnings=tuple(warnings),
+        tuning=tuning,
         is_quick=quick,
     )
 

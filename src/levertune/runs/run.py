@@ -230,7 +230,7 @@ def _keep_best(
         final = CellPlan(plan.arm, plan.seed)
         source = prepared.run_dir / "final" / name / f"seed-{plan.seed}"
         data = prepared.build(final, all_rows=True)
-        train_cell(prepared.recipe, prepared.workspace, data, source, progress)
+        train_cell(prepared.recipe_for(final), prepared.workspace, data, source, progress)
     else:
         source = prepared.run_dir / plan.folder
     best = prepared.run_dir / BEST_FOLDER

@@ -94,7 +94,7 @@ def train_stage(
         write_recipe(prepared)
         for plan in plans:
             train_cell(
-                prepared.recipe,
+                prepared.recipe_for(plan),
                 prepared.workspace,
                 prepared.build(plan),
                 prepared.run_dir / plan.folder,
@@ -162,7 +162,7 @@ def _evaluate(prepared: Prepared, cell: CellData, progress: Progress) -> None:
     folder = prepared.run_dir / cell.plan.folder
     claim_folder(folder, cell)
     evaluate_cell(
-        prepared.recipe,
+        prepared.recipe_for(cell.plan),
         prepared.inputs,
         prepared.workspace,
         cell,

@@ -1,0 +1,127 @@
+"""`levertune tune`: choose settings by measurement inside the training rows."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+from levertune.cli.arguments import (
+    add_output_arguments,
+    add_recipe_arguments,
+    make_terminal,
+    read_recipe,
+)
+
+if TYPE_CHECKING:
+    from levertune.cli.terminal import Terminal
+    from levertune.results.tuning import Candidate, TunedChoice
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb's parser."""
+    parser = subparsers.add_parser(
+        "tune",
+        description="Choose settings by the likelihood of training rows left out of training. "
+        "`levertune run` in the same folder takes the choice in the place of `auto`. No test row "
+        "is seen; with cross-validation each fold makes a choice of its own.",
+    )
+    add_recipe_arguments(parser)
+    parser.add_argument(
+        "--what",
+        default="general",
+        metavar="LIST",
+        help="general (rows for each task row), learning_rate, exposures, or several: a,b",
+    )
+    parser.add_argument(
+        "--arm",
+        default="tell",
+        metavar="LIST",
+        help="arms to choose for: tell, sft (for all plain arms), or tell,sft",
+    )
+    parser.add_argument(
+        "--budget",
+        type=_duration,
+        metavar="TIME",
+        help="most time by estimate, as 30m or 2h; the dearest candidates are left out to meet it",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be tried and how long, then stop"
+    )
+    add_output_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Tune and show what was found.
+
+    Raises:
+        UserError: If the recipe, its data, the model or the run folder cannot be used.
+    """
+    terminal = make_terminal(args)
+    recipe = read_recipe(args)
+    from levertune.results.mapping import to_mapping
+    from levertune.tuning.candidates import parse_what
+    from levertune.tuning.tune import tune_recipe
+
+    outcome = tune_recipe(
+        recipe,
+        what=parse_what(args.what),
+        arms=[name.strip() for name in args.arm.split(",")],
+        budget_seconds=args.budget,
+        dry_run=args.dry_run,
+        progress=terminal.progress(),
+        say=terminal.note,
+    )
+    if outcome.tuning is None:
+        return 0
+    for choice in outcome.tuning.choices:
+        _show(choice, terminal)
+    terminal.note("next: levertune run, with the same recipe: it takes these in place of `auto`")
+    terminal.result(to_mapping(outcome.tuning))
+    return 0
+
+
+def _show(choice: TunedChoice, terminal: Terminal) -> None:
+    where = (
+        "all training rows" if choice.fold is None else f"training rows of fold {choice.fold + 1}"
+    )
+    columns = ("candidate", "general a task row", "task share of loss", "folds", "NLL",
+               "against the chosen", "tokens", "")  # fmt: skip
+    rows = [_row(candidate, number == 0) for number, candidate in enumerate(choice.candidates)]
+    terminal.table(columns, rows, title=f"{choice.arm}, {where}")
+
+
+def _row(candidate: Candidate, is_chosen: bool) -> tuple[str, ...]:
+    named = ", ".join(f"{key}={value:g}" for key, value in candidate.settings.items())
+    share = candidate.task_loss_share
+    difference = ""
+    if candidate.difference is not None:
+        error = candidate.difference_se
+        difference = f"{candidate.difference:+.3f}" + (f" (se {error:.3f})" if error else "")
+    notes = ["chosen"] if is_chosen else []
+    if candidate.has_collapsed:
+        notes.append("warning: hardly learns the task rows")
+    if candidate.failure is not None:
+        notes.append(candidate.failure)
+    return (
+        named,
+        f"{candidate.general_per_task_row:.1f}",
+        f"{share:.0%}" if share is not None else "not known",
+        str(candidate.folds),
+        f"{candidate.nll:.3f}" if candidate.nll is not None else "none",
+        difference,
+        f"{candidate.train_tokens:,.0f}",
+        "; ".join(notes),
+    )
+
+
+def _duration(text: str) -> float:
+    """Seconds of a time such as `90s`, `30m` or `1.5h`."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    seconds = float(match[1]) * _SECONDS[match[2]] if match else math.nan
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError(f"must be a time such as 30m or 2h; found {text!r}")
+    return seconds

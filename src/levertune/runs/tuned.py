@@ -1,0 +1,177 @@
+"""Settings `levertune tune` chose, put in the place of `auto`, for each arm and fold its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from levertune.recipes.loading import recipe_from_mapping
+from levertune.recipes.recipe import Recipe
+from levertune.results.inputs import AutoSetting
+from levertune.results.tuning import TUNING_FILE, Candidate, TunedChoice, Tuning, Value, read_tuning
+from levertune.runs.arms import Arm
+from levertune.runs.inputs import Inputs
+
+# Neither rows nor trainings depend on these.
+_APART = ("arms", "seeds", "output_dir", "evaluation")
+_FREE_TRAINING = ("save_steps", "report_to", "logging_steps", "gradient_checkpointing")
+
+
+def with_settings(recipe: Recipe, settings: Mapping[str, Value | None]) -> Recipe:
+    """The recipe with some settings changed.
+
+    Args:
+        recipe: The recipe.
+        settings: Values by key, as `general.rows`.
+
+    Raises:
+        RecipeError: If a value is out of range.
+    """
+    if not settings:
+        return recipe
+    values = recipe.model_dump()
+    for key, value in settings.items():
+        section, _, name = key.partition(".")
+        values[section][name] = value
+    return recipe_from_mapping(values)
+
+
+def value_of(recipe: Recipe, key: str) -> Any:
+    """The recipe's value of a key such as `general.rows`."""
+    section, _, name = key.partition(".")
+    return getattr(getattr(recipe, section), name)
+
+
+def fingerprint_tuning(recipe: Recipe, inputs: Inputs, model_hash: str, keys: Sequence[str]) -> str:
+    """Hash of everything a choice of `keys` was made for.
+
+    Args:
+        recipe: The recipe, resolved.
+        inputs: The rows.
+        model_hash: Fingerprint of the base model.
+        keys: The keys tuned, which do not count.
+    """
+    values = recipe.model_dump(mode="json", exclude=set(_APART))
+    for name in _FREE_TRAINING:
+        del values["training"][name]
+    for key in keys:
+        section, _, name = key.partition(".")
+        del values[section][name]
+    content = [
+        values,
+        inputs.task.sha256,
+        [file.sha256 for file in inputs.general],
+        model_hash,
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def find_tuning(
+    run_dir: Path, asked: Recipe, resolved: Recipe, inputs: Inputs, model_hash: str
+) -> tuple[Tuning | None, list[str]]:
+    """The tuning of a run folder, if it was made for this recipe and leaves it as the user set it.
+
+    Args:
+        run_dir: The run folder.
+        asked: The recipe as the user gave it, with its `auto`s.
+        resolved: The same, every `auto` replaced by the table's value.
+        inputs: The rows.
+        model_hash: Fingerprint of the base model.
+
+    Returns:
+        The tuning or None, and what the user should know.
+
+    Raises:
+        RunError: If the file is broken.
+    """
+    tuning = read_tuning(run_dir)
+    if tuning is None:
+        return None, []
+    set_by_hand = [
+        key for key in tuning.keys if value_of(asked, key) not in ("auto", _base_value(tuning, key))
+    ]
+    if set_by_hand:
+        return None, [f"{TUNING_FILE} is not used: {', '.join(set_by_hand)} is set by hand."]
+    if fingerprint_tuning(resolved, inputs, model_hash, tuning.keys) != tuning.fingerprint:
+        return None, [
+            f"{TUNING_FILE} is not used: it was made for other rows, another model or other "
+            "settings. Type `levertune tune` again, or remove it."
+        ]
+    return tuning, _warn_of_baselines(tuning)
+
+
+def tuned_settings(tuning: Tuning, arm: Arm, fold: int | None) -> dict[str, Value]:
+    """What was chosen for an arm, on the training rows of a fold.
+
+    The baselines have choices of their own, made on `sft`; `sft-steps` takes as many steps as
+    `tell`, so the amounts that make these are those of `tell`.
+
+    Args:
+        tuning: The tuning.
+        arm: The arm.
+        fold: Fold of the cross-validation; None for all training rows.
+    """
+    leveraged, plain = _settings(tuning, "tell", fold), _settings(tuning, "sft", fold)
+    if arm.has_general:
+        return leveraged
+    amounts = ("general.rows", "task.exposures") if arm.matches_steps else ("general.rows",)
+    return {
+        **{key: value for key, value in plain.items() if key not in amounts},
+        **{key: value for key, value in leveraged.items() if key in amounts},
+    }
+
+
+def describe_choices(tuning: Tuning) -> list[AutoSetting]:
+    """The values chosen for `tell` on all training rows, with the reason of each."""
+    choice = tuning.choice_for("tell", None)
+    if choice is None:
+        return []
+    reason = _reason(choice)
+    if any(other.fold is not None for other in tuning.choices):
+        reason += "; each fold has its own"
+    return [AutoSetting(key, value, reason) for key, value in choice.settings.items()]
+
+
+def _reason(choice: TunedChoice) -> str:
+    best, *others = choice.candidates
+    words = f"levertune tune: {best.nll:.3f} nats a token" if best.nll is not None else "tuned"
+    if not others or others[0].difference is None:
+        return words
+    return f"{words}, {_named(others[0])} {_signed(others[0])}"
+
+
+def _named(candidate: Candidate) -> str:
+    return ", ".join(f"{key}={value:g}" for key, value in candidate.settings.items())
+
+
+def _signed(candidate: Candidate) -> str:
+    error = f" (se {candidate.difference_se:.3f})" if candidate.difference_se is not None else ""
+    return f"{candidate.difference:+.3f}{error}"
+
+
+def _settings(tuning: Tuning, arm: str, fold: int | None) -> dict[str, Value]:
+    choice = tuning.choice_for(arm, fold)
+    return dict(choice.settings) if choice is not None else {}
+
+
+def _base_value(tuning: Tuning, key: str) -> Value | None:
+    return _settings(tuning, "tell", None).get(key)
+
+
+def _warn_of_baselines(tuning: Tuning) -> list[str]:
+    """A comparison with baselines that were not tuned as well is not a fair one."""
+    shared = [key for key in tuning.keys if key != "general.rows"]
+    lacking = [
+        key
+        for key in shared
+        if (key in _settings(tuning, "tell", None)) != (key in _settings(tuning, "sft", None))
+    ]
+    if not lacking:
+        return []
+    return [
+        f"{', '.join(lacking)} was tuned for one of tell and sft alone, so their comparison is not "
+        "fair. Tune both: levertune tune --arm tell,sft."
+    ]

@@ -1,0 +1,1 @@
+"""Settings chosen by measurement, inside the task's own training rows."""

@@ -1,0 +1,110 @@
+"""Successive halving over folds: every candidate on the first fold, the better half on the next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from levertune.results.tuning import RowLoss, Trial, Value
+
+Settings = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """The trials of a race.
+
+    Args:
+        trials: For each candidate, in the order given, its trials fold by fold.
+        winner: Index of the candidate chosen.
+    """
+
+    trials: tuple[tuple[Trial, ...], ...]
+    winner: int
+
+
+def race(
+    candidates: Sequence[Settings], num_folds: int, run_trial: Callable[[Settings, int], Trial]
+) -> Race:
+    """Find the candidate with the lowest NLL.
+
+    Successive halving (Jamieson & Talwalkar, 1502.07943, figure 1) with folds as the resource: a
+    candidate is judged by all folds it was measured on, and trained whole on each, so that no
+    shortened schedule decides between amounts of data. At least two candidates meet on the last
+    fold.
+
+    Args:
+        candidates: The candidates, the cheapest first: between equals the first wins.
+        num_folds: Folds there are.
+        run_trial: Trains and measures a candidate on a fold.
+
+    Returns:
+        All trials and the winner.
+
+    Raises:
+        ValueError: If there is no candidate or no fold.
+    """
+    if not candidates or num_folds < 1:
+        raise ValueError("a race needs a candidate and a fold")
+    trials: list[list[Trial]] = [[] for _ in candidates]
+    left = list(range(len(candidates)))
+    for fold in range(num_folds):
+        for index in left:
+            trials[index].append(run_trial(candidates[index], fold))
+        left.sort(key=lambda i: (mean_loss(trials[i]), i))
+        if fold < num_folds - 1:
+            left = left[: max(2, math.ceil(len(left) / 2))]
+            left.sort()
+    return Race(tuple(map(tuple, trials)), left[0])
+
+
+def num_trials(num_candidates: int, num_folds: int) -> list[int]:
+    """Candidates that are measured on each fold, first to last."""
+    counts = []
+    left = num_candidates
+    for _ in range(num_folds):
+        counts.append(left)
+        left = min(left, max(2, math.ceil(left / 2)))
+    return counts
+
+
+def mean_loss(trials: Sequence[Trial]) -> float:
+    """Nats per supervised token over all validation rows; infinite if a training failed."""
+    rows = [row for trial in trials for row in trial.rows]
+    tokens = sum(row.tokens for row in rows)
+    if not tokens or any(trial.failure is not None for trial in trials):
+        return math.inf
+    total = sum(row.nll for row in rows) / tokens
+    return total if math.isfinite(total) else math.inf
+
+
+def compare(trials: Sequence[Trial], others: Sequence[Trial]) -> tuple[float, float | None, int]:
+    """Mean difference in nats per token, row by row, on the folds both were measured on.
+
+    Args:
+        trials: Trials of one candidate.
+        others: Trials of another.
+
+    Returns:
+        The mean over rows, its standard error (None below two rows), and the number of rows; a
+        mean of NaN where no row is common.
+    """
+    mine, theirs = _by_row(trials), _by_row(others)
+    differences = [mine[key] - theirs[key] for key in mine if key in theirs]
+    n = len(differences)
+    if n == 0:
+        return math.nan, None, 0
+    mean = sum(differences) / n
+    if n == 1:
+        return mean, None, 1
+    variance = sum((d - mean) ** 2 for d in differences) / (n - 1)
+    return mean, math.sqrt(variance / n), n
+
+
+def _by_row(trials: Sequence[Trial]) -> dict[tuple[int, str], float]:
+    return {(trial.fold, row.id): _per_token(row) for trial in trials for row in trial.rows}
+
+
+def _per_token(row: RowLoss) -> float:
+    return row.nll / row.tokens

@@ -1,0 +1,221 @@
+"""Tuning on the tiny model: inside training rows only, resumable, and taken up by the run."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from levertune.cli.main import main
+from levertune.errors import RecipeError
+from levertune.results.cells import read_cell
+from levertune.results.tuning import TUNING_FILE, write_tuning
+from levertune.runs.arms import ARMS
+from levertune.runs.prepare import prepare_run
+from levertune.runs.run import run_recipe
+from levertune.runs.tuned import tuned_settings
+from levertune.tuning import trial as trial_module
+from levertune.tuning.tune import tune_recipe
+
+RUN = Path("runs/whole")
+AUTO = {
+    "general__rows": "auto",
+    "training__learning_rate": "auto",
+    "training__effective_batch_size": 50,  # a step or two a trial: the tests are about the rest
+    "training__save_steps": 50,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _on_cpu(on_cpu):
+    """Every test here."""
+
+
+def trial_files():
+    return sorted((RUN / "tune").rglob("trial.json"))
+
+
+def test_general_rows_are_tuned_on_training_rows_alone_and_the_run_takes_them(project):
+    said = []
+    outcome = tune_recipe(project.recipe(**AUTO), what=["general"], progress=None, say=said.append)
+    [choice] = outcome.tuning.choices
+    assert (choice.arm, choice.fold) == ("tell", None)
+    assert outcome.path == RUN / TUNING_FILE
+    counts = {c.settings["general.rows"]: c for c in choice.candidates}
+    # 12 task rows; of 19 general rows one equals a test row and two are held out.
+    assert sorted(counts) == [0, 16]
+    assert choice.candidates[0].settings == choice.settings
+    assert choice.candidates[0].nll == min(c.nll for c in choice.candidates)
+    assert choice.candidates[1].difference is not None
+    ids = {row["id"] for path in trial_files() for row in json.loads(path.read_text())["rows"]}
+    assert len(ids) == 12
+    assert all(c.folds == 3 for c in choice.candidates)
+    trials = [json.loads(path.read_text()) for path in trial_files()]
+    # A fold trains on two thirds of the rows, with as many general rows for each.
+    assert {(t["train_rows"], t["general_rows"]) for t in trials} == {(8, 0), (8, 11)}
+    assert any("candidates, 2 + 2 + 2 trials" in line for line in said)
+    assert not list((RUN / "tune").rglob("adapter"))
+
+    result = run_recipe(project.recipe(**AUTO, arms=["base", "tell"])).result
+    assert read_cell(RUN / "arms/tell/seed-0").general_rows == choice.settings["general.rows"]
+    setting = next(s for s in result.auto if s.key == "general.rows")
+    assert setting.reason.startswith("levertune tune: ")
+    # From its own folder, where no `auto` is left, the run is the same one.
+    assert main(["run", str(RUN), "--quiet"]) == 0
+
+
+def test_a_tuning_that_was_stopped_goes_on(project, monkeypatch):
+    recipe = project.recipe(**AUTO)
+    trained = []
+    real = trial_module.train_cell
+
+    def train(recipe, workspace, cell, folder, progress):
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        trained.append(str(folder))
+        return real(recipe, workspace, cell, folder, progress)
+
+    monkeypatch.setattr(trial_module, "train_cell", train)
+    with pytest.raises(KeyboardInterrupt):
+        tune_recipe(recipe, what=["general"])
+    assert not (RUN / TUNING_FILE).exists()
+    monkeypatch.setattr(
+        trial_module,
+        "train_cell",
+        lambda *args: (trained.append(str(args[3])), real(*args))[1],
+    )
+    tune_recipe(recipe, what=["general"])
+    assert len(trained) == len(set(trained)) == 6
+
+
+def test_each_fold_of_a_cross_validation_chooses_on_its_own_training_rows(project):
+    recipe = project.recipe(**AUTO, task__test="cv:2")
+    tuning = tune_recipe(recipe, what=["general"]).tuning
+    assert [choice.fold for choice in tuning.choices] == [0, 1, None]
+    splits = prepare_run(recipe).inputs.splits
+    for fold, split in enumerate(splits):
+        seen = {
+            row["id"]
+            for path in (RUN / "tune").rglob(f"fold-{fold + 1}/**/trial.json")
+            if path.parts[5] == f"fold-{fold + 1}"
+            for row in json.loads(path.read_text())["rows"]
+        }
+        assert seen
+        assert not seen & {record.id for record in split.test}
+    # Different choices for the folds are used fold by fold.
+    values = {0: 2, 1: 5, None: 7}
+    changed = [
+        type(c)(c.arm, c.fold, {"general.rows": values[c.fold]}, c.candidates)
+        for c in tuning.choices
+    ]
+    write_tuning(RUN, type(tuning)(**{**_fields(tuning), "choices": tuple(changed)}))
+    prepared = prepare_run(recipe)
+    cells = {p.fold: prepared.build(p) for p in prepared.plans if p.arm.name == "tell"}
+    assert {fold: cell.num_general for fold, cell in cells.items()} == {0: 2, 1: 5}
+    assert prepared.recipe.general.rows == 7
+
+
+def _fields(value):
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+
+
+def test_arms_are_tuned_apart_and_a_lopsided_comparison_is_warned_of(project):
+    recipe = project.recipe(**AUTO)
+    tune_recipe(recipe, what=["exposures"])
+    assert prepare_run(recipe).tuning is None  # exposures were set by hand
+    recipe = project.recipe(**AUTO, task__exposures="auto")
+    project_dir = RUN / "tune"
+    for path in sorted(project_dir.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    tune_recipe(recipe, what=["learning_rate"], arms=["tell"])
+    warnings = prepare_run(recipe).warnings
+    assert any("tuned for one of tell and sft alone" in w for w in warnings)
+    tune_recipe(recipe, what=["learning_rate"], arms=["sft"])
+    prepared = prepare_run(recipe)
+    assert not any("alone" in w for w in prepared.warnings)
+    assert {c.arm for c in prepared.tuning.choices} == {"tell", "sft"}
+    tell, sft = (
+        prepared.tuning.choice_for(arm, None).settings["training.learning_rate"]
+        for arm in ("tell", "sft")
+    )
+    for arm, rate in (("tell", tell), ("sft", sft), ("sft-steps", sft), ("sft-plain", sft)):
+        assert tuned_settings(prepared.tuning, ARMS[arm], None)["training.learning_rate"] == rate
+
+
+def test_amounts_of_the_arm_with_equal_steps_are_those_of_tell():
+    from levertune.results.provenance import collect_provenance
+    from levertune.results.tuning import TunedChoice, Tuning
+
+    choices = (
+        TunedChoice("tell", None, {"general.rows": 9, "task.exposures": 4}, ()),
+        TunedChoice("sft", None, {"task.exposures": 2, "training.learning_rate": 0.1}, ()),
+    )
+    keys = ("general.rows", "task.exposures", "training.learning_rate")
+    tuning = Tuning(keys, 0, "f", choices, collect_provenance())
+    assert tuned_settings(tuning, ARMS["tell"], None) == choices[0].settings
+    assert tuned_settings(tuning, ARMS["sft"], None) == {
+        "general.rows": 9, "task.exposures": 2, "training.learning_rate": 0.1
+    }  # fmt: skip
+    assert tuned_settings(tuning, ARMS["sft-steps"], None) == {
+        "general.rows": 9, "task.exposures": 4, "training.learning_rate": 0.1
+    }  # fmt: skip
+
+
+def test_a_tuning_for_other_rows_or_set_by_hand_is_not_used_and_said(project):
+    tune_recipe(project.recipe(**AUTO), what=["general"])
+    prepared = prepare_run(project.recipe(**{**AUTO, "general__rows": 3}))
+    assert prepared.tuning is None
+    assert any("general.rows is set by hand" in w for w in prepared.warnings)
+    rows = [(f"a thing {i}", "red") for i in range(9)]
+    project.write("task.jsonl", [*rows, ("another", "blue"), ("more", "green")])
+    prepared = prepare_run(project.recipe(**AUTO))
+    assert prepared.tuning is None
+    assert any("was made for other rows" in w for w in prepared.warnings)
+
+
+def test_a_budget_leaves_the_dearest_out_and_one_too_small_is_refused(project, monkeypatch):
+    from levertune.tuning import tune as module
+
+    monkeypatch.setattr(module, "measure_rate", lambda recipe, workspace, cell: 1.0)
+    project.write("general.jsonl", [(f"count {i}", f"{i} {i + 1}") for i in range(90)])
+    said = []
+    recipe = project.recipe(**AUTO)
+    tune_recipe(recipe, what=["general"], dry_run=True, say=said.append)
+    assert any("all training rows: 4 candidates" in line for line in said)
+    minutes = int(re.search(r"at most about (\d+) minutes", said[-1])[1])
+    said.clear()
+    budget = 0.7 * 60 * minutes
+    tune_recipe(recipe, what=["general"], budget_seconds=budget, dry_run=True, say=said.append)
+    out = [line for line in said if line.startswith("left out to meet the budget")]
+    assert out[0].endswith("general.rows=88")
+    assert any(f"{4 - len(out)} candidates" in line for line in said)
+    found = r"--budget: is too small for two candidates; found 30 s, they take about \d+ min"
+    with pytest.raises(RecipeError, match=found):
+        tune_recipe(recipe, what=["general"], budget_seconds=30, dry_run=True)
+    assert not RUN.exists()
+
+
+@pytest.mark.parametrize(
+    ("arms", "what", "message"),
+    [
+        (["base"], ["learning_rate"], "can be tuned for tell and sft; found 'base'"),
+        (["sft"], ["general"], "--arm sft: has no general rows to tune"),
+    ],
+)
+def test_arms_that_cannot_be_tuned_are_refused(project, arms, what, message):
+    with pytest.raises(RecipeError, match=message):
+        tune_recipe(project.recipe(), what=what, arms=arms)
+
+
+def test_the_command_shows_a_table_and_gives_json(project, capsys):
+    words = ["tune", project.recipe_file(**AUTO)]
+    assert main([*words, "--dry-run"]) == 0
+    assert "trials" in capsys.readouterr().err
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "tell, all training rows" in out
+    assert "chosen" in out
+    assert main([*words, "--json", "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out)["keys"] == ["general.rows"]
+    assert main([*words, "--budget", "soon"]) == 2
+    assert "must be a time such as 30m or 2h; found 'soon'" in capsys.readouterr().err
