@@ -43,7 +43,8 @@ def test_a_setting_that_is_no_number_is_refused(tmp_path):
     content = json.loads((tmp_path / "trial.json").read_text())
     content["settings"]["general.rows"] = "many"
     (tmp_path / "trial.json").write_text(json.dumps(content))
-    with pytest.raises(RunError, match=r"settings\.general\.rows must be a finite number; found 'many'"):
+    message = r"settings\.general\.rows must be a finite number; found 'many'"
+    with pytest.raises(RunError, match=message):
         read_trial(tmp_path / "trial.json")
 
 

@@ -11,7 +11,7 @@ from levertune.results.cells import read_cell, read_predictions
 from levertune.results.files import read_json, read_jsonl
 from levertune.results.load import load_results
 from levertune.results.schema import read_result
-from levertune.runs import run as run_module
+from levertune.runs import one_cell as cell_module
 from levertune.runs import train_cell as train_module
 from levertune.runs.run import run_recipe
 
@@ -307,14 +307,14 @@ def test_a_file_where_the_run_folder_should_be_is_refused(project):
 def test_a_cell_that_fails_keeps_its_reason_and_the_others_go_on(
     project, monkeypatch, trainings, error, reason
 ):
-    train = run_module.train_cell
+    train = cell_module.train_cell
 
     def fail(recipe, workspace, data, folder, progress):
         if data.plan.arm.name == "sft":
             raise error
         return train(recipe, workspace, data, folder, progress)
 
-    monkeypatch.setattr(run_module, "train_cell", fail)
+    monkeypatch.setattr(cell_module, "train_cell", fail)
     recipe = project.recipe(arms=["base", "sft", "tell"])
     outcome = run_recipe(recipe)
     folder = RUN / "arms/sft/seed-0"
@@ -324,7 +324,7 @@ def test_a_cell_that_fails_keeps_its_reason_and_the_others_go_on(
     assert f"failed: arms/sft/seed-0: {reason}" in outcome.lines
     assert [arm.arm for arm in outcome.result.arms] == ["base", "tell"]
 
-    monkeypatch.setattr(run_module, "train_cell", train)
+    monkeypatch.setattr(cell_module, "train_cell", train)
     trainings.clear()
     outcome = run_recipe(recipe)
     assert trainings == ["train sft seed 0"]
@@ -337,7 +337,7 @@ def test_where_every_cell_fails_the_first_reason_is_the_error(project, monkeypat
     def fail(*args):
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(run_module, "train_cell", fail)
+    monkeypatch.setattr(cell_module, "train_cell", fail)
     with pytest.raises(UserError, match="no cell finished; the first failed with: RuntimeError: o"):
         run_recipe(project.recipe(arms=["tell"]))
     assert not (RUN / "result.json").exists()
