@@ -310,3 +310,8 @@ def test_the_date_a_template_asks_for_is_fixed():
     tokenizer = chat_tokenizer("{{ strftime_now('%d %b %Y') }}{{ messages | tojson }}")
     prompt = tokenizer.render_prompt(USER_FIRST[0])
     assert prompt == '26 Jul 2024[{"role": "user", "content": "How many?"}]'
+
+
+def test_the_token_that_ends_an_answer_and_the_one_put_before_texts_are_known(tiny_tokenizer):
+    assert tiny_tokenizer.end_token == "<|im_end|>"
+    assert tiny_tokenizer.start_text == ""

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from levertune.cli.main import main
-from levertune.errors import RecipeError, RunError
+from levertune.errors import RunError
 from levertune.results.files import read_json
 from levertune.runs import train_cell as train_module
 from levertune.runs.stages import eval_stage, mix_stage, train_stage
@@ -98,11 +98,6 @@ def test_the_last_eval_completes_the_result(finished_copy):
     files = eval_stage(finished_copy.recipe(), arm="base")
     assert files[-1] == RUN / "result.json"
     assert [arm["arm"] for arm in read_json(files[-1])["arms"]] == ["base", "sft-steps", "tell"]
-
-
-def test_export_to_another_trainer_is_not_there_yet(project):
-    with pytest.raises(RecipeError, match="--to jsonl: exporting to other trainers is not there"):
-        mix_stage(project.recipe(), to="jsonl")
 
 
 def test_json_prints_the_result_and_nothing_else_to_standard_output(finished_copy, capsys):

@@ -14,8 +14,17 @@ def add_parser(subparsers: Any) -> None:
         subparsers, "mix", "Plan the mixture of each arm and seed, and write the manifest."
     )
     parser.add_argument(
-        "--to", metavar="FORMAT", help="also write the rows out for another trainer, as jsonl"
+        "--to",
+        metavar="FORMAT",
+        help="also write the rows out, in training order and with a configuration, for another "
+        "trainer: trl, llama-factory, axolotl, ms-swift; or as plain jsonl or parquet",
     )
+    parser.add_argument(
+        "--all-rows",
+        action="store_true",
+        help="every task row, as for the final adapter, instead of each cell's training rows",
+    )
+    parser.add_argument("--force", action="store_true", help="replace an export that is there")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,4 +35,4 @@ def run(args: argparse.Namespace) -> int:
     """
     from levertune.runs.stages import mix_stage
 
-    return run_stage(args, mix_stage, to=args.to)
+    return run_stage(args, mix_stage, to=args.to, all_rows=args.all_rows, force=args.force)

@@ -240,7 +240,7 @@ class ChatTokenizer:
         if not example.messages:
             bos = self.special_tokens.get("bos_token", "") if not self.has_chat_template else ""
             eos = self.special_tokens.get("eos_token", "")
-            return Rendered(self._start_text or bos, example.completion, eos)
+            return Rendered(self.start_text or bos, example.completion, eos)
         prompt = self.render_prompt(example.messages, example.lead_in)
         if example.lead_in:
             gap = "" if prompt[-1:].isspace() else " "
@@ -295,7 +295,12 @@ class ChatTokenizer:
         return tuple(token.content for token in added if token.special and token.content)
 
     @cached_property
-    def _start_text(self) -> str:
+    def end_token(self) -> str:
+        """The control token that ends an answer: the last of `end_ids`."""
+        return str(self.tokenizer.id_to_token(self.end_ids[-1]))
+
+    @cached_property
+    def start_text(self) -> str:
         """`bos_token`, if the tokenizer puts it before every text by itself."""
         bos = self.special_tokens.get("bos_token", "")
         bos_id = self.tokenizer.token_to_id(bos) if bos else None
@@ -323,7 +328,7 @@ class ChatTokenizer:
         return self._template.render(
             messages,
             add_generation_prompt=add_generation_prompt,
-            start_text=self._start_text,
+            start_text=self.start_text,
             **self.special_tokens,
         )
 

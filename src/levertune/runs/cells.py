@@ -47,6 +47,11 @@ class CellPlan:
         return cell_dir(self.arm.name, self.seed, fold=self.fold)
 
     @property
+    def final_folder(self) -> str:
+        """Where the arm and seed trained on all task rows go, below the run folder."""
+        return f"final/{self.arm.name}/seed-{self.seed}"
+
+    @property
     def label(self) -> str:
         """How progress and failures call it."""
         fold = "" if self.fold is None else f" fold {self.fold + 1}"

@@ -228,7 +228,7 @@ def _keep_best(
         if quick:
             return None
         final = CellPlan(plan.arm, plan.seed)
-        source = prepared.run_dir / "final" / name / f"seed-{plan.seed}"
+        source = prepared.run_dir / final.final_folder
         data = prepared.build(final, all_rows=True)
         train_cell(prepared.recipe_for(final), prepared.workspace, data, source, progress)
     else:

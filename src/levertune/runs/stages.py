@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from levertune.errors import RecipeError, RunError
+from levertune.mixtures.export.write import check_format, check_place, write_export
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
 from levertune.results.cells import CELL_FILE, PREDICTIONS_FILE
 from levertune.results.schema import RESULT_FILE
 from levertune.runs.cells import CellData, CellPlan
 from levertune.runs.evaluate_cell import LIKELIHOODS_FILE, evaluate_cell
+from levertune.runs.export import build_export
 from levertune.runs.finish import gather_done, is_done, write_dropped, write_run_result
 from levertune.runs.prepare import Prepared, choose_plans, prepare_run, write_recipe
 from levertune.runs.train_cell import MANIFEST_FILE, claim_folder, train_cell
 from levertune.training.train import ADAPTER_FOLDER
 
 MIXTURE_FILE = "mixture.arrow"
+EXPORT_FOLDER = "export"
 
 
 def mix_stage(
@@ -28,6 +32,8 @@ def mix_stage(
     seed: int | None = None,
     dry_run: bool = False,
     to: str | None = None,
+    all_rows: bool = False,
+    force: bool = False,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Lay out the mixtures: `manifest.json` and `mixture.arrow` in each trained cell's folder.
@@ -37,31 +43,42 @@ def mix_stage(
         arm: This arm only.
         seed: This seed only.
         dry_run: Name the files and stop.
-        to: Export format; none is there yet.
+        to: Also write the rows out for this trainer (`mixtures.export.write.FORMATS`).
+        all_rows: Every task row, none held out, as for the final adapter.
+        force: Replace an export that is there.
         progress: Where to show progress.
 
     Returns:
-        The files.
+        The files, and the folder of each export.
 
     Raises:
         UserError: If something the user named cannot be used.
     """
     if to is not None:
-        raise RecipeError(
-            f"--to {to}: exporting to other trainers is not there yet. Leave it out: the mixture "
-            f"is written as {MIXTURE_FILE}, which `datasets` and `pyarrow` read."
-        )
+        check_format(to)
+    elif force:
+        raise RecipeError("--force: replaces an export; found no --to. Leave it out.")
     prepared = prepare_run(recipe)
     plans = [p for p in choose_plans(prepared.plans, arm, seed) if p.arm.is_trained]
+    if all_rows:
+        plans = list(dict.fromkeys(replace(plan, fold=None) for plan in plans))
+    folders = [prepared.run_dir / (p.final_folder if all_rows else p.folder) for p in plans]
+    exports = [folder / EXPORT_FOLDER / to for folder in folders] if to is not None else []
+    for place in exports:  # all of them before the first is built, and before a file is written
+        check_place(place, force=force)
     files = []
-    for plan in plans:
-        folder = prepared.run_dir / plan.folder
+    for number, (plan, folder) in enumerate(zip(plans, folders, strict=True)):
         files += [folder / MANIFEST_FILE, folder / MIXTURE_FILE]
-        if not dry_run:
-            write_recipe(prepared)
-            cell = prepared.build(plan)
-            claim_folder(folder, cell)
-            _write_mixture(folder / MIXTURE_FILE, cell)
+        files += exports[number : number + 1]
+        if dry_run:
+            continue
+        write_recipe(prepared)
+        cell = prepared.build(plan, all_rows=all_rows)
+        claim_folder(folder, cell)
+        _write_mixture(folder / MIXTURE_FILE, cell)
+        if to is not None:
+            export = build_export(prepared, cell, all_rows=all_rows)
+            write_export(export, to, exports[number], force=force)
     return files
 
 

@@ -1,0 +1,1 @@
+"""The finished mixture written out for other trainers."""
