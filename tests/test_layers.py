@@ -61,7 +61,7 @@ WITHOUT_MODELS = (
 MODEL_LIBRARIES = {"torch", "transformers", "peft", "trl", "accelerate"}
 
 # Only these see the recipe.
-SEE_RECIPES = {"api", "recipes", "settings", "runs", "cli"}
+SEE_RECIPES = {"api", "recipes", "settings", "tuning", "runs", "cli"}
 
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.parent.name != "__pycache__")
 NAMES = [path.relative_to(ROOT).as_posix() for path in MODULES]
