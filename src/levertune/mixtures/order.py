@@ -1,27 +1,28 @@
-"""The exact training order of a plan: which row stands at which position."""
+"""The exact training order of a plan: which row stands at which position, computed when asked."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from levertune.mixtures.layouts import RoundsLayout, ShuffledLayout
+from levertune.mixtures.permutation import Integers
 from levertune.mixtures.plan import MixturePlan
-
-Integers = npt.NDArray[np.signedinteger]
 
 TASK_INDEX = 0
 
-_HASH_CHUNK = 1 << 16
-# One stream of random numbers for each use, so that adding general rows leaves the order of the
-# task rows' rounds alone.
-_SHUFFLE_STREAM, _GENERAL_STREAM, _TASK_STREAM = 0, 1, 2
+# Changes with every change of an order that the sample below might miss.
+ORDER_VERSION = 2
+
+_BLOCK_ROWS = 1 << 10
+_HASH_BLOCKS = 64
 
 
 class Position(NamedTuple):
@@ -64,27 +65,27 @@ class Positions:
 class Mixture:
     """The training order: a function from position to (source, row, exposure).
 
-    Read it through `positions`, `step` or an index; how it is stored may change. Make one with
-    `build_mixture`.
+    It is an index, not a list: `positions` computes what is asked for, from the plan alone, at
+    any place and at the same cost. So workers and processes that read parts of it agree without
+    telling each other anything. General rows take no memory. Task positions take 4 to 16 bytes
+    each, because the number of an exposure depends on all other places of the row; there are
+    `task_rows` x `exposures` of them, which is small where leverage learning makes sense (5,000
+    rows with 40 exposures: 3 MB).
 
     Args:
-        plan: What the order was built from.
-        order: All its positions.
+        plan: What the order is built from.
     """
 
-    def __init__(self, plan: MixturePlan, order: Positions) -> None:
+    def __init__(self, plan: MixturePlan) -> None:
         self.plan = plan
         self.sources = plan.sources
-        self._order = Positions(
-            order.source.astype(np.int32),
-            order.row.astype(np.int64),
-            order.exposure.astype(np.int32),
-        )
-        for array in (self._order.source, self._order.row, self._order.exposure):
-            array.flags.writeable = False
+        self._layout = ShuffledLayout(plan) if plan.order == "shuffle" else RoundsLayout(plan)
+        self._ends = np.cumsum([rows for _, rows in plan.general], dtype=np.int64)
+        self._starts = np.concatenate([[0], self._ends]).astype(np.int64)
+        self._block: tuple[int, Positions] | None = None
 
     def __len__(self) -> int:
-        return len(self._order)
+        return self.plan.num_positions
 
     def positions(self, start: int, stop: int) -> Positions:
         """The positions from `start` up to but not including `stop`.
@@ -101,10 +102,17 @@ class Mixture:
         """
         if start < 0 or stop < 0:
             raise IndexError(f"positions are counted from 0; found {start} to {stop}.")
-        order = self._order
-        return Positions(
-            order.source[start:stop], order.row[start:stop], order.exposure[start:stop]
-        )
+        slots = self._layout.look_up(np.arange(start, min(stop, len(self)), dtype=np.int64))
+        source = np.full(len(slots.index), TASK_INDEX, dtype=np.int32)
+        row = slots.index
+        general = np.flatnonzero(~slots.is_task)
+        if len(general):
+            of_source = np.searchsorted(self._ends, row[general], side="right")
+            source[general] = of_source + 1
+            row[general] -= self._starts[of_source]
+        for array in (source, row, slots.exposure):
+            array.flags.writeable = False
+        return Positions(source, row, slots.exposure)
 
     def __getitem__(self, index: int) -> Position:
         position = operator.index(index)
@@ -112,9 +120,16 @@ class Mixture:
             position += len(self)
         if not 0 <= position < len(self):
             raise IndexError(f"no position {index}; the mixture has {len(self)}.")
-        found = self.positions(position, position + 1)
+        start = position - position % _BLOCK_ROWS
+        block = self._block
+        if block is None or block[0] != start:
+            # Kept because a position alone costs as much as a block, and the next one is near.
+            block = self._block = (start, self.positions(start, start + _BLOCK_ROWS))
+        found, place = block[1], position - start
         return Position(
-            self.sources[int(found.source[0])], int(found.row[0]), int(found.exposure[0])
+            self.sources[int(found.source[place])],
+            int(found.row[place]),
+            int(found.exposure[place]),
         )
 
     def __iter__(self) -> Iterator[Position]:
@@ -150,12 +165,24 @@ class Mixture:
 
     @property
     def content_hash(self) -> str:
-        """Hash of plan and order, 64 hexadecimal digits; the same on every machine."""
-        digest = hashlib.sha256(json.dumps(self.plan.to_json(), sort_keys=True).encode("ascii"))
-        for start in range(0, len(self), _HASH_CHUNK):
-            chunk = self.positions(start, start + _HASH_CHUNK)
-            for array in (chunk.source, chunk.row, chunk.exposure):
-                digest.update(array.astype("<i8").tobytes())
+        """Hash of plan and order, 64 hexadecimal digits; the same on every machine.
+
+        It covers every position of an order of up to 65,536. Of a longer one it covers 64 blocks
+        of 1,024 positions, evenly spaced from the first to the last, and `ORDER_VERSION`: plan
+        and version determine the order, and the blocks would show a machine that computes it
+        otherwise.
+        """
+        described = self.plan.to_json()
+        starts: Sequence[int] = range(0, len(self), _BLOCK_ROWS)
+        if len(starts) > _HASH_BLOCKS:
+            described["order_version"] = ORDER_VERSION
+            last = len(self) - _BLOCK_ROWS
+            starts = [number * last // (_HASH_BLOCKS - 1) for number in range(_HASH_BLOCKS)]
+        digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode("ascii"))
+        blocks = [self.positions(start, start + _BLOCK_ROWS) for start in starts]
+        for name in ("source", "row", "exposure"):
+            for block in blocks:
+                digest.update(getattr(block, name).astype("<i8").tobytes())
         return digest.hexdigest()
 
 
@@ -163,7 +190,8 @@ def build_mixture(plan: MixturePlan) -> Mixture:
     """Lay out the training order of a plan.
 
     Each task row stands at exactly `plan.exposures` positions and each general row at one. The
-    order depends on the plan alone, not on the numpy version or on any global state.
+    order depends on the plan alone, not on the numpy version, on any global state, or on how and by
+    whom it is read.
 
     - `shuffle`: one uniform permutation of all positions.
     - `even`: task exposure j of n stands at position floor((j + 1/2) N / n) of N; the task rows
@@ -178,72 +206,4 @@ def build_mixture(plan: MixturePlan) -> Mixture:
     Returns:
         The order.
     """
-    if plan.order == "shuffle":
-        return Mixture(plan, _shuffle(plan))
-    positions = np.arange(plan.num_positions)
-    if plan.order == "even":
-        places = np.arange(plan.num_task)
-        is_task = np.zeros(plan.num_positions, dtype=bool)
-        if plan.num_task:
-            # At least one position apart, because there are no more exposures than positions.
-            is_task[(2 * places + 1) * plan.num_positions // (2 * plan.num_task)] = True
-    elif plan.order == "general-then-task":
-        is_task = positions >= plan.num_general
-    else:
-        is_task = positions < plan.num_task
-    return Mixture(plan, _fill(plan, is_task))
-
-
-def _shuffle(plan: MixturePlan) -> Positions:
-    source, row = _general_rows(plan)
-    source = np.concatenate([np.full(plan.num_task, TASK_INDEX), source])
-    row = np.concatenate([np.tile(np.arange(plan.task_rows), plan.exposures), row])
-    permutation = _draw_permutation(plan.num_positions, plan.seed, _SHUFFLE_STREAM)
-    source, row = source[permutation], row[permutation]
-    # Number the exposures of each row as they come: positions sorted by row, ties in order.
-    exposure = np.zeros(plan.num_positions, dtype=np.int64)
-    places = np.flatnonzero(source == TASK_INDEX)
-    by_row = places[np.argsort(row[places], kind="stable")]
-    exposure[by_row] = np.tile(np.arange(plan.exposures), plan.task_rows)
-    return Positions(source, row, exposure)
-
-
-def _fill(plan: MixturePlan, is_task: npt.NDArray[np.bool_]) -> Positions:
-    """Task rounds at the positions of `is_task`, shuffled general rows at the others."""
-    source = np.full(plan.num_positions, TASK_INDEX)
-    row = np.zeros(plan.num_positions, dtype=np.int64)
-    exposure = np.zeros(plan.num_positions, dtype=np.int64)
-    if plan.num_task:
-        rounds = [
-            _draw_permutation(plan.task_rows, plan.seed, _TASK_STREAM, number)
-            for number in range(plan.exposures)
-        ]
-        row[is_task] = np.concatenate(rounds)
-        exposure[is_task] = np.repeat(np.arange(plan.exposures), plan.task_rows)
-    permutation = _draw_permutation(plan.num_general, plan.seed, _GENERAL_STREAM)
-    general_source, general_row = _general_rows(plan)
-    source[~is_task] = general_source[permutation]
-    row[~is_task] = general_row[permutation]
-    return Positions(source, row, exposure)
-
-
-def _general_rows(plan: MixturePlan) -> tuple[Integers, Integers]:
-    """Source index and row of every general row, source after source."""
-    sizes = [rows for _, rows in plan.general]
-    source = np.repeat(np.arange(1, len(sizes) + 1), sizes)
-    row = np.concatenate([np.arange(size) for size in [0, *sizes]])
-    return source, row
-
-
-def _draw_permutation(size: int, seed: int, *stream: int) -> Integers:
-    """A uniform permutation that no numpy release will change.
-
-    `Generator.permutation` may draw differently in a later numpy (NEP 19), which would break a
-    resume; the raw output of PCG64 is guaranteed. Sorting 64-bit keys gives every order the same
-    chance up to ties, which at 10^6 rows have a probability of 3e-8.
-    """
-    if size == 0:
-        return np.zeros(0, dtype=np.int64)
-    sequence = np.random.SeedSequence(seed, spawn_key=stream)
-    keys = np.random.PCG64(sequence).random_raw(size)
-    return np.argsort(keys, kind="stable").astype(np.int64)
+    return Mixture(plan)
