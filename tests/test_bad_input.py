@@ -131,6 +131,22 @@ def test_test_rows_that_are_training_rows_are_refused_unless_allowed_by_name(
 
 
 @pytest.mark.parametrize("verb", VERBS)
+def test_a_source_whose_every_row_leaks_is_named_with_its_rows(refuse, verb):
+    put("leak.jsonl", lines(pair("Tomato soup", "red"), pair("INK", "black")))
+    line = refuse(verb, general__sources=[{"path": "leak.jsonl"}])
+    assert "leak.jsonl: all 2 rows of general source 'leak' are like test rows" in line
+    assert "general.test_leaks=keep" in line
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_general_rows_like_test_rows_are_refused_where_the_recipe_says_so(refuse, verb):
+    line = refuse(verb, general__test_leaks="refuse")
+    assert "general.test_leaks: 1 of 19 general rows are like test rows" in line
+    assert "row '19', which has the prompt of test row '1'" in line
+    assert "found 'dorp'" in refuse(verb, general__test_leaks="dorp")
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_an_unknown_key_is_refused_with_the_nearest_one(refuse, verb):
     line = refuse(verb, training__learningrate=1e-4)
     assert "training.learningrate" in line
@@ -257,13 +273,13 @@ def test_what_deserves_a_look_is_warned_of_listed_and_counted(project, capsys, v
     wanted = {
         "check": {
             "conflicts": ["1 prompt with conflicting completions: rows 4, 13"],
-            "general rows": ["1 general row with the prompt of a test row", "19", "dropped"],
+            "general rows": ["General rows like test rows, dropped: 1", "'19' like '1'"],
             "too few": ["general.rows asks for 100 rows and there are 19"],
             "labels": ["1 label of test rows never seen in training: black"],
         },
         "run": {
             "conflicts": ["Prompts with more than one completion: 1", "'4', '13'"],
-            "general rows": ["General rows dropped because they equal test rows: 1."],
+            "general rows": ["General rows like test rows, dropped: 1", "'19' like '1'"],
             "too few": ["100 general rows were asked for; there are 16."],
             "labels": ["Labels of test rows that no training row has: 1 ('black')."],
         },

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from levertune.data.checks import check_task, drop_test_rows, find_regime, unseen_labels
+from levertune.data.checks import check_task, find_regime, unseen_labels
 from levertune.data.records import RecordFile
 from levertune.errors import DataError
 
@@ -39,16 +39,16 @@ def test_report_counts_what_is_there(rows):
     assert (report.test.rows, [summary.source for summary in report.general]) == (2, ["g"])
     assert [group.ids for group in report.conflicts] == [("2", "3")]
     assert [group.ids for group in report.duplicates] == [("4", "5")]
-    assert [(o.left_id, o.right_id, o.kind) for o in report.test_in_task] == [("1", "2", "prompt")]
-    assert [(o.left_id, o.kind) for o in report.general_in_test] == [("1", "prompt")]
+    assert [(o.id, o.like_id, o.kind) for o in report.test_in_task] == [("1", "2", "prompt")]
+    assert [(o.id, o.kind) for o in report.general_in_test.leaks] == [("1", "prompt")]
     assert report.labels == {"X": 2, "Y": 2, "y": 1}
     assert report.unseen_labels == ("Z",)
     warnings = "\n".join(report.warnings)
     for words in (
         "1 prompt with conflicting completions: rows 2, 3",
         "1 task row standing in the file before: rows 4, 5",
-        "1 test row with the prompt of a training row and another completion: 1 = 2",
-        "1 general row with the prompt of a test row, to be dropped: 1 = 2",
+        "Test rows like training rows: 1 (1 prompt; '1' like '2')",
+        "General rows like test rows, dropped: 1 (1 prompt; '1' like '2')",
         "asks for 5 rows and there are 2",
     ):
         assert words in warnings
@@ -90,14 +90,25 @@ def test_one_row_all_too_long_and_test_rows_in_training_are_refused(rows):
     with pytest.raises(DataError, match=r"1 of 2 test rows are training rows too; .* row '2' as"):
         check(two, test=test)
     report = check(two, test=test, allow_overlap=True)
-    assert "1 test row that is a training row too, as allowed: 2 = 2" in report.warnings[0]
+    assert "1 test row that is a training row too, as allowed: '2' like '2'" in report.warnings[0]
 
 
-def test_general_rows_with_a_test_prompt_are_dropped(rows):
-    general = rows(("a", "X"), ("b", "Y"), ("c", "Z"), source="g")
-    kept, dropped = drop_test_rows(general, rows(("A", "X"), ("c", "other")))
-    assert [record.id for record in kept] == ["2"]
-    assert [(o.left_id, o.kind) for o in dropped] == [("1", "exact"), ("3", "prompt")]
+def test_general_rows_are_compared_with_what_will_be_tested_and_trained_on(rows):
+    task = file_of(rows(("a", "X"), ("b", "Y")))
+    general = file_of(rows(("A", "x"), ("b", "other"), ("zebra", "no"), source="g"), "g.jsonl")
+    report = check(task, general=[general], is_all_tested=True)
+    assert report.general_in_test.counts == {"exact": 1, "prompt": 1}
+    assert report.general_in_task.counts == {}
+    assert "General rows like test rows, dropped: 2 (1 exact, 1 prompt" in report.warnings[-1]
+    report = check(task, general=[general])
+    assert report.general_in_test.counts == {}
+    assert report.general_in_task.counts == {"exact": 1, "prompt": 1}
+    assert "like training rows, dropped: 1 (1 exact; '1' like '1')." in report.warnings[-2]
+    assert "like training rows, kept: 1 (1 prompt; '2' like '2')." in report.warnings[-1]
+    with pytest.raises(DataError, match="2 of 3 general rows are like test rows"):
+        check(task, general=[general], is_all_tested=True, test_leaks="refuse")
+    with pytest.raises(DataError, match="2 of 3 general rows are like training rows"):
+        check(task, general=[general], train_leaks="refuse")
 
 
 @pytest.mark.parametrize(

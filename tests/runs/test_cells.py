@@ -183,7 +183,7 @@ def test_a_source_that_is_mixed_in_cannot_measure_retention_under_another_path(p
 
 def test_general_rows_equal_to_test_rows_are_never_mixed_in(build):
     prepared, cell = build("tell", general__rows=100)
-    assert [row["reason"] for row in prepared.inputs.dropped] == ["equals test row '1'"]
+    assert [row["reason"] for row in prepared.inputs.dropped] == ["has the prompt of test row '1'"]
     assert not any("soup" in user.casefold() for user, _ in pairs(prepared, cell, "general"))
 
 

@@ -9,6 +9,7 @@ from levertune.errors import DivergedError, RunError, UserError
 from levertune.recipes.loading import load_recipe
 from levertune.results.cells import read_cell, read_predictions
 from levertune.results.files import read_json, read_jsonl
+from levertune.results.inputs import LeakInfo
 from levertune.results.load import load_results
 from levertune.results.schema import read_result
 from levertune.runs import one_cell as cell_module
@@ -49,7 +50,7 @@ def trainings(monkeypatch):
 
 def test_a_run_leaves_what_the_design_says(run_dir):
     assert {path.name for path in run_dir.iterdir()} == {
-        "arms", "best", "dropped.jsonl", "recipe.yaml", "report.html", "result.json",
+        "arms", "best", "dropped.jsonl", "leaks.jsonl", "recipe.yaml", "report.html", "result.json",
     }  # fmt: skip
     for cell in CELLS[1:]:
         assert {path.name for path in (run_dir / cell).iterdir()} >= {
@@ -120,8 +121,20 @@ def test_tell_is_compared_with_every_arm_and_judged(result):
 
 def test_what_was_dropped_is_listed_and_counted(run_dir, result):
     rows = read_jsonl(run_dir / "dropped.jsonl")
-    assert rows == [{"id": "19", "source": "general", "reason": "equals test row '1'"}]
-    assert (result.dropped.count, result.dropped.by_reason) == (1, {"equals test": 1})
+    assert rows == [{"id": "19", "source": "general", "reason": "has the prompt of test row '1'"}]
+    assert (result.dropped.count, result.dropped.by_reason) == (1, {"has the prompt of test": 1})
+
+
+def test_rows_like_others_are_listed_and_counted(run_dir, result):
+    assert read_jsonl(run_dir / "leaks.jsonl") == [
+        {
+            "sets": "general-test", "id": "19", "source": "general", "like_id": "1",
+            "like_source": "task", "kind": "prompt", "similarity": 1.0,
+        }
+    ]  # fmt: skip
+    assert result.leaks == (LeakInfo("general-test", "prompt", 1, 1),)
+    page = (run_dir / "report.html").read_text("utf-8")
+    assert "general rows like test rows: 1 (1 prompt); 1 dropped" in page
 
 
 def test_a_label_no_training_row_has_is_warned_of(finished):

@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
     choice = choose_fold_anchor(recipe, task.records, kind)
     # Rows may keep the instruction they share beside another anchor; comparisons leave it out.
     instruction = choice.lifted_instruction or lift_instruction(task.records).instruction
-    rows = recipe.general.rows
+    rows, test_setting = recipe.general.rows, recipe.task.test
+    is_small = len(task.records) < CROSS_VALIDATION_BELOW
     report = check_task(
         task,
         test=test,
@@ -88,8 +89,12 @@ def run(args: argparse.Namespace) -> int:
         english=_english_texts(general),
         general_rows=rows if isinstance(rows, int) else None,
         allow_overlap=recipe.task.allow_overlap,
+        test_leaks=recipe.general.test_leaks,
+        train_leaks=recipe.general.train_leaks,
+        is_all_tested=test is None
+        and ((test_setting == "auto" and is_small) or str(test_setting).startswith("cv:")),
     )
-    if len(task.records) < CROSS_VALIDATION_BELOW:  # more never have fewer rows than folds
+    if is_small:  # more never have fewer rows than folds
         try:
             split_task(recipe, task, test, instruction)
         except DataError as error:

@@ -115,14 +115,19 @@ def _task_rows(report: CheckReport) -> list[tuple[str, object, str]]:
             f"groups of nearly equal prompts (up to {MAX_NEAR_ROWS:,} rows)",
         ),
     ]
-    near_limit = f" (near twins: up to {MAX_NEAR_ROWS:,} rows of both)"
     if report.test is not None:
+        rows.append(("test in task", len(report.test_in_task), "test rows like training rows"))
+    if report.general:
         rows += [
-            ("test in task", len(report.test_in_task), f"test rows like training rows{near_limit}"),
             (
                 "general in test",
-                len(report.general_in_test),
-                f"general rows like test rows{near_limit}",
+                len(report.general_in_test.leaks),
+                "general rows like test rows",
+            ),
+            (
+                "general in task",
+                len(report.general_in_task.leaks),
+                "other general rows like training rows",
             ),
         ]
     if report.language is not None:

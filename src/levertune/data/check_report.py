@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from levertune.data.language import LanguageFit
-from levertune.data.overlaps import Overlap, RowGroup
+from levertune.data.leak_policy import Leakage
+from levertune.data.leaks import Leak
+from levertune.data.overlaps import RowGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,9 @@ class CheckReport:
         duplicates: Task rows that stand in the file more than once.
         conflicts: Task rows that answer one prompt differently.
         near_duplicates: Groups of nearly equal task prompts; None if there were too many rows.
-        test_in_task: Test rows that the task file holds too.
-        general_in_test: General rows that the test file holds too; those of kind `exact` and
-            `prompt` are dropped from a run.
+        test_in_task: Test rows like task rows, each with its strongest leak.
+        general_in_test: General rows like test rows; all task rows in cross-validation.
+        general_in_task: General rows like task rows, where these are not all test rows.
         labels: Rows by label, where the completions are labels.
         unseen_labels: Labels of test rows that no task row has.
         regime: How scarce the task data is.
@@ -81,8 +83,9 @@ class CheckReport:
     duplicates: tuple[RowGroup, ...]
     conflicts: tuple[RowGroup, ...]
     near_duplicates: tuple[RowGroup, ...] | None
-    test_in_task: tuple[Overlap, ...]
-    general_in_test: tuple[Overlap, ...]
+    test_in_task: tuple[Leak, ...]
+    general_in_test: Leakage
+    general_in_task: Leakage
     labels: Mapping[str, int] | None
     unseen_labels: tuple[str, ...]
     regime: Regime

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from levertune.data.check_report import CheckReport
+from levertune.data.leak_policy import Leakage, describe_pairs, warn_of_leakage
 from levertune.data.near_duplicates import MAX_NEAR_ROWS
-from levertune.data.overlaps import Overlap, OverlapKind, RowGroup
+from levertune.data.overlaps import RowGroup
 
 _NUM_SHOWN = 5
 
@@ -40,7 +41,7 @@ def write_warnings(report: CheckReport, *, general_rows_asked: int | None) -> tu
                 f"{report.max_length} tokens, to be dropped whole: "
                 f"{_list_ids(summary.over_length)}. Raise training.max_length to keep them."
             )
-    warnings += _overlap_warnings(report)
+    warnings += _leak_warnings(report)
     if report.unseen_labels:
         warnings.append(
             f"{_count(len(report.unseen_labels), 'label')} of test rows never seen in training: "
@@ -59,33 +60,21 @@ def write_warnings(report: CheckReport, *, general_rows_asked: int | None) -> tu
     return tuple(warnings)
 
 
-def _overlap_warnings(report: CheckReport) -> list[str]:
+def _leak_warnings(report: CheckReport) -> list[str]:
+    exact = [leak for leak in report.test_in_task if leak.kind == "exact"]
     warnings = []
-    kinds: tuple[tuple[OverlapKind, str], ...] = (
-        ("exact", "that is a training row too, as allowed"),
-        ("prompt", "with the prompt of a training row and another completion"),
-        ("13-gram", "with 13 words in a row, or all its words, as in a training row"),
-        ("near", "nearly equal to a training row"),
-    )
-    for kind, phrase in kinds:
-        overlaps = [overlap for overlap in report.test_in_task if overlap.kind == kind]
-        if overlaps:
-            warnings.append(
-                f"{_count(len(overlaps), 'test row')} {phrase}: {_list_pairs(overlaps)}. "
-                "The score may be too good."
-            )
-    equal = [o for o in report.general_in_test if o.kind in ("exact", "prompt")]
-    if equal:
+    if exact:
         warnings.append(
-            f"{_count(len(equal), 'general row')} with the prompt of a test row, to be dropped: "
-            f"{_list_pairs(equal)}."
+            f"{_count(len(exact), 'test row')} that is a training row too, as allowed: "
+            f"{describe_pairs(exact)}. The score may be too good."
         )
-    alike = [o for o in report.general_in_test if o.kind not in ("exact", "prompt")]
-    if alike:
-        warnings.append(
-            f"{_count(len(alike), 'general row')} like a test row, to be kept: "
-            f"{_list_pairs(alike)}."
-        )
+    others = tuple(leak for leak in report.test_in_task if leak.kind != "exact")
+    for leakage in (
+        Leakage("train-test", others, {}),
+        report.general_in_test,
+        report.general_in_task,
+    ):
+        warnings += warn_of_leakage(leakage)
     return warnings
 
 
@@ -101,9 +90,3 @@ def _list_ids(ids: Sequence[str]) -> str:
 def _list_groups(groups: Sequence[RowGroup]) -> str:
     more = f" and {len(groups) - _NUM_SHOWN} more" if len(groups) > _NUM_SHOWN else ""
     return "; ".join(_list_ids(group.ids) for group in groups[:_NUM_SHOWN]) + more
-
-
-def _list_pairs(overlaps: Sequence[Overlap]) -> str:
-    more = f" and {len(overlaps) - _NUM_SHOWN} more" if len(overlaps) > _NUM_SHOWN else ""
-    pairs = (f"{_list_ids([o.left_id])} = {_list_ids([o.right_id])}" for o in overlaps[:_NUM_SHOWN])
-    return ", ".join(pairs) + more

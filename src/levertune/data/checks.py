@@ -9,14 +9,10 @@ from levertune.data.check_report import CheckReport, Regime, SourceSummary
 from levertune.data.check_warnings import write_warnings
 from levertune.data.draws import label_counts
 from levertune.data.language import TokenCounter, compare_with_english
+from levertune.data.leak_policy import LeakPolicy, guard_general
+from levertune.data.leaks import Leak, find_leaks, strongest_by_row, turned_round
 from levertune.data.near_duplicates import MAX_NEAR_ROWS, group_near_duplicates
-from levertune.data.overlaps import (
-    Overlap,
-    RowGroup,
-    find_conflicts,
-    find_duplicates,
-    find_overlaps,
-)
+from levertune.data.overlaps import RowGroup, find_conflicts, find_duplicates
 from levertune.data.records import Record, RecordFile
 from levertune.data.row_texts import make_own_text, normalize_text
 from levertune.errors import DataError
@@ -44,6 +40,9 @@ def check_task(
     english: Sequence[str] = (),
     general_rows: int | None = None,
     allow_overlap: bool = False,
+    test_leaks: LeakPolicy = "drop",
+    train_leaks: LeakPolicy = "drop-exact",
+    is_all_tested: bool = False,
 ) -> CheckReport:
     """Check the rows of a task before anything is trained.
 
@@ -58,13 +57,16 @@ def check_task(
         english: English texts to compare the language with.
         general_rows: General rows a run will ask for, if a number is set.
         allow_overlap: Whether test rows may be training rows too.
+        test_leaks: What a run does about general rows like test rows.
+        train_leaks: What it does about general rows like training rows.
+        is_all_tested: Whether all task rows are test rows, as in cross-validation.
 
     Returns:
         The report.
 
     Raises:
         DataError: If there is one task row only, no task row fits into `max_length`, or a test row
-            is a training row too and that is not allowed.
+            is a training row too or a general row like one and that is not allowed.
     """
     require_task_rows(task)
     summaries = [
@@ -74,10 +76,23 @@ def check_task(
     task_summary, rest = summaries[0], summaries[1:]
     require_rows_that_fit(task, task_summary.over_length, max_length)
     test_rows = test.records if test else ()
-    in_task = find_overlaps(test_rows, task.records, instruction=instruction)
+    in_task = find_test_rows_in_task(task.records, test_rows, instruction=instruction)
     if test:
         require_no_test_rows_in_task(test, in_task, allow_overlap=allow_overlap)
-    pool = [record for file in general for record in file.records]
+    tested = guard_general(
+        general,
+        task.records if is_all_tested else test_rows,
+        sets="general-test",
+        policy=test_leaks,
+        instruction=instruction,
+    )
+    trained = guard_general(
+        tested.files,
+        () if is_all_tested else task.records,
+        sets="general-train",
+        policy=train_leaks,
+        instruction=instruction,
+    )
     own_text = make_own_text(instruction)
     report = CheckReport(
         task=task_summary,
@@ -89,7 +104,8 @@ def check_task(
         conflicts=tuple(find_conflicts(task.records)),
         near_duplicates=_near_groups(task.records, instruction),
         test_in_task=tuple(in_task),
-        general_in_test=tuple(find_overlaps(pool, test_rows, instruction=instruction)),
+        general_in_test=tested.leakage,
+        general_in_task=trained.leakage,
         labels=label_counts(task.records),
         unseen_labels=tuple(unseen_labels(task.records, test_rows)),
         regime=find_regime(task_summary.tokens),
@@ -138,44 +154,39 @@ def require_rows_that_fit(task: RecordFile, over_length: Sequence[str], max_leng
         )
 
 
+def find_test_rows_in_task(
+    train: Sequence[Record], test: Sequence[Record], *, instruction: str | None = None
+) -> list[Leak]:
+    """The test rows that are, or are nearly, training rows, each with its strongest leak.
+
+    Args:
+        train: Training rows.
+        test: Test rows.
+        instruction: The instruction the rows share.
+    """
+    return strongest_by_row(turned_round(find_leaks(train, test, instruction=instruction)))
+
+
 def require_no_test_rows_in_task(
-    test: RecordFile, overlaps: Sequence[Overlap], *, allow_overlap: bool
+    test: RecordFile, leaks: Sequence[Leak], *, allow_overlap: bool
 ) -> None:
     """Refuse test rows that are training rows too: their prompt and completion are equal.
 
     Args:
         test: The test rows.
-        overlaps: Overlaps of test rows with training rows, as `find_overlaps` gives them.
+        leaks: Test rows like training rows, as `find_test_rows_in_task` gives them.
         allow_overlap: Whether the user allowed it by name.
 
     Raises:
         DataError: If there is such a row and it is not allowed.
     """
-    exact = [overlap for overlap in overlaps if overlap.kind == "exact"]
+    exact = [leak for leak in leaks if leak.kind == "exact"]
     if exact and not allow_overlap:
         raise DataError(
             f"{test.path}: {len(exact)} of {len(test.records)} test rows are training rows too; "
-            f"found test row {exact[0].left_id!r} as training row {exact[0].right_id!r}. "
+            f"found test row {exact[0].id!r} as training row {exact[0].like_id!r}. "
             "Remove them from one file, or allow it with task.allow_overlap=true."
         )
-
-
-def drop_test_rows(
-    general: Sequence[Record], test: Sequence[Record], *, instruction: str | None = None
-) -> tuple[list[Record], list[Overlap]]:
-    """Take out the general rows whose prompt is a test row's.
-
-    Args:
-        general: General rows.
-        test: Test rows.
-        instruction: The instruction the task rows share.
-
-    Returns:
-        The rows kept, and what was dropped.
-    """
-    dropped = find_overlaps(general, test, instruction=instruction, kinds=("exact", "prompt"))
-    gone = {(overlap.left_source, overlap.left_id) for overlap in dropped}
-    return [r for r in general if (r.source, r.id) not in gone], dropped
 
 
 def unseen_labels(train: Sequence[Record], test: Sequence[Record]) -> list[str]:

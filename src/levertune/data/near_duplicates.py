@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from levertune.data.shingles import distinct, hash_shingles, mix_bits
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 NEAR_THRESHOLD = 0.8
 MAX_NEAR_ROWS = 20_000
 """Above so many rows the search would take minutes; it is left out and said so."""
 
-_SHINGLE_CHARS = 5
 # 24 bands of 6 find a pair at Jaccard 0.8 with probability 1 - (1 - 0.8**6)**24 = 0.9993.
 _NUM_BANDS = 24
 _ROWS_PER_BAND = 6
@@ -68,61 +69,13 @@ def group_near_duplicates(texts: Sequence[str], *, threshold: float = NEAR_THRES
     return position_of[copies].tolist()
 
 
-def find_near_duplicates(
-    left: Sequence[str], right: Sequence[str], *, threshold: float = NEAR_THRESHOLD
-) -> dict[int, int]:
-    """For each left text, one right text that is its near duplicate.
-
-    Args:
-        left: Normalised texts.
-        right: Normalised texts.
-        threshold: Jaccard index from which two texts are near duplicates.
-
-    Returns:
-        Index of the left text and of the right text, for the left texts that have one.
-    """
-    if not left or not right:
-        return {}
-    shingles = _shingle([*left, *right])
-    num_left = len(left)
-    found: dict[int, int] = {}
-    for bucket in _buckets(shingles):
-        candidates = bucket[bucket >= num_left][:_MAX_BUCKET]
-        if not len(candidates):
-            continue
-        for member in bucket[bucket < num_left]:
-            if int(member) in found:
-                continue
-            near = candidates[_jaccard(shingles, member, candidates) >= threshold]
-            if len(near):
-                found[int(member)] = int(near[0]) - num_left
-    return dict(sorted(found.items()))
-
-
 def _shingle(texts: Sequence[str]) -> _Shingles:
     """Distinct runs of five characters of each text; a shorter text is one shingle itself."""
-    rows: list[Array] = []
-    for text in texts:
-        padded = text.ljust(_SHINGLE_CHARS, "\0")
-        codes = np.frombuffer(padded.encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
-        count = len(codes) - _SHINGLE_CHARS + 1
-        # A code point has 21 bits: three fill a word, the other two are mixed in. Two different
-        # shingles share a key with a probability near 2**-64, so the Jaccard index is exact.
-        high = codes[:count] << np.uint64(42) | codes[1 : count + 1] << np.uint64(21)
-        high |= codes[2 : count + 2]
-        low = codes[3 : count + 3] << np.uint64(21) | codes[4 : count + 4]
-        rows.append(np.unique(_mix(high) + low))
+    rows = [distinct(hash_shingles([text])[0]) for text in texts]
     sizes = np.array([len(row) for row in rows])
     starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
     _, ids = np.unique(np.concatenate(rows), return_inverse=True)
     return _Shingles(ids.astype(np.int64), starts, sizes)
-
-
-def _mix(values: Array) -> Array:
-    """The finalizer of SplitMix64 (Steele et al., OOPSLA 2014): every bit depends on all bits."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
 
 
 def _signatures(shingles: _Shingles) -> Array:
@@ -131,7 +84,7 @@ def _signatures(shingles: _Shingles) -> Array:
     generator = np.random.default_rng(1997)  # fixed: the groups are a function of the texts alone
     factors = generator.integers(1, 2**32, size=count, dtype=np.uint32) | np.uint32(1)
     offsets = generator.integers(0, 2**32, size=count, dtype=np.uint32)
-    hashed = (_mix(shingles.ids.astype(np.uint64) + np.uint64(1)) >> np.uint64(32)).astype(
+    hashed = (mix_bits(shingles.ids.astype(np.uint64) + np.uint64(1)) >> np.uint64(32)).astype(
         np.uint32
     )
     num_texts = len(shingles.sizes)
@@ -157,7 +110,7 @@ def _buckets(shingles: _Shingles) -> Iterator[Array]:
     for band in range(_NUM_BANDS):
         key = np.zeros(signatures.shape[1], dtype=np.uint64)
         for row in signatures[band * _ROWS_PER_BAND : (band + 1) * _ROWS_PER_BAND]:
-            key = _mix(key + row + np.uint64(0x9E3779B97F4A7C15))
+            key = mix_bits(key + row + np.uint64(0x9E3779B97F4A7C15))
         order = np.argsort(key, kind="stable")
         edges = np.flatnonzero(np.diff(key[order])) + 1
         for bucket in np.split(order, edges):

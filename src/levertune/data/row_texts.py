@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from levertune.data.records import Record
 
@@ -11,6 +12,10 @@ OwnText = Callable[[Record], str]
 """Gives a row's own text: its prompt without what every row says."""
 
 _WORD = re.compile(r"\w+")
+# A hyphen between letters joins words, elsewhere it is a sign.
+_TOKEN = re.compile(r"\w+|[+*/=<>^%&|~#@$\u20ac\u00a3]|(?<!\w)-|-(?=\d)")
+_OPENING_MARKS = "\"'\u2018\u201c\u00a1\u00bf"
+_CLOSING_MARKS = ".,;:!?\"'\u2019\u201d\u2026\u3002\uff0c\uff01\uff1f"
 
 
 def normalize_text(text: str) -> str:
@@ -21,6 +26,11 @@ def normalize_text(text: str) -> str:
 def split_words(text: str) -> list[str]:
     """The words of a text in one case, without punctuation."""
     return _WORD.findall(text.casefold())
+
+
+def split_tokens(text: str) -> list[str]:
+    """The words of a text in one case, and its signs: `3 + 4` has other tokens than `3 * 4`."""
+    return _TOKEN.findall(text.casefold())
 
 
 def without_instruction(text: str, instruction: str) -> str:
@@ -67,3 +77,65 @@ def prompt_key(record: Record, own_text: OwnText, instruction: str | None = None
         system = without_instruction(record.prompt[0].content, (instruction or "").strip())
         return f"{normalize_text(system)}\n{key}" if system else key
     return key
+
+
+@dataclass(frozen=True, slots=True)
+class RowTexts:
+    """What two rows are compared by.
+
+    Args:
+        prompt: Own text, normalised; all of a `text` row.
+        answer: Completion, normalised; `""` for a `text` row.
+        system: The system turn without the shared instruction, normalised.
+        bare: The prompt without marks at the ends of words.
+    """
+
+    prompt: str
+    answer: str
+    system: str
+    bare: str
+
+    @property
+    def prompt_key(self) -> tuple[str, str]:
+        """What equal prompts have in common, marks at the ends of words aside."""
+        return self.system, self.bare
+
+    @property
+    def row_key(self) -> tuple[str, str, str]:
+        """Everything there is."""
+        return self.system, self.prompt, self.answer
+
+
+def compared_texts(record: Record, own_text: OwnText, instruction: str | None) -> RowTexts:
+    """The texts a row is compared by.
+
+    Args:
+        record: The row.
+        own_text: Gives its own text.
+        instruction: The instruction rows share, left out of a system turn.
+    """
+    prompt = normalize_text(own_text(record))
+    answer = "" if record.is_text else normalize_text(record.completion)
+    system = ""
+    if record.prompt and record.prompt[0].role == "system":
+        shared = (instruction or "").strip()
+        system = normalize_text(without_instruction(record.prompt[0].content, shared))
+    return RowTexts(prompt, answer, system, bare_text(prompt))
+
+
+def bare_text(text: str) -> str:
+    """A normalised text without marks at the ends of words.
+
+    Marks inside words and numbers stay, as do signs and what stands alone: `3.5` is not `35`, and
+    `3 + 4` is not `3 * 4`.
+    """
+    words = text.split(" ")
+    return " ".join([word if word.isalnum() else _bare_word(word) for word in words])
+
+
+def _bare_word(word: str) -> str:
+    core = word.rstrip(_CLOSING_MARKS)
+    if core and (core[-1].isalnum() or core[-1] in "_)"):
+        word = core
+    core = word.lstrip(_OPENING_MARKS)
+    return core if core and (core[0].isalnum() or core[0] == "_") else word

@@ -160,6 +160,15 @@ class GeneralSection(Section):
         default="stratified",
         description="How rows are drawn from a source: evenly over its families, or uniformly.",
     )
+    test_leaks: Literal["drop", "refuse", "keep"] = Field(
+        default="drop",
+        description="What happens to general rows that are, nearly are or quote a test row.",
+    )
+    train_leaks: Literal["drop-exact", "drop", "refuse", "keep"] = Field(
+        default="drop-exact",
+        description="The same for training rows. drop-exact: only those with equal prompt and "
+        "completion, exposures nobody planned.",
+    )
     loss_weight: Annotated[float, Field(gt=0, le=1000)] = Field(
         default=1.0, description="Weight of a general token in the loss, beside 1 for a task token."
     )

@@ -21,6 +21,7 @@ from levertune.reports.view import (
     comparison_rows,
     curve_figures,
     interval_methods,
+    leak_lines,
     order_facts,
     order_figure,
     score_figures,
@@ -99,6 +100,7 @@ def render_report(
         "curves": curve_figures(result),
         "order_figure": order_figure(result),
         "order_facts": order_facts(result),
+        "leak_lines": leak_lines(result),
         "settings": settings,
         "more_settings": more_settings,
     }

@@ -242,6 +242,26 @@ def _share(part: int, rest: int) -> str:
     return f"{100 * part / (part + rest):.0f} %" if part + rest else "none"
 
 
+LEAK_TITLES = {
+    "train-test": "test rows like training rows",
+    "general-test": "general rows like test rows",
+    "general-train": "general rows like training rows",
+}
+
+
+def leak_lines(result: RunResult) -> list[str]:
+    """What the leak gate found between each two sets, a line each."""
+    lines = []
+    for sets, title in LEAK_TITLES.items():
+        found = [leak for leak in result.leaks or () if leak.sets == sets]
+        if found:
+            kinds = ", ".join(f"{leak.rows:,} {clip(leak.kind, 40).text}" for leak in found)
+            dropped = sum(leak.dropped for leak in found)
+            done = f"; {dropped:,} dropped" if sets != "train-test" else ""
+            lines.append(f"{title}: {sum(leak.rows for leak in found):,} ({kinds}){done}")
+    return lines
+
+
 def curve_figures(result: RunResult) -> list[tuple[Markup, str]]:
     """One panel an arm, each with a note on how many cells it shows."""
     shown = []

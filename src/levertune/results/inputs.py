@@ -99,6 +99,24 @@ class GeneralInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class LeakInfo:
+    """Rows of one set that are like rows of another, by kind; `leaks.jsonl` lists them.
+
+    Args:
+        sets: The two sets: `train-test` counts test rows, `general-test` and `general-train` count
+            general rows.
+        kind: How they are alike; a row counts once, by the first of these that holds.
+        rows: How many rows.
+        dropped: How many of these were left out.
+    """
+
+    sets: Literal["train-test", "general-test", "general-train"]
+    kind: Literal["exact", "prompt", "near", "contained", "13-gram"]
+    rows: int
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """The base model.
 

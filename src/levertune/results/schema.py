@@ -14,6 +14,7 @@ from levertune.results.inputs import (
     AnchorInfo,
     AutoSetting,
     GeneralInfo,
+    LeakInfo,
     MetricsInfo,
     ModelInfo,
     TaskInfo,
@@ -228,6 +229,7 @@ class RunResult:
         warnings: What a reader should know, one sentence each.
         failures: Cells that did not finish.
         provenance: Versions and machine kind.
+        leaks: Rows of one set like rows of another; None if they were not looked for.
     """
 
     format_version: int
@@ -251,6 +253,7 @@ class RunResult:
     warnings: tuple[str, ...]
     failures: tuple[Failure, ...]
     provenance: Provenance
+    leaks: tuple[LeakInfo, ...] | None = None
 
 
 def write_result(run_dir: Path, result: RunResult) -> Path:

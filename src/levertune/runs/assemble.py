@@ -13,6 +13,7 @@ from levertune.results.cells import read_cell
 from levertune.results.inputs import (
     AnchorInfo,
     GeneralInfo,
+    LeakInfo,
     MetricInfo,
     MetricsInfo,
     ModelInfo,
@@ -98,6 +99,11 @@ def assemble_result(
         warnings=(*prepared.warnings, *_stop_warnings(prepared, arms)),
         failures=tuple(failures),
         provenance=collect_provenance(started=started, seconds=seconds),
+        leaks=tuple(
+            LeakInfo(leakage.sets, kind, rows, leakage.dropped.get(kind, 0))
+            for leakage in prepared.inputs.leakage
+            for kind, rows in leakage.counts.items()
+        ),
     )
 
 

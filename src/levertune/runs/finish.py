@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -45,11 +46,17 @@ def gather_done(prepared: Prepared, failures: Sequence[Failure]) -> dict[str, Ar
     return arms
 
 
-def write_dropped(prepared: Prepared, cells: Sequence[CellData]) -> None:
-    """List the rows left out, each once, in `dropped.jsonl`."""
+def write_row_lists(prepared: Prepared, cells: Sequence[CellData]) -> None:
+    """List the rows left out in `dropped.jsonl` and those like others in `leaks.jsonl`, by id."""
     rows = [*prepared.inputs.dropped, *(row for cell in cells for row in cell.dropped)]
     unique = {(row["source"], row["id"], row["reason"]): row for row in rows}
     write_jsonl_atomically(prepared.run_dir / "dropped.jsonl", list(unique.values()))
+    leaks = [
+        {"sets": leakage.sets, **asdict(leak)}
+        for leakage in prepared.inputs.leakage
+        for leak in leakage.leaks
+    ]
+    write_jsonl_atomically(prepared.run_dir / "leaks.jsonl", leaks)
 
 
 def write_run_result(

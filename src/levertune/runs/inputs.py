@@ -8,22 +8,19 @@ from typing import Literal
 
 from levertune.anchors.auto import AnchorChoice, choose_anchor
 from levertune.anchors.lift import lift_instruction
-from levertune.data.checks import (
-    drop_test_rows,
-    require_no_test_rows_in_task,
-    require_task_rows,
-    unseen_labels,
-)
+from levertune.data.checks import require_task_rows, unseen_labels
 from levertune.data.draws import draw_rows
 from levertune.data.embedded.catalog import TASK_PREFIX
 from levertune.data.general import read_general, read_retention
-from levertune.data.overlaps import find_conflicts, find_overlaps
+from levertune.data.leak_policy import Leakage
+from levertune.data.overlaps import find_conflicts
 from levertune.data.readers import read_records
 from levertune.data.records import Record, RecordFile
 from levertune.data.row_texts import make_own_text
 from levertune.data.splits import Split, cross_validation_folds, split_holdout
 from levertune.errors import DataError
 from levertune.recipes.recipe import Recipe
+from levertune.runs.leak_gate import close_leaks
 from levertune.scoring.kinds import MetricChoice, TaskKind, choose_metrics, recognise_kind
 from levertune.scoring.metrics import find_metric
 from levertune.settings import CROSS_VALIDATION_BELOW, TEST_FOLDS, TEST_SHARE
@@ -43,12 +40,13 @@ class Inputs:
         test_file: The file of test rows, or None where they are taken from the task rows.
         test_mode: Where the test rows come from.
         splits: Rows to train and to test on: one split, or one a fold.
-        general: The general sources, test rows dropped from them.
+        general: The general sources, without the rows that leak.
         retention: Rows of sources never mixed in.
         kind: The kind of task.
         metrics: The metrics, the primary one first.
         dropped: Rows left out: `{"id", "source", "reason"}`.
         warnings: What a reader should know.
+        leakage: Rows of one set like rows of another, for each two sets.
     """
 
     task: RecordFile
@@ -61,6 +59,7 @@ class Inputs:
     metrics: MetricChoice
     dropped: tuple[dict[str, str], ...]
     warnings: tuple[str, ...]
+    leakage: tuple[Leakage, ...] = ()
 
     @property
     def test_records(self) -> tuple[Record, ...]:
@@ -140,33 +139,26 @@ def read_inputs(recipe: Recipe) -> Inputs:
         The inputs.
 
     Raises:
-        DataError: If a file or row cannot be used, there is one task row only, or a test row is a
-            training row too and that is not allowed.
+        DataError: If a file or row cannot be used, there is one task row only, or rows leak and
+            that is not allowed.
         RecipeError: If the metric is unknown.
     """
     task, test_file = read_task(recipe)
     require_task_rows(task)
-    warnings = []
     instruction = lift_instruction(task.records).instruction
-    if test_file is not None:
-        overlaps = find_overlaps(
-            test_file.records, task.records, instruction=instruction, kinds=("exact",)
-        )
-        require_no_test_rows_in_task(test_file, overlaps, allow_overlap=recipe.task.allow_overlap)
-        if overlaps:
-            warnings.append(
-                "Test rows that are training rows too, as task.allow_overlap allows: "
-                f"{len(overlaps)}."
-            )
     mode, splits = split_task(recipe, task, test_file, instruction)
-    test_records = [record for split in splits for record in split.test]
     answers = [*task.records, *(test_file.records if test_file is not None else ())]
     kind = recognise_kind([record.completion for record in answers])
     if recipe.task.metric != "auto":
         find_metric(recipe.task.metric)
-    general, dropped = _without_test_rows(read_general_sources(recipe), test_records, instruction)
-    if dropped:
-        warnings.append(f"General rows dropped because they equal test rows: {len(dropped)}.")
+    closed = close_leaks(
+        recipe,
+        splits,
+        read_general_sources(recipe),
+        test_file=test_file,
+        instruction=instruction,
+    )
+    warnings = list(closed.warnings)
     conflicts = find_conflicts(task.records)
     if conflicts:
         warnings.append(
@@ -187,12 +179,13 @@ def read_inputs(recipe: Recipe) -> Inputs:
         test_file=test_file,
         test_mode=mode,
         splits=tuple(splits),
-        general=tuple(general),
-        retention=_read_retention(recipe, general),
+        general=closed.general,
+        retention=_read_retention(recipe, closed.general),
         kind=kind,
         metrics=choose_metrics(kind, recipe.task.metric),
-        dropped=tuple(dropped),
+        dropped=closed.dropped,
         warnings=tuple(warnings),
+        leakage=closed.found,
     )
 
 
@@ -231,22 +224,6 @@ def _first_test_rows(recipe: Recipe, test: Sequence[Record]) -> tuple[Record, ..
     if wanted is None or wanted >= len(test):
         return tuple(test)
     return tuple(draw_rows(test, wanted, seed=SPLIT_SEED, stratified=True))
-
-
-def _without_test_rows(
-    files: Sequence[RecordFile], test: Sequence[Record], instruction: str | None
-) -> tuple[list[RecordFile], list[dict[str, str]]]:
-    from dataclasses import replace
-
-    kept_files, dropped = [], []
-    for file in files:
-        kept, overlaps = drop_test_rows(file.records, test, instruction=instruction)
-        kept_files.append(replace(file, records=tuple(kept)))
-        dropped += [
-            {"id": o.left_id, "source": o.left_source, "reason": f"equals test row {o.right_id!r}"}
-            for o in overlaps
-        ]
-    return kept_files, dropped
 
 
 def _read_retention(recipe: Recipe, general: Sequence[RecordFile]) -> tuple[Record, ...]:

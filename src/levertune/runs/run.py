@@ -17,7 +17,7 @@ from levertune.recipes.recipe import Recipe
 from levertune.results.schema import Failure, RunResult
 from levertune.runs.cells import CellData, CellPlan
 from levertune.runs.estimate import Estimate, estimate_run
-from levertune.runs.finish import gather_done, is_done, write_dropped, write_run_result
+from levertune.runs.finish import gather_done, is_done, write_row_lists, write_run_result
 from levertune.runs.inputs import Inputs
 from levertune.runs.jobs import WORTH_SECONDS, Jobs, choose_jobs
 from levertune.runs.one_cell import do_cell
@@ -117,7 +117,7 @@ def run_recipe(
     for line in lines:
         say(line)
     write_recipe(prepared)
-    write_dropped(prepared, cells)
+    write_row_lists(prepared, cells)
     with shared.limit_threads():
         failures = _do_cells(prepared, recipe, todo, shared, estimate, progress)
     arms = gather_done(prepared, failures)

@@ -16,7 +16,7 @@ from levertune.results.schema import RESULT_FILE
 from levertune.runs.cells import CellData, CellPlan
 from levertune.runs.evaluate_cell import LIKELIHOODS_FILE, evaluate_cell
 from levertune.runs.export import build_export
-from levertune.runs.finish import gather_done, is_done, write_dropped, write_run_result
+from levertune.runs.finish import gather_done, is_done, write_row_lists, write_run_result
 from levertune.runs.prepare import Prepared, choose_plans, prepare_run, write_recipe
 from levertune.runs.train_cell import MANIFEST_FILE, claim_folder, train_cell
 from levertune.training.train import ADAPTER_FOLDER
@@ -162,7 +162,7 @@ def eval_stage(
     if all(is_done(prepared, cell) for cell in cells):
         seconds = time.perf_counter() - clock
         arms = gather_done(prepared, ())
-        write_dropped(prepared, cells)
+        write_row_lists(prepared, cells)
         write_run_result(prepared, cells, arms, (), started=started, seconds=seconds)
         files.append(prepared.run_dir / RESULT_FILE)
     return files

@@ -1,0 +1,236 @@
+"""Leaks: rows of one set that are, or are nearly, rows of another one that must not hold them.
+
+One set is indexed, the other passes by once: the time is linear in the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from levertune.data.near_index import NearIndex
+from levertune.data.records import Record
+from levertune.data.reworded import RewordedIndex
+from levertune.data.row_texts import (
+    RowTexts,
+    bare_text,
+    compared_texts,
+    make_own_text,
+)
+from levertune.data.shingles import distinct, hash_shingles
+from levertune.data.word_runs import RunIndex, numbers_in
+
+LeakKind = Literal["exact", "prompt", "near", "contained", "13-gram"]
+
+LEAK_KINDS: tuple[LeakKind, ...] = ("exact", "prompt", "near", "contained", "13-gram")
+"""Strongest first."""
+
+# Characters of rows looked at together, so that the temporaries stay small.
+_CHUNK_CHARACTERS = 400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A row that is like a row of another set.
+
+    Args:
+        id: Id of the row.
+        source: Its source.
+        like_id: Id of the row of the other set.
+        like_source: Its source.
+        kind: `exact`: prompt and completion are equal. `prompt`: the prompts are. `near`: the
+            prompts are nearly equal (a Jaccard index of their shingles of 0.8, or one word of 6 to
+            25 differs), with the same numbers and answers that agree. `contained`: the whole of the
+            other row, 8 to 12 words, stands in it. `13-gram`: they share a run of 13 words.
+        similarity: 1 for equal prompts; the Jaccard index of the prompts' shingles for `near`; for
+            the last two the share of the other row's words that stand in shared runs.
+    """
+
+    id: str
+    source: str
+    like_id: str
+    like_source: str
+    kind: LeakKind
+    similarity: float
+
+
+def find_leaks(
+    rows: Iterable[Record], like: Sequence[Record], *, instruction: str | None = None
+) -> list[Leak]:
+    """Find the rows that are like a row of another set.
+
+    Case, white space and an instruction that rows share do not count. Of rows that are equal to one
+    another each is found, though not each pair of them. Rows of a template are no leaks of each
+    other: see `RunIndex`, `RewordedIndex` and `NearIndex`, and nearly equal prompts with other
+    numbers or answers that do not agree.
+
+    Args:
+        rows: Rows to look through, as general rows; they pass by once.
+        like: Rows to look for, as test rows; they are held in memory.
+        instruction: The instruction the task rows share, taken off before comparing.
+
+    Returns:
+        The pairs, in the order of `rows`, then of `like`; each pair once, with its strongest kind.
+    """
+    if not like:
+        return []
+    search = _Search(like, instruction)
+    for chunk in _chunks(rows):
+        search.add(chunk)
+    return search.leaks()
+
+
+def strongest_by_row(leaks: Sequence[Leak]) -> list[Leak]:
+    """For each row that leaks its strongest leak, in the order of the leaks."""
+    best: dict[tuple[str, str], Leak] = {}
+    for leak in leaks:
+        key = (leak.source, leak.id)
+        if key not in best or _weakness(leak) < _weakness(best[key]):
+            best[key] = leak
+    return list(best.values())
+
+
+def turned_round(leaks: Sequence[Leak]) -> list[Leak]:
+    """The same pairs seen from the other set, in the order of its rows' ids."""
+    turned = [
+        replace(
+            leak,
+            id=leak.like_id,
+            source=leak.like_source,
+            like_id=leak.id,
+            like_source=leak.source,
+        )
+        for leak in leaks
+    ]
+    return sorted(turned, key=lambda leak: (leak.source, len(leak.id), leak.id))
+
+
+def _weakness(leak: Leak) -> tuple[Any, ...]:
+    return LEAK_KINDS.index(leak.kind), -leak.similarity, leak.like_source, leak.like_id
+
+
+class _Search:
+    """What was found so far."""
+
+    def __init__(self, like: Sequence[Record], instruction: str | None) -> None:
+        self._instruction = instruction
+        self._own_text = make_own_text(instruction)
+        self._like = like
+        self._texts = [self._compared(record) for record in like]
+        self._by_prompt: dict[tuple[str, str], list[int]] = {}
+        for i in sorted(range(len(like)), key=lambda i: _rank(like[i])):
+            self._by_prompt.setdefault(self._texts[i].prompt_key, []).append(i)
+        self._runs = RunIndex(self._texts)
+        self._reworded = RewordedIndex(self._texts)
+        self._near = NearIndex([texts.prompt for texts in self._texts])
+        self._num_rows = 0
+        self._rows: dict[int, tuple[Record, RowTexts]] = {}  # those that may leak
+        self._same_prompt: dict[tuple[str, str], list[int]] = {}
+
+    def add(self, chunk: Sequence[Record]) -> None:
+        """Look at more rows."""
+        first = self._num_rows
+        self._num_rows += len(chunk)
+        texts = [self._compared(record) for record in chunk]
+        touched: set[int] = set()
+        for i, row in enumerate(texts, start=first):
+            key = row.prompt_key
+            if key in self._by_prompt:
+                self._same_prompt.setdefault(key, []).append(i)
+                touched.add(i)
+        touched.update(self._runs.add(texts, first))
+        touched.update(self._reworded.add(texts, first))
+        touched.update(self._near.add([row.prompt for row in texts], first))
+        for i in touched:
+            self._rows[i] = chunk[i - first], texts[i - first]
+
+    def leaks(self) -> list[Leak]:
+        """The pairs."""
+        found: dict[tuple[int, int], tuple[LeakKind, float]] = {}
+        for row, like, kind in self._equal_prompts():
+            found[row, like] = (kind, 1.0)
+        for row, like, similarity in self._near.pairs():
+            if self._agree(row, like):
+                found.setdefault((row, like), ("near", similarity))
+        for row, like in self._reworded.pairs():
+            if (row, like) not in found and self._agree(row, like):
+                similarity = _jaccard(self._rows[row][1].prompt, self._texts[like].prompt)
+                found[row, like] = ("near", similarity)
+        for run in self._runs.pairs():
+            found.setdefault((run.row, run.like), (run.kind, run.share))
+        leaks = []
+        for (row, like), (kind, similarity) in sorted(found.items()):
+            record, other = self._rows[row][0], self._like[like]
+            leaks.append(
+                Leak(record.id, record.source, other.id, other.source, kind, round(similarity, 4))
+            )
+        return leaks
+
+    def _equal_prompts(self) -> Iterator[tuple[int, int, LeakKind]]:
+        """For each row with an equal prompt on the other side one such row, an equal one first."""
+        for key, found in self._same_prompt.items():
+            likes = self._by_prompt[key]
+            rows = sorted(found, key=lambda i: _rank(self._rows[i][0]))
+            equal_like = {self._texts[i].row_key: i for i in reversed(likes)}
+            equal_row = {self._rows[i][1].row_key: i for i in reversed(rows)}
+            for row in rows:
+                like = equal_like.get(self._rows[row][1].row_key)
+                yield row, likes[0] if like is None else like, "prompt" if like is None else "exact"
+            for like in likes:
+                equal = equal_row.get(self._texts[like].row_key)
+                if equal is not None:
+                    yield equal, like, "exact"
+                else:
+                    yield rows[0], like, "prompt"
+
+    def _agree(self, row: int, like: int) -> bool:
+        """Whether nearly equal prompts are one prompt: same numbers, answers that agree."""
+        left, right = self._rows[row][1], self._texts[like]
+        return numbers_in(left.prompt) == numbers_in(right.prompt) and answers_agree(
+            left.answer, right.answer
+        )
+
+    def _compared(self, record: Record) -> RowTexts:
+        return compared_texts(record, self._own_text, self._instruction)
+
+
+def answers_agree(left: str, right: str) -> bool:
+    """Whether two normalised completions say the same.
+
+    They do if they are equal but for marks at the ends of words, if one is missing, or if one is a
+    run of words of the other whose other words are not among them: `paris` and `it is paris`, but
+    not `jump` and `jump jump`. Answers that are only nearly equal are two answers: in a program or
+    a record one word is another meaning.
+    """
+    short, long = sorted((bare_text(left), bare_text(right)), key=len)
+    if not short or short == long:
+        return True
+    before, found, behind = f" {long} ".partition(f" {short} ")
+    return bool(found) and not set(short.split()) & set(f"{before} {behind}".split())
+
+
+def _jaccard(left: str, right: str) -> float:
+    ours, theirs = (distinct(hash_shingles([text])[0]) for text in (left, right))
+    shared = len(np.intersect1d(ours, theirs, assume_unique=True))
+    return shared / (len(ours) + len(theirs) - shared)
+
+
+def _rank(record: Record) -> tuple[str, int, str]:
+    """An order of rows that does not depend on where they stand."""
+    return record.source, len(record.id), record.id
+
+
+def _chunks(rows: Iterable[Record]) -> Iterator[list[Record]]:
+    chunk: list[Record] = []
+    size = 0
+    for record in rows:
+        chunk.append(record)
+        size += sum(len(turn.content) for turn in record.prompt) + len(record.completion)
+        if size >= _CHUNK_CHARACTERS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

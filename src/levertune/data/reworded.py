@@ -1,0 +1,114 @@
+"""Rows of a few words that are equal but for one word, found in one pass over the larger set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from levertune.data.key_table import CommonKeys, KeyTable, expand
+from levertune.data.row_texts import RowTexts
+from levertune.data.word_runs import MAX_ROWS_OF_A_RUN, has_digit
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+# Of fewer words one word is too much of the row; of more, shingles and runs of 13 words tell.
+_MIN_WORDS = 6
+_MAX_WORDS = 25
+
+
+class RewordedIndex:
+    """Some rows, to find others that differ from them in one word put in, left out or replaced.
+
+    Two such rows are equal once a word is left out of one or of both. What is left is looked up; it
+    says nothing where more than ten different rows of either set leave the same, all numbers taken
+    for equal: that is a template, and the word is what fills it.
+
+    Args:
+        rows: The rows.
+    """
+
+    def __init__(self, rows: Sequence[RowTexts]) -> None:
+        found = _shortened(rows)
+        self._table, self._frames = KeyTable(found.keys), KeyTable(found.frames)
+        _, entries = self._table.find(found.keys)
+        _, frames = self._frames.find(found.frames)
+        order = np.argsort(entries, kind="stable")
+        self._rows = found.rows[order]
+        self._offsets = np.searchsorted(entries[order], np.arange(len(self._table) + 1))
+        self._frame_of = frames[order][self._offsets[:-1]]
+        self._own = CommonKeys(len(self._frames), MAX_ROWS_OF_A_RUN)
+        self._own.add(frames, found.contents)
+        self._seen = CommonKeys(len(self._frames), MAX_ROWS_OF_A_RUN)
+        self._hits: list[Array] = []
+
+    def add(self, rows: Sequence[RowTexts], first: int) -> set[int]:
+        """Look up more rows.
+
+        Args:
+            rows: The rows.
+            first: Index of the first of them.
+
+        Returns:
+            The indices of those that may be in `pairs`.
+        """
+        found = _shortened(rows)
+        places, frames = self._frames.find(found.frames)
+        self._seen.add(frames, found.contents[places])
+        places, entries = self._table.find(found.keys)
+        is_open = ~self._is_template(entries)
+        hits = np.stack((found.rows[places] + first, entries))[:, is_open]
+        self._hits.append(hits)
+        return set(hits[0].tolist())
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """The rows that differ in one word, as the index passed to `add` and that of the row."""
+        if not self._hits:
+            return
+        rows, entries = np.concatenate(self._hits, axis=1)
+        is_open = ~self._is_template(entries)
+        rows, entries = rows[is_open], entries[is_open]
+        found, owners = expand(self._offsets[entries], self._offsets[entries + 1])
+        yield from sorted(set(zip(rows[owners].tolist(), self._rows[found].tolist(), strict=True)))
+
+    def _is_template(self, entries: Array) -> Array:
+        return (self._own.is_common | self._seen.is_common)[self._frame_of[entries]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shortened:
+    """Hashes of rows' words and of all but one of them."""
+
+    keys: Array
+    frames: Array  # the same, all numbers taken for equal
+    rows: Array
+    contents: Array
+
+
+def _shortened(rows: Sequence[RowTexts]) -> _Shortened:
+    keys: list[int] = []
+    frames: list[int] = []
+    owners: list[int] = []
+    contents: list[int] = []
+    for i, row in enumerate(rows):
+        words = tuple(row.bare.split(" "))
+        if not _MIN_WORDS <= len(words) <= _MAX_WORDS:
+            continue
+        masked = tuple("0" if has_digit(word) else word for word in words)
+        found = _hashes(words)
+        keys += found
+        frames += found if masked == words else _hashes(masked)
+        owners += [i] * len(found)
+        contents += [hash(row.row_key)] * len(found)
+    return _Shortened(
+        np.array(keys, dtype=np.int64).view(np.uint64),
+        np.array(frames, dtype=np.int64).view(np.uint64),
+        np.array(owners, dtype=np.int64),
+        np.array(contents, dtype=np.int64),
+    )
+
+
+def _hashes(words: tuple[str, ...]) -> list[int]:
+    return [hash(words), *(hash(words[:i] + words[i + 1 :]) for i in range(len(words)))]

@@ -1,0 +1,91 @@
+"""The leak gate of a run: every pair of its sets compared, the recipe's policy applied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from levertune.data.checks import find_test_rows_in_task, require_no_test_rows_in_task
+from levertune.data.leak_policy import Leakage, guard_general, warn_of_leakage
+from levertune.data.records import RecordFile
+from levertune.data.splits import Split
+from levertune.recipes.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedLeaks:
+    """The general rows that may be mixed in, and what the gate found.
+
+    Args:
+        general: The general sources, without the rows dropped.
+        found: What was found between each two sets.
+        dropped: The rows dropped: `{"id", "source", "reason"}`.
+        warnings: What a reader should know.
+    """
+
+    general: tuple[RecordFile, ...]
+    found: tuple[Leakage, ...]
+    dropped: tuple[dict[str, str], ...]
+    warnings: tuple[str, ...]
+
+
+def close_leaks(
+    recipe: Recipe,
+    splits: Sequence[Split],
+    general: Sequence[RecordFile],
+    *,
+    test_file: RecordFile | None,
+    instruction: str | None,
+) -> ClosedLeaks:
+    """Compare training, test and general rows with one another.
+
+    In cross-validation every task row is a test row, so that general rows are compared with these
+    alone.
+
+    Args:
+        recipe: The recipe.
+        splits: Rows to train and to test on: one split, or one a fold.
+        general: The general sources.
+        test_file: The file of test rows, or None where they are taken from the task rows.
+        instruction: The instruction the task rows share.
+
+    Returns:
+        The general rows kept, and what was found.
+
+    Raises:
+        DataError: If a test row is a training row too, or general rows leak, and the recipe does
+            not allow it; or if every row of a general source leaks.
+    """
+    in_task = [
+        leak
+        for split in splits
+        for leak in find_test_rows_in_task(
+            split.train,
+            # Of a file all rows, since a run may draw fewer now and more the next time.
+            split.test if test_file is None else test_file.records,
+            instruction=instruction,
+        )
+    ]
+    if test_file is not None:
+        require_no_test_rows_in_task(test_file, in_task, allow_overlap=recipe.task.allow_overlap)
+    tested = guard_general(
+        general,
+        [record for split in splits for record in split.test],
+        sets="general-test",
+        policy=recipe.general.test_leaks,
+        instruction=instruction,
+    )
+    trained = guard_general(
+        tested.files,
+        splits[0].train if len(splits) == 1 else (),
+        sets="general-train",
+        policy=recipe.general.train_leaks,
+        instruction=instruction,
+    )
+    found = (Leakage("train-test", tuple(in_task), {}), tested.leakage, trained.leakage)
+    return ClosedLeaks(
+        general=trained.files,
+        found=found,
+        dropped=(*tested.dropped, *trained.dropped),
+        warnings=tuple(warning for leakage in found for warning in warn_of_leakage(leakage)),
+    )
