@@ -34,9 +34,13 @@ LAYERS = (
     "cli",
 )
 
-# Needed by stages before `results`, and depending on errors at most: writing files whole, and the
-# record of what a mixture measured of itself.
-BELOW_ALL = ("levertune.results.files", "levertune.results.dispersion")
+# Needed by stages before `results`, and depending on errors at most: writing files whole, the
+# record of what a mixture measured of itself, and URLs without their secrets.
+BELOW_ALL = (
+    "levertune.results.files",
+    "levertune.results.dispersion",
+    "levertune.results.url_secrets",
+)
 
 FORBIDDEN = {("training", "evaluation"), ("evaluation", "training"), ("serving", "training")}
 

@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from levertune.anchors.lift import lift_instruction
     from levertune.cli.check_view import print_report, print_rows
     from levertune.data.checks import check_task
+    from levertune.runs.general_draw import describe_shortfalls
     from levertune.runs.inputs import (
         choose_fold_anchor,
         read_general_sources,
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     terminal = make_terminal(args)
     tokenizer = _read_tokenizer(recipe)
     task, test = read_task(recipe)
-    general = read_general_sources(recipe)
+    general = read_general_sources(recipe, progress=terminal.progress())
     kind = recognise_kind([record.completion for record in task.records])
     choice = choose_fold_anchor(recipe, task.records, kind)
     # Rows may keep the instruction they share beside another anchor; comparisons leave it out.
@@ -89,6 +90,10 @@ def run(args: argparse.Namespace) -> int:
         general_rows=rows if isinstance(rows, int) else None,
         allow_overlap=recipe.task.allow_overlap,
     )
+    pool = {file.records[0].source: list(file.records) for file in general if file.records}
+    said = [note for file in general for note in file.notes]
+    said += describe_shortfalls(recipe, pool)
+    report = replace(report, warnings=(*report.warnings, *said))
     if len(task.records) < CROSS_VALIDATION_BELOW:  # more never have fewer rows than folds
         try:
             split_task(recipe, task, test, instruction)

@@ -17,13 +17,15 @@ from levertune.data.checks import (
 from levertune.data.draws import draw_rows
 from levertune.data.embedded.catalog import TASK_PREFIX
 from levertune.data.general import read_general, read_retention
+from levertune.data.length_filter import LengthLimits
 from levertune.data.overlaps import find_conflicts, find_overlaps
 from levertune.data.readers import read_records
 from levertune.data.records import Record, RecordFile
 from levertune.data.row_texts import make_own_text
 from levertune.data.splits import Split, cross_validation_folds, split_holdout
 from levertune.errors import DataError
-from levertune.recipes.recipe import Recipe
+from levertune.progress import Progress
+from levertune.recipes.recipe import GeneralSource, Recipe
 from levertune.scoring.kinds import MetricChoice, TaskKind, choose_metrics, recognise_kind
 from levertune.scoring.metrics import find_metric
 from levertune.settings import CROSS_VALIDATION_BELOW, TEST_FOLDS, TEST_SHARE
@@ -93,21 +95,36 @@ def read_task(recipe: Recipe) -> tuple[RecordFile, RecordFile | None]:
     return files[0], files[1] if test_path else None
 
 
-def read_general_sources(recipe: Recipe) -> list[RecordFile]:
-    """The general sources of a recipe, each file a source."""
+def read_general_sources(recipe: Recipe, *, progress: Progress | None = None) -> list[RecordFile]:
+    """The general sources of a recipe, each file a source.
+
+    Args:
+        recipe: The recipe.
+        progress: Where to show the progress of downloads.
+    """
     return [
         file
         for source in recipe.general.sources
-        for file in read_general(
-            source.path,
-            name=source.name,
-            prompt=source.prompt,
-            completion=source.completion,
-            encoding=source.encoding,
-            max_rows=source.max_rows,
-            seed=recipe.mixture.seed,
-        )
+        if source.is_used
+        for file in _read_source(recipe, source, progress)
     ]
+
+
+def _read_source(
+    recipe: Recipe, source: GeneralSource, progress: Progress | None
+) -> list[RecordFile]:
+    return read_general(
+        source.path,
+        name=source.source_name,
+        prompt=source.prompt,
+        completion=source.completion,
+        encoding=source.encoding,
+        max_rows=source.max_rows,
+        streaming=source.streaming,
+        limits=LengthLimits(source.min_characters, source.max_characters),
+        seed=recipe.mixture.seed,
+        progress=progress,
+    )
 
 
 def choose_fold_anchor(recipe: Recipe, train: Sequence[Record], kind: TaskKind) -> AnchorChoice:
@@ -130,11 +147,12 @@ def choose_fold_anchor(recipe: Recipe, train: Sequence[Record], kind: TaskKind) 
     )
 
 
-def read_inputs(recipe: Recipe) -> Inputs:
+def read_inputs(recipe: Recipe, *, progress: Progress | None = None) -> Inputs:
     """Read every file, split the task rows, and close the leaks.
 
     Args:
         recipe: The recipe.
+        progress: Where to show the progress of downloads.
 
     Returns:
         The inputs.
@@ -164,9 +182,12 @@ def read_inputs(recipe: Recipe) -> Inputs:
     kind = recognise_kind([record.completion for record in answers])
     if recipe.task.metric != "auto":
         find_metric(recipe.task.metric)
-    general, dropped = _without_test_rows(read_general_sources(recipe), test_records, instruction)
+    sources = read_general_sources(recipe, progress=progress)
+    general, dropped = _without_test_rows(sources, test_records, instruction)
     if dropped:
         warnings.append(f"General rows dropped because they equal test rows: {len(dropped)}.")
+    dropped += [row for file in sources for row in file.dropped]
+    warnings += [note for file in sources for note in file.notes]
     conflicts = find_conflicts(task.records)
     if conflicts:
         warnings.append(

@@ -1,0 +1,89 @@
+"""General sources in a whole run: what is left out is listed, and no secret is written."""
+
+import json
+
+import pytest
+
+from levertune.cli.main import main
+from levertune.recipes.loading import load_recipe
+from levertune.runs.prepare import prepare_run, write_recipe
+from levertune.runs.run import run_recipe
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEVERTUNE_CACHE", str(tmp_path / "cache"))
+
+
+def test_rows_left_out_by_length_are_said_counted_and_listed(project):
+    sources = [{"path": "general.jsonl", "min_characters": 15, "rows": 30}]
+    prepared = prepare_run(project.recipe(general={"sources": sources, "rows": 4}))
+    dropped = [row for row in prepared.inputs.dropped if "min_characters" in row["reason"]]
+    assert {row["source"] for row in dropped} == {"general"}
+    (said,) = [line for line in prepared.warnings if "by length" in line]
+    assert said.startswith(f"general: {len(dropped)} of 19 rows left out by length")
+    kept = sum(map(len, prepared.pool.values())) + len(prepared.probes.general_heldout)
+    assert kept + len(prepared.inputs.dropped) == 19
+    assert any("30 rows of 'general' were asked for" in line for line in prepared.warnings)
+
+
+def test_a_source_without_weight_is_not_even_opened(project):
+    sources = [{"path": "no-such.jsonl", "weight": 0}, {"path": "general.jsonl"}]
+    prepared = prepare_run(project.recipe(general={"sources": sources, "rows": 4}))
+    assert set(prepared.pool) == {"general"}
+
+
+@pytest.fixture
+def web_url(project, tmp_path, monkeypatch):
+    """A URL with a password and a signature, of a remote copy of `general.jsonl`."""
+    import fsspec
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class Vault(MemoryFileSystem):
+        protocol = "vault"
+        store: dict = {}
+        pseudo_dirs = [""]
+
+        @classmethod
+        def _strip_protocol(cls, path):
+            return "/" + path.split("?")[0].rsplit("/", 1)[-1]
+
+    fsspec.register_implementation("vault", Vault, clobber=True)
+    with Vault().open("/general.jsonl", "wb") as file:
+        file.write((project.folder / "general.jsonl").read_bytes())
+    return "vault://me:hunter2secret@host/general.jsonl?sig=a1f0deadbeef"
+
+
+def test_no_secret_of_a_url_is_written_by_a_run_and_it_goes_on_from_its_folder(
+    project, web_url, monkeypatch, capsys
+):
+    arms = {"arms": ["base"], "evaluation__test_rows": 2}
+    sources = {"sources": [{"path": web_url}], "rows": 4}
+    path = project.recipe_file(general=sources, **arms)
+    monkeypatch.setattr("sys.argv", ["levertune", "run", f"general.sources=[{{path: {web_url}}}]"])
+    run_dir = project.folder / "runs" / "whole"
+    said = []
+    run_recipe(load_recipe(path), say=said.append)
+    (project.folder / path).unlink()
+    texts = [file.read_text("utf-8", "replace") for file in project.folder.rglob("*.*")
+             if file.is_file()]  # fmt: skip
+    for secret in ("hunter2secret", "a1f0deadbeef"):
+        assert not [text for text in [*texts, *said] if secret in text]
+    assert "vault://host/general.jsonl" in (run_dir / "recipe.yaml").read_text("utf-8")
+    command = json.loads((run_dir / "result.json").read_text("utf-8"))["command"]
+    assert "vault://host/general.jsonl" in command
+    # Neither the recipe with the secrets nor the saved one without them is another recipe.
+    prepare_run(project.recipe(general=sources, **arms))
+    write_recipe(prepare_run(load_recipe(run_dir / "recipe.yaml")))
+
+
+def test_an_error_about_a_url_shows_none_of_its_secrets(project, web_url, capsys):
+    bad = web_url.replace("general.jsonl", "none.jsonl")
+    path = project.recipe_file(general={"sources": [{"path": bad}], "rows": 4})
+    assert main(["run", path]) == 2
+    words = capsys.readouterr().err
+    assert "vault://host/none.jsonl: cannot be read; there is no such file." in words
+    assert main(["check", path, f"general.sources.0.wieght={web_url}"]) == 2
+    words += capsys.readouterr().err
+    assert "hunter2secret" not in words
+    assert not (project.folder / "runs").exists()
