@@ -25,6 +25,7 @@ LAYERS = (
     "models",
     "training",
     "evaluation",
+    "selfdata",
     "serving",
     "recipes",
     "settings",
@@ -43,6 +44,7 @@ BELOW_ALL = (
 )
 
 FORBIDDEN = {("training", "evaluation"), ("evaluation", "training"), ("serving", "training")}
+FORBIDDEN |= {("selfdata", "training"), ("serving", "selfdata")}
 
 ONLY = {
     "progress": set(),

@@ -87,3 +87,66 @@ def test_an_error_about_a_url_shows_none_of_its_secrets(project, web_url, capsys
     words += capsys.readouterr().err
     assert "hunter2secret" not in words
     assert not (project.folder / "runs").exists()
+
+
+class _Parrot:
+    """Answers every request, and writes requests of its own, without a model."""
+
+    max_length = None
+    calls = 0
+
+    def write(self, heads, *, stop_ids, max_new_tokens, temperature, seed):
+        from levertune.selfdata.sampling import Continuation
+
+        self.calls += 1
+        return [
+            Continuation(f" {chr(97 + (seed + i) % 26) * 9}{seed} {i} swims to shore.", True)
+            for i in range(len(heads))
+        ]
+
+
+@pytest.fixture
+def parrot(monkeypatch):
+    made = _Parrot()
+    monkeypatch.setattr("levertune.runs.self_sources.make_sampler", lambda workspace: made)
+    return made
+
+
+def test_rows_the_base_model_writes_are_a_source_like_any_other(project, parrot):
+    project.write("asked.jsonl", [{"prompt": "Where do swallows go?"}, {"prompt": "And storks?"}])
+    sources = [{"path": "self:6", "max_characters": 900}, {"path": "self-answers:asked.jsonl"}]
+    recipe = project.recipe(general={"sources": sources, "rows": 6}, evaluation__general_heldout=0)
+    prepared = prepare_run(recipe)
+    assert {name: len(rows) for name, rows in prepared.pool.items()} == {
+        "self": 6,
+        "asked-answers": 2,
+    }
+    answer = prepared.pool["asked-answers"][0]
+    assert answer.user_text == "Where do swallows go?"
+    assert "swims to shore" in answer.completion
+    assert [file.path for file in prepared.inputs.general] == [s["path"] for s in sources]
+    calls = parrot.calls
+    assert prepare_run(recipe).pool == prepared.pool
+    assert parrot.calls == calls
+
+
+def test_check_says_that_the_rows_are_not_sampled_yet_and_samples_nothing(project, parrot, capsys):
+    path = project.recipe_file(general={"sources": [{"path": "self:6", "rows": 6}], "rows": 6})
+    assert main(["check", path]) == 0
+    assert "self:6: the base model writes these rows when a run starts" in capsys.readouterr().out
+    assert parrot.calls == 0
+
+
+def test_a_base_model_without_chat_template_is_refused_for_self_rows(project, tmp_path, capsys):
+    import shutil
+
+    shutil.copytree(project.model, tmp_path / "plain")
+    (tmp_path / "plain" / "chat_template.jinja").unlink()
+    path = project.recipe_file(
+        general={"sources": [{"path": "self:6"}], "rows": 6}, model__model_name_or_path="plain"
+    )
+    assert main(["run", path]) == 2
+    words = capsys.readouterr().err
+    assert "plain: has no chat template" in words
+    assert words.count("\n") == 1
+    assert not (project.folder / "runs").exists()

@@ -65,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
         read_task,
         split_task,
     )
+    from levertune.runs.self_sources import describe_unwritten
     from levertune.scoring.kinds import recognise_kind
     from levertune.settings import CROSS_VALIDATION_BELOW
 
@@ -92,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     )
     pool = {file.records[0].source: list(file.records) for file in general if file.records}
     said = [note for file in general for note in file.notes]
-    said += describe_shortfalls(recipe, pool)
+    said += describe_shortfalls(recipe, pool) + describe_unwritten(recipe)
     report = replace(report, warnings=(*report.warnings, *said))
     if len(task.records) < CROSS_VALIDATION_BELOW:  # more never have fewer rows than folds
         try:

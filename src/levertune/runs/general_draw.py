@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from levertune.data.draws import draw_rows
+from levertune.data.general import is_self_written
 from levertune.data.records import Record, RecordFile
 from levertune.recipes.recipe import Recipe
 
@@ -136,6 +137,8 @@ def describe_shortfalls(
     for source in recipe.general.sources:
         name = source.source_name
         rows = groups.get(name, [])
+        if is_self_written(source.path) and name not in groups:
+            continue  # not sampled yet
         if source.rows is not None:
             if source.rows > len(rows):
                 said.append(

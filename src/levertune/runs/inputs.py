@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from levertune.anchors.auto import AnchorChoice, choose_anchor
@@ -16,7 +16,7 @@ from levertune.data.checks import (
 )
 from levertune.data.draws import draw_rows
 from levertune.data.embedded.catalog import TASK_PREFIX
-from levertune.data.general import read_general, read_retention
+from levertune.data.general import is_self_written, read_general, read_retention
 from levertune.data.length_filter import LengthLimits
 from levertune.data.overlaps import find_conflicts, find_overlaps
 from levertune.data.readers import read_records
@@ -26,8 +26,10 @@ from levertune.data.splits import Split, cross_validation_folds, split_holdout
 from levertune.errors import DataError
 from levertune.progress import Progress
 from levertune.recipes.recipe import GeneralSource, Recipe
+from levertune.results.url_secrets import without_url_secrets
 from levertune.scoring.kinds import MetricChoice, TaskKind, choose_metrics, recognise_kind
 from levertune.scoring.metrics import find_metric
+from levertune.selfdata.write_rows import SelfWritten
 from levertune.settings import CROSS_VALIDATION_BELOW, TEST_FOLDS, TEST_SHARE
 
 SPLIT_SEED = 0
@@ -95,19 +97,38 @@ def read_task(recipe: Recipe) -> tuple[RecordFile, RecordFile | None]:
     return files[0], files[1] if test_path else None
 
 
-def read_general_sources(recipe: Recipe, *, progress: Progress | None = None) -> list[RecordFile]:
+def read_general_sources(
+    recipe: Recipe,
+    *,
+    written: Mapping[str, SelfWritten] | None = None,
+    progress: Progress | None = None,
+) -> list[RecordFile]:
     """The general sources of a recipe, each file a source.
 
     Args:
         recipe: The recipe.
+        written: The sources the base model wrote; None to pass them over.
         progress: Where to show the progress of downloads.
     """
-    return [
-        file
-        for source in recipe.general.sources
-        if source.is_used
-        for file in _read_source(recipe, source, progress)
-    ]
+    files = []
+    for source in recipe.general.sources:
+        if not source.is_used:
+            continue
+        if not is_self_written(source.path):
+            files += _read_source(recipe, source, progress)
+        elif written is not None:
+            files.append(_read_written(source, written[source.source_name]))
+    return files
+
+
+def _read_written(source: GeneralSource, written: SelfWritten) -> RecordFile:
+    [file] = read_general(
+        str(written.path),
+        name=source.source_name,
+        limits=LengthLimits(source.min_characters, source.max_characters),
+    )
+    shown = str(without_url_secrets(source.path))
+    return replace(file, path=shown, notes=(*written.notes, *file.notes))
 
 
 def _read_source(
@@ -147,11 +168,17 @@ def choose_fold_anchor(recipe: Recipe, train: Sequence[Record], kind: TaskKind) 
     )
 
 
-def read_inputs(recipe: Recipe, *, progress: Progress | None = None) -> Inputs:
+def read_inputs(
+    recipe: Recipe,
+    *,
+    written: Mapping[str, SelfWritten] | None = None,
+    progress: Progress | None = None,
+) -> Inputs:
     """Read every file, split the task rows, and close the leaks.
 
     Args:
         recipe: The recipe.
+        written: The general sources the base model wrote.
         progress: Where to show the progress of downloads.
 
     Returns:
@@ -182,7 +209,7 @@ def read_inputs(recipe: Recipe, *, progress: Progress | None = None) -> Inputs:
     kind = recognise_kind([record.completion for record in answers])
     if recipe.task.metric != "auto":
         find_metric(recipe.task.metric)
-    sources = read_general_sources(recipe, progress=progress)
+    sources = read_general_sources(recipe, written=written or {}, progress=progress)
     general, dropped = _without_test_rows(sources, test_records, instruction)
     if dropped:
         warnings.append(f"General rows dropped because they equal test rows: {len(dropped)}.")
@@ -257,8 +284,6 @@ def _first_test_rows(recipe: Recipe, test: Sequence[Record]) -> tuple[Record, ..
 def _without_test_rows(
     files: Sequence[RecordFile], test: Sequence[Record], instruction: str | None
 ) -> tuple[list[RecordFile], list[dict[str, str]]]:
-    from dataclasses import replace
-
     kept_files, dropped = [], []
     for file in files:
         kept, overlaps = drop_test_rows(file.records, test, instruction=instruction)

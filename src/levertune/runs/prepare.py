@@ -22,6 +22,7 @@ from levertune.runs.cells import CellData, CellPlan, build_cell, expand_cells
 from levertune.runs.evaluate_cell import Probes
 from levertune.runs.general_draw import describe_shortfalls, hold_out_general
 from levertune.runs.inputs import Inputs, read_inputs
+from levertune.runs.self_sources import write_self_sources
 from levertune.runs.workspace import Workspace
 from levertune.settings import Facts, resolve_settings
 
@@ -103,7 +104,8 @@ def prepare_run(
             another recipe's run.
     """
     workspace = Workspace(recipe)
-    inputs = read_inputs(recipe, progress=progress)
+    written = write_self_sources(recipe, workspace, progress=progress)
+    inputs = read_inputs(recipe, written=written, progress=progress)
     recipe = without_secrets(recipe)
     heldout, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
     resolved, settings, row_tokens = _resolve(recipe, inputs, pool, workspace)
