@@ -25,6 +25,7 @@ LAYERS = (
     "models",
     "training",
     "evaluation",
+    "selfdata",
     "serving",
     "recipes",
     "settings",
@@ -35,11 +36,16 @@ LAYERS = (
     "cli",
 )
 
-# Needed by stages before `results`, and depending on errors at most: writing files whole, and the
-# record of what a mixture measured of itself.
-BELOW_ALL = ("levertune.results.files", "levertune.results.dispersion")
+# Needed by stages before `results`, and depending on errors at most: writing files whole, the
+# record of what a mixture measured of itself, and URLs without their secrets.
+BELOW_ALL = (
+    "levertune.results.files",
+    "levertune.results.dispersion",
+    "levertune.results.url_secrets",
+)
 
 FORBIDDEN = {("training", "evaluation"), ("evaluation", "training"), ("serving", "training")}
+FORBIDDEN |= {("selfdata", "training"), ("serving", "selfdata")}
 
 ONLY = {
     "progress": set(),

@@ -203,6 +203,21 @@ WRONG = [
     ("general.sources=[{weight: 1}]", "general.sources.0.path: is missing."),
     ("general.sources=[{path: a/x.csv}, {path: b/x.csv}]", "two sources are called 'x'. Give"),
     ("general.sources=[{path: task.csv}]", "'task' is the name of the task rows. Give"),
+    ("general.sources=[{path: x, weight: -1}]", "must be a number of at least 0"),
+    (
+        "general.sources=[{path: x, weight: 0}, {path: y, weight: 0}]",
+        "general.sources: the weights sum to 0, so that nothing can be drawn; found [0.0, 0.0].",
+    ),
+    ("general.sources=[{path: 'self:0'}]", "'self:0' must be self:N with N from 1 to 1,000,000"),
+    ("general.sources=[{path: 'self:many'}]", "'self:many' must be self:N"),
+    ("general.sources=[{path: 'self-answers:'}]", "must name a file of prompts"),
+    ("general.sources=[{path: 'self-answers:self:3'}]", "must name a file of prompts"),
+    (
+        "general.sources=[{path: x, min_characters: 9, max_characters: 3}]",
+        "min_characters of 'x' is above max_characters; found 9 and 3. Swap them.",
+    ),
+    ("general.sources=[{path: x, streaming: true}]", "streaming is for a Hub data set with max_r"),
+    ("general.sources=[{path: 'hub:a/b', streaming: true}]", "with max_rows None. Set max_rows"),
     (
         "general.sources=[{path: x, rows: 1, tokens: 2}]",
         "'x' has both `rows` and `tokens`; found 1",
@@ -440,6 +455,14 @@ def test_the_schema_covers_every_key_and_is_json():
         ("hub:a/b:c@d", "b"),
         ("hub:b", "b"),
         ("embedded-self", "embedded-self"),
+        ("s3://bucket/deep/rows.v2.parquet", "rows.v2"),
+        ("s3://bucket/deep/*.parquet", "deep"),
+        ("https://me:pw@host/rows.csv?token=abc", "rows"),
+        ("gs://bucket", "bucket"),
+        ("data/web/*.jsonl", "web"),
+        ("self:200", "self"),
+        ("self-answers:asked/prompts.jsonl", "prompts-answers"),
+        ("self-answers:https://host/prompts.jsonl", "prompts-answers"),
     ],
 )
 def test_a_source_is_named_after_its_path(path, name):

@@ -7,7 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from self_rules import body_of, reason_against, words_of
+from self_rules import body_of, reason_against
+
+from levertune.selfdata.rules import words_of
 
 MAX_PROMPT_JACCARD = 0.7
 # Without the wish for brevity: short requests about different things share most of their words, so

@@ -10,6 +10,8 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
+from levertune.selfdata.rules import ASSISTANT_TALK, ROLE_MARK, has_repeated_run, words_of
+
 MAX_ANSWER_WORDS = 60
 MIN_ANSWER_WORDS = 4
 MIN_PROMPT_WORDS = 5
@@ -63,8 +65,9 @@ _BAD_PROMPT = re.compile(
     r"\b(he|she|mine|myself|I|I'm|I've)\b(?<!can I)(?<!should I)|https?:|\n|[<>{}\[\]*#_|=]"
 )
 _BAD_ANSWER = re.compile(
-    r"\bI\b|\b(my|we're|AIs?|chatbot|SmolL\w*|assistant|prompt)\b|\buser\b(?!-)|language model|"
-    r"^(A|Q|User|Assistant|System|Answer):|\n[AQ]:|^(Sure|Certainly|Awesome|Aw|Absolutely)\b|"
+    rf"{ASSISTANT_TALK}|{ROLE_MARK}|"
+    r"\bI\b|\b(my|we're|AIs?|chatbot|SmolL\w*|assistant|prompt)\b|\buser\b(?!-)|"
+    r"^(Sure|Certainly|Awesome|Aw|Absolutely)\b|"
     r"\bHere('s| is| are) |let me know|feel free|happy to help|"
     r"\b(this|the) (sentence|question|statement)\b|(the|simple|wrong|right|correct) answer\b|"
     r"https?:|Dear |Subject:|\[|\]|[<>{}*#_|=]",
@@ -80,11 +83,6 @@ _PLACE = re.compile(r"\b(in|at|on|near|from|online|under|inside|along|through)\b
 _IS = re.compile(r" (is|are|was|means|refers to) ")
 _LIST_ITEM = re.compile(r"\s*(\d+\.|-) ?\w")
 _DIFFERENCE = re.compile(r"difference between (.+?) and (.+?)[?.]", re.IGNORECASE)
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text in small letters."""
-    return re.findall(r"[a-z0-9][a-z0-9'’-]*", text.lower())
 
 
 def stem(word: str) -> str:
@@ -151,10 +149,10 @@ def repeats_itself(prompt: str, answer: str) -> bool:
     words, asked = words_of(answer), words_of(body_of(prompt))
     return (
         _has_close_repeat(asked, known=set(asked))
-        or _has_repeated_run(asked, 3)
+        or has_repeated_run(asked, 3)
         or max(Counter(topic_stems(prompt)).values(), default=0) > 2
         or _has_close_repeat(words, known=set(asked))
-        or _has_repeated_run(words, 4)
+        or has_repeated_run(words, 4)
         or _has_repeated_phrase(words, known=set(asked))
         or _has_few_different_words(words)
         or _defines_by_itself(answer)
@@ -204,11 +202,6 @@ def _defines_by_itself(answer: str) -> bool:
     subject = topic_stems(answer[: match.start()])
     said = topic_stems(" ".join(answer[match.end() :].split()[:PREDICATE_WORDS]))
     return bool(set(subject[-2:]) & set(said))
-
-
-def _has_repeated_run(words: list[str], length: int) -> bool:
-    runs = [tuple(words[i : i + length]) for i in range(len(words) - length + 1)]
-    return len(set(runs)) < len(runs)
 
 
 def says_nothing_new(prompt: str, answer: str) -> bool:

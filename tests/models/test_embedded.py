@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from levertune.data.cache_folder import cache_folder
 from levertune.errors import ModelError
 from levertune.models import embedded
 
@@ -55,7 +56,7 @@ def test_the_conversion_is_done_once_and_sealed(gguf, conversions):
     assert embedded.is_converted()
     assert embedded.embedded_model(gguf) == folder
     assert len(conversions) == 1
-    assert folder.parent == embedded.cache_folder()
+    assert folder.parent == cache_folder()
     assert [path.suffix for path in folder.parent.iterdir() if path.name != folder.name] == [
         ".lock"
     ]
@@ -98,7 +99,7 @@ def test_a_failed_conversion_leaves_nothing_behind(gguf, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         embedded.embedded_model(gguf)
     assert not embedded.is_converted()
-    assert [path.suffix for path in embedded.cache_folder().iterdir()] == [".lock"]
+    assert [path.suffix for path in cache_folder().iterdir()] == [".lock"]
 
 
 def test_a_full_disk_is_one_line(gguf, monkeypatch):

@@ -6,7 +6,12 @@ from hypothesis import strategies as st
 
 from levertune.data.records import Message, Record, RecordFile
 from levertune.recipes.recipe import GeneralSection, GeneralSource
-from levertune.runs.general_draw import draw_general, hold_out_general, share_out
+from levertune.runs.general_draw import (
+    describe_shortfalls,
+    draw_general,
+    hold_out_general,
+    share_out,
+)
 
 names = st.sampled_from("abcde")
 sources = st.dictionaries(
@@ -102,6 +107,46 @@ def test_files_of_a_named_folder_share_the_limits_of_their_source():
     recipe = recipe_of(sources=[source("some/folder", name="web", weight=2)])
     drawn = draw_general(recipe, pool, num_rows=6, seed=0, count_tokens=len)
     assert {name: sum(r.source == name for r in drawn) for name in pool} == {"web/a": 3, "web/b": 3}
+
+
+def test_a_folder_gives_exactly_the_rows_its_source_asks_for_however_many_its_files():
+    pool = {"web/a": make_rows("web/a", 9), "web/b": make_rows("web/b", 9), "c": make_rows("c", 9)}
+    recipe = recipe_of(sources=[source("web", rows=5), source("c")])
+    drawn = draw_general(recipe, pool, num_rows=8, seed=0, count_tokens=len)
+    assert sum(r.source.startswith("web/") for r in drawn) == 5
+    assert sum(r.source == "c" for r in drawn) == 3
+
+
+def test_a_source_without_weight_gives_nothing_and_stops_nothing():
+    assert share_out(9, {"a": 0.0, "b": 1.0}, {"a": 9, "b": 4}) == {"a": 0, "b": 4}
+    assert share_out(9, {"a": 0.0}, {"a": 9}) == {"a": 0}
+    assert share_out(9, {}, {}) == {}
+
+
+def test_a_source_asked_for_more_than_it_has_is_said_and_gives_what_it_has():
+    pool = {name: make_rows(name, 6) for name in ("a", "b/x", "b/y", "c", "d")}
+    sources = [
+        source("a", rows=7), source("b", rows=12), source("c", tokens=25), source("d", tokens=24),
+        source("e", rows=1),
+    ]  # fmt: skip
+    recipe = recipe_of(sources=sources, rows=None)
+    said = describe_shortfalls(recipe, pool, count_tokens=lambda record: 4)
+    assert said == [
+        "general.sources: 7 rows of 'a' were asked for; there are 6.",
+        "general.sources: 25 tokens of 'c' were asked for; there are 24.",
+        "general.sources: 1 rows of 'e' were asked for; there are 0.",
+    ]
+    assert describe_shortfalls(recipe, pool) == [said[0], said[2]]
+    drawn = draw_general(recipe, pool, num_rows=0, seed=0, count_tokens=lambda record: 4)
+    assert len({(r.source, r.id) for r in drawn}) == len(drawn) == 6 + 12 + 6 + 6
+
+
+def test_a_share_of_tokens_that_a_source_lacks_is_said():
+    pool = {"a": make_rows("a", 2), "b": make_rows("b", 20)}
+    recipe = recipe_of(sources=[source("a", weight=3), source("b")], rows=None, tokens=40)
+    assert describe_shortfalls(recipe, pool, count_tokens=lambda record: 4) == [
+        "general.tokens: 30 tokens of 'a' were asked for; there are 8."
+    ]
 
 
 def as_file(name, count):

@@ -58,12 +58,14 @@ def run(args: argparse.Namespace) -> int:
     from levertune.anchors.lift import lift_instruction
     from levertune.cli.check_view import print_report, print_rows
     from levertune.data.checks import check_task
+    from levertune.runs.general_draw import describe_shortfalls
     from levertune.runs.inputs import (
         choose_fold_anchor,
         read_general_sources,
         read_task,
         split_task,
     )
+    from levertune.runs.self_sources import describe_unwritten
     from levertune.scoring.kinds import recognise_kind
     from levertune.settings import CROSS_VALIDATION_BELOW
 
@@ -71,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     terminal = make_terminal(args)
     tokenizer = _read_tokenizer(recipe)
     task, test = read_task(recipe)
-    general = read_general_sources(recipe)
+    general = read_general_sources(recipe, progress=terminal.progress())
     kind = recognise_kind([record.completion for record in task.records])
     choice = choose_fold_anchor(recipe, task.records, kind)
     # Rows may keep the instruction they share beside another anchor; comparisons leave it out.
@@ -94,6 +96,10 @@ def run(args: argparse.Namespace) -> int:
         is_all_tested=test is None
         and ((test_setting == "auto" and is_small) or str(test_setting).startswith("cv:")),
     )
+    pool = {file.records[0].source: list(file.records) for file in general if file.records}
+    said = [note for file in general for note in file.notes]
+    said += describe_shortfalls(recipe, pool) + describe_unwritten(recipe)
+    report = replace(report, warnings=(*report.warnings, *said))
     if is_small:  # more never have fewer rows than folds
         try:
             split_task(recipe, task, test, instruction)

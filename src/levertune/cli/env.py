@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
 def collect_environment() -> dict[str, Any]:
     """Everything `levertune env` shows; None for what is not there or cannot be told."""
     from levertune.cli.machine import GIB, find_accelerator, read_machine
-    from levertune.models.embedded import cache_folder, find_embedded_weights, is_converted
+    from levertune.data.cache_folder import cache_folder
+    from levertune.models.embedded import find_embedded_weights, is_converted
 
     machine = read_machine()
     accelerator, accelerator_memory = find_accelerator()

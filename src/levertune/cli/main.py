@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from levertune import __version__
 from levertune.errors import UserError
+from levertune.results.url_secrets import without_url_secrets
 
 # Verb -> module and help. A module is imported when its verb is used, so that `--help` is quick.
 VERBS = {
@@ -140,6 +141,7 @@ def _fail(message: str) -> int:
 
 
 def _say(line: str) -> None:
+    line = without_url_secrets(line)  # what is printed may end up in a log
     printable = "".join(c if c.isprintable() else "?" for c in line)
     print(printable, file=sys.stderr)
 

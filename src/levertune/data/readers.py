@@ -44,6 +44,7 @@ def read_records(
     require_completion: bool = True,
     max_hub_rows: int | None = None,
     seed: int = 0,
+    shown: str | None = None,
 ) -> RecordFile:
     """Read every row of a file or Hub dataset.
 
@@ -60,6 +61,7 @@ def read_records(
         require_completion: False to read prompts only, whether or not rows have a completion.
         max_hub_rows: Draw at most this many rows of a Hub dataset before reading them.
         seed: Seed of that draw.
+        shown: What the file is called in errors and results, where it is a copy; None for `path`.
 
     Returns:
         The records in file order.
@@ -67,7 +69,8 @@ def read_records(
     Raises:
         DataError: If the file cannot be read, or one of its rows cannot be used.
     """
-    rows, file_format, sha256 = _open_rows(path, encoding, max_hub_rows, seed)
+    rows, file_format, sha256 = _open_rows(path, shown or path, encoding, max_hub_rows, seed)
+    path = shown or path
     unit = "line" if file_format in _LINE_FORMATS else "row"
     builder = _RecordBuilder(
         path=path,
@@ -85,13 +88,13 @@ def read_records(
 
 
 def _open_rows(
-    path: str, encoding: str | None, max_hub_rows: int | None, seed: int
+    place_name: str, path: str, encoding: str | None, max_hub_rows: int | None, seed: int
 ) -> tuple[Iterable[NumberedRow], str, str]:
-    """Rows, format and hash of what `path` names."""
-    if path.startswith(hub.HUB_PREFIX):
-        hub_rows = hub.open_hub(path, max_rows=max_hub_rows, seed=seed)
+    """Rows, format and hash of the place, called `path` in errors."""
+    if place_name.startswith(hub.HUB_PREFIX):
+        hub_rows = hub.open_hub(place_name, max_rows=max_hub_rows, seed=seed)
         return hub_rows, "hub", hub_rows.sha256()
-    place = _find_file(path)
+    place = _find_file(place_name)
     file_format = FILE_FORMATS.get(place.suffix.lower())
     data = _read_bytes(place, path)
     if file_format is None:

@@ -74,6 +74,8 @@ class RecordFile:
         schema: The schema recognised, as `messages`, `prompt/completion`, `instruction/output`, …
         sha256: Hash of the file's bytes (of the rows' canonical JSON for a Hub dataset).
         unused_columns: Columns of the file that no part of a record comes from.
+        dropped: Rows left out by the source's own settings: `{"id", "source", "reason"}`.
+        notes: What a reader should know of how it was read, one sentence each.
     """
 
     records: tuple[Record, ...]
@@ -82,6 +84,8 @@ class RecordFile:
     schema: str
     sha256: str
     unused_columns: tuple[str, ...] = ()
+    dropped: tuple[dict[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def source_names(records: Sequence[Record]) -> list[str]:

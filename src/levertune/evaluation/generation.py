@@ -85,7 +85,7 @@ def generate_completions(
     with (
         (progress or SilentProgress()).stage(label, len(examples), "row") as stage,
         quiet_libraries(),
-        _own_defaults_set_aside(model),
+        own_defaults_set_aside(model),
         contiguous_head_input(model),
         torch.inference_mode(),
         autocast_for(model, hardware),
@@ -110,7 +110,7 @@ def generate_completions(
 
 
 @contextlib.contextmanager
-def _own_defaults_set_aside(model: PreTrainedModel) -> Iterator[None]:
+def own_defaults_set_aside(model: PreTrainedModel) -> Iterator[None]:
     """Hide the generation settings that came with the model.
 
     transformers fills every setting a caller left open with the model's own (a repetition penalty,

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from levertune.data.cache_folder import cache_folder
 from levertune.errors import ModelError
 
 EMBEDDED_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -28,13 +28,6 @@ _GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _CONVERSION = 1  # raise when the files written below change
 _SEAL = "levertune-model.json"
-
-
-def cache_folder() -> Path:
-    """Levertune's cache: `$LEVERTUNE_CACHE`, or the user's cache folder."""
-    from platformdirs import user_cache_dir
-
-    return Path(os.environ.get("LEVERTUNE_CACHE") or user_cache_dir("levertune", appauthor=False))
 
 
 def find_embedded_weights() -> Path | None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from levertune.recipes.source_rules import fault_of_sources
 from levertune.recipes.values import (
     Arms,
     Auto,
@@ -112,15 +113,17 @@ class GeneralSource(Section):
     """One pool of abundant rows."""
 
     path: Text = Field(
-        description="Like task.path, or a pool levertune brings along: embedded-skills, "
-        "embedded-self."
+        description="Like task.path; a folder, a pattern, or a URL (s3://, gs://, https://); a "
+        "pool levertune brings along: embedded-skills, embedded-self; self:N, rows the base "
+        "model writes; self-answers:FILE, its answers to the prompts of a file."
     )
     name: Text | None = Field(
         default=None, description="What the source is called in results. null: from the path."
     )
-    weight: Annotated[float, Field(gt=0, le=1_000_000)] = Field(
+    weight: Annotated[float, Field(ge=0, le=1_000_000)] = Field(
         default=1.0,
-        description="Share of the general rows drawn from this source, relative to the others.",
+        description="Share of the general rows drawn from this source, relative to the others. 0: "
+        "none, and the source is not opened, unless it has `rows` or `tokens`.",
     )
     rows: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="Exactly so many rows of this source, whatever its weight."
@@ -130,6 +133,19 @@ class GeneralSource(Section):
     )
     max_rows: Count | None = Field(
         default=None, description="Look at no more than so many rows of this source."
+    )
+    min_characters: Count | None = Field(
+        default=None,
+        description="Leave out rows with fewer characters, prompt and completion together; they "
+        "are counted and listed.",
+    )
+    max_characters: Count | None = Field(
+        default=None, description="Leave out rows with more characters, likewise."
+    )
+    streaming: bool = Field(
+        default=False,
+        description="Read the first max_rows rows of a shuffled Hub data set, without downloading "
+        "the rest.",
     )
     prompt: Text | None = Field(default=None, description="As task.prompt.")
     completion: Text | None = Field(default=None, description="As task.completion.")
@@ -141,6 +157,11 @@ class GeneralSource(Section):
         if self.name is not None:
             return self.name
         return name_of_path(self.path)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether rows may be drawn from it: it has a weight, or an amount of its own."""
+        return self.weight > 0 or self.rows is not None or self.tokens is not None
 
 
 class GeneralSection(Section):
@@ -175,22 +196,8 @@ class GeneralSection(Section):
 
     @model_validator(mode="after")
     def _check_sources(self) -> GeneralSection:
-        names = [source.source_name for source in self.sources]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(
-                    f"sources: two sources are called {name!r}. Give one of them another `name`."
-                )
-            if name == "task":
-                raise ValueError(
-                    "sources: 'task' is the name of the task rows. Give the source another `name`."
-                )
-        for source in self.sources:
-            if source.rows is not None and source.tokens is not None:
-                raise ValueError(
-                    f"sources: {source.source_name!r} has both `rows` and `tokens`; found "
-                    f"{source.rows} and {source.tokens}. Keep one of them."
-                )
+        if fault := fault_of_sources(self.sources, self.rows):
+            raise ValueError(f"sources: {fault}")
         if isinstance(self.rows, int) and self.tokens is not None:
             raise ValueError(
                 f"rows: stands beside general.tokens; found {self.rows} rows and {self.tokens} "

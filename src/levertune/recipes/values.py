@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from levertune.data.url_names import is_url, url_stem
 from levertune.recipes.rules import Rule
 
 Auto = Literal["auto"]
@@ -17,6 +18,8 @@ Tracker = Literal["trackio", "wandb", "tensorboard"]
 
 MAX_SEEDS = 1000
 EMBEDDED_TASK = "embedded:"
+SELF_ROWS = "self:"
+SELF_ANSWERS = "self-answers:"
 
 _TEST_RULE = (
     "`auto`, a file, a share of the rows above 0 and below 1, or `cv:K` with K from 2 to 20"
@@ -97,9 +100,19 @@ Trackers = Annotated[
 
 
 def name_of_path(path: str) -> str:
-    """A short name for data: a file's stem, a data set's last part, a shipped task's own name."""
+    """A short name for data: a file's stem, a data set's last part, a shipped task's own name.
+
+    Of a pattern it is the folder's; `self:N` is called `self`, `self-answers:x.jsonl` `x-answers`.
+    """
+    if path.startswith(SELF_ROWS):
+        return "self"
+    if path.startswith(SELF_ANSWERS):
+        return f"{name_of_path(path.removeprefix(SELF_ANSWERS))}-answers"
+    if is_url(path):
+        return url_stem(path)
     for prefix in ("hub:", EMBEDDED_TASK):
         if path.startswith(prefix):
             name = re.split("[:@]", path.removeprefix(prefix))[0]
             return name.rsplit("/", 1)[-1] or path
-    return PurePath(path).stem or path
+    named = [part for part in PurePath(path).parts if not set(part) & set("*?[")]
+    return PurePath(named[-1]).stem or path if named else path

@@ -12,6 +12,7 @@ from pathlib import Path
 from levertune.results.cells import CELL_FILE, read_cell
 from levertune.results.files import write_jsonl_atomically
 from levertune.results.schema import Failure, RunResult, write_result
+from levertune.results.url_secrets import without_url_secrets
 from levertune.runs.assemble import assemble_result
 from levertune.runs.cells import CellData
 from levertune.runs.evaluate_cell import fingerprint_cell
@@ -90,5 +91,5 @@ def write_run_result(
 
 def _command() -> str:
     if Path(sys.argv[0]).name == "levertune":
-        return shlex.join(["levertune", *sys.argv[1:]])
+        return shlex.join(["levertune", *map(without_url_secrets, sys.argv[1:])])
     return "levertune.run(...)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from levertune.data.draws import draw_rows
+from levertune.data.general import is_self_written
 from levertune.data.records import Record, RecordFile
 from levertune.recipes.recipe import Recipe
 
@@ -62,6 +63,7 @@ def draw_general(
     """
     is_stratified = recipe.general.select == "stratified"
     settings = {source.source_name: source for source in recipe.general.sources}
+    pool = _group_by_source(recipe, pool)
 
     def ordered(name: str) -> list[Record]:
         return draw_rows(pool[name], len(pool[name]), seed=seed, stratified=is_stratified)
@@ -69,7 +71,7 @@ def draw_general(
     chosen: list[Record] = []
     shared: dict[str, float] = {}
     for name in pool:
-        source = settings.get(name) or settings.get(name.split("/")[0])
+        source = settings.get(name)
         if source is not None and source.rows is not None:
             chosen += ordered(name)[: source.rows]
         elif source is not None and source.tokens is not None:
@@ -77,9 +79,7 @@ def draw_general(
         else:
             shared[name] = source.weight if source is not None else 1.0
     if recipe.general.tokens is not None:
-        total = sum(shared.values())
-        for name, weight in shared.items():
-            limit = recipe.general.tokens * weight / total
+        for name, limit in _token_shares(recipe.general.tokens, shared).items():
             chosen += _up_to_tokens(ordered(name), limit, count_tokens)
         return chosen
     counts = share_out(max(0, num_rows - len(chosen)), shared, {n: len(pool[n]) for n in shared})
@@ -93,13 +93,14 @@ def share_out(total: int, weights: dict[str, float], available: dict[str, int]) 
 
     Args:
         total: Rows wanted.
-        weights: Weight by source.
+        weights: Weight by source; one without weight gives nothing.
         available: Rows by source.
 
     Returns:
         Rows by source; their sum is `total`, or everything there is.
     """
     counts = dict.fromkeys(weights, 0)
+    weights = {name: weight for name, weight in weights.items() if weight > 0}
     left = min(total, sum(available[name] for name in weights))
     while left > 0:
         open_names = [name for name in weights if counts[name] < available[name]]
@@ -115,6 +116,77 @@ def share_out(total: int, weights: dict[str, float], available: dict[str, int]) 
             counts[name] += rows
             left -= rows
     return counts
+
+
+def describe_shortfalls(
+    recipe: Recipe,
+    pool: dict[str, list[Record]],
+    *,
+    count_tokens: Callable[[Record], int] | None = None,
+) -> list[str]:
+    """Say which sources are asked for more than they have; all they have is then taken.
+
+    Args:
+        recipe: The recipe.
+        pool: Rows by source.
+        count_tokens: Tokens of a row; None to leave limits in tokens alone.
+    """
+    groups = _group_by_source(recipe, pool)
+    said = []
+    shared = {}
+    for source in recipe.general.sources:
+        name = source.source_name
+        rows = groups.get(name, [])
+        if is_self_written(source.path) and name not in groups:
+            continue  # not sampled yet
+        if source.rows is not None:
+            if source.rows > len(rows):
+                said.append(
+                    f"general.sources: {source.rows} rows of {name!r} were asked for; there are "
+                    f"{len(rows)}."
+                )
+        elif source.tokens is not None:
+            said += _token_shortfall("general.sources", name, source.tokens, rows, count_tokens)
+        elif name in groups:
+            shared[name] = source.weight
+    if recipe.general.tokens is not None:
+        for name, limit in _token_shares(recipe.general.tokens, shared).items():
+            said += _token_shortfall("general.tokens", name, limit, groups[name], count_tokens)
+    return said
+
+
+def _token_shortfall(
+    key: str,
+    name: str,
+    wanted: float,
+    rows: Sequence[Record],
+    count_tokens: Callable[[Record], int] | None,
+) -> list[str]:
+    if count_tokens is None:
+        return []
+    there = 0
+    for record in rows:
+        there += count_tokens(record)
+        if there > wanted:
+            return []
+    if there == wanted:
+        return []
+    return [f"{key}: {round(wanted)} tokens of {name!r} were asked for; there are {there}."]
+
+
+def _token_shares(tokens: int, weights: dict[str, float]) -> dict[str, float]:
+    total = sum(weights.values())
+    return {name: tokens * weight / total for name, weight in weights.items() if weight > 0}
+
+
+def _group_by_source(recipe: Recipe, pool: dict[str, list[Record]]) -> dict[str, list[Record]]:
+    """Rows by the recipe's sources: the files of a folder, called NAME/FILE, belong to one."""
+    names = {source.source_name for source in recipe.general.sources}
+    groups: dict[str, list[Record]] = {}
+    for file, rows in pool.items():
+        owners = [name for name in names if file == name or file.startswith(f"{name}/")]
+        groups.setdefault(max(owners, key=len, default=file), []).extend(rows)
+    return groups
 
 
 def _up_to_tokens(

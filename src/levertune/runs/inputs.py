@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from levertune.anchors.auto import AnchorChoice, choose_anchor
@@ -11,18 +11,22 @@ from levertune.anchors.lift import lift_instruction
 from levertune.data.checks import require_task_rows, unseen_labels
 from levertune.data.draws import draw_rows
 from levertune.data.embedded.catalog import TASK_PREFIX
-from levertune.data.general import read_general, read_retention
+from levertune.data.general import is_self_written, read_general, read_retention
 from levertune.data.leak_policy import Leakage
+from levertune.data.length_filter import LengthLimits
 from levertune.data.overlaps import find_conflicts
 from levertune.data.readers import read_records
 from levertune.data.records import Record, RecordFile
 from levertune.data.row_texts import make_own_text
 from levertune.data.splits import Split, cross_validation_folds, split_holdout
 from levertune.errors import DataError
-from levertune.recipes.recipe import Recipe
+from levertune.progress import Progress
+from levertune.recipes.recipe import GeneralSource, Recipe
+from levertune.results.url_secrets import without_url_secrets
 from levertune.runs.leak_gate import close_leaks
 from levertune.scoring.kinds import MetricChoice, TaskKind, choose_metrics, recognise_kind
 from levertune.scoring.metrics import find_metric
+from levertune.selfdata.write_rows import SelfWritten
 from levertune.settings import CROSS_VALIDATION_BELOW, TEST_FOLDS, TEST_SHARE
 
 SPLIT_SEED = 0
@@ -92,21 +96,55 @@ def read_task(recipe: Recipe) -> tuple[RecordFile, RecordFile | None]:
     return files[0], files[1] if test_path else None
 
 
-def read_general_sources(recipe: Recipe) -> list[RecordFile]:
-    """The general sources of a recipe, each file a source."""
-    return [
-        file
-        for source in recipe.general.sources
-        for file in read_general(
-            source.path,
-            name=source.name,
-            prompt=source.prompt,
-            completion=source.completion,
-            encoding=source.encoding,
-            max_rows=source.max_rows,
-            seed=recipe.mixture.seed,
-        )
-    ]
+def read_general_sources(
+    recipe: Recipe,
+    *,
+    written: Mapping[str, SelfWritten] | None = None,
+    progress: Progress | None = None,
+) -> list[RecordFile]:
+    """The general sources of a recipe, each file a source.
+
+    Args:
+        recipe: The recipe.
+        written: The sources the base model wrote; None to pass them over.
+        progress: Where to show the progress of downloads.
+    """
+    files = []
+    for source in recipe.general.sources:
+        if not source.is_used:
+            continue
+        if not is_self_written(source.path):
+            files += _read_source(recipe, source, progress)
+        elif written is not None:
+            files.append(_read_written(source, written[source.source_name]))
+    return files
+
+
+def _read_written(source: GeneralSource, written: SelfWritten) -> RecordFile:
+    [file] = read_general(
+        str(written.path),
+        name=source.source_name,
+        limits=LengthLimits(source.min_characters, source.max_characters),
+    )
+    shown = str(without_url_secrets(source.path))
+    return replace(file, path=shown, notes=(*written.notes, *file.notes))
+
+
+def _read_source(
+    recipe: Recipe, source: GeneralSource, progress: Progress | None
+) -> list[RecordFile]:
+    return read_general(
+        source.path,
+        name=source.source_name,
+        prompt=source.prompt,
+        completion=source.completion,
+        encoding=source.encoding,
+        max_rows=source.max_rows,
+        streaming=source.streaming,
+        limits=LengthLimits(source.min_characters, source.max_characters),
+        seed=recipe.mixture.seed,
+        progress=progress,
+    )
 
 
 def choose_fold_anchor(recipe: Recipe, train: Sequence[Record], kind: TaskKind) -> AnchorChoice:
@@ -129,11 +167,18 @@ def choose_fold_anchor(recipe: Recipe, train: Sequence[Record], kind: TaskKind) 
     )
 
 
-def read_inputs(recipe: Recipe) -> Inputs:
+def read_inputs(
+    recipe: Recipe,
+    *,
+    written: Mapping[str, SelfWritten] | None = None,
+    progress: Progress | None = None,
+) -> Inputs:
     """Read every file, split the task rows, and close the leaks.
 
     Args:
         recipe: The recipe.
+        written: The general sources the base model wrote.
+        progress: Where to show the progress of downloads.
 
     Returns:
         The inputs.
@@ -151,14 +196,16 @@ def read_inputs(recipe: Recipe) -> Inputs:
     kind = recognise_kind([record.completion for record in answers])
     if recipe.task.metric != "auto":
         find_metric(recipe.task.metric)
+    sources = read_general_sources(recipe, written=written or {}, progress=progress)
     closed = close_leaks(
         recipe,
         splits,
-        read_general_sources(recipe),
+        sources,
         test_file=test_file,
         instruction=instruction,
     )
     warnings = list(closed.warnings)
+    warnings += [note for file in sources for note in file.notes]
     conflicts = find_conflicts(task.records)
     if conflicts:
         warnings.append(
@@ -183,7 +230,7 @@ def read_inputs(recipe: Recipe) -> Inputs:
         retention=_read_retention(recipe, closed.general),
         kind=kind,
         metrics=choose_metrics(kind, recipe.task.metric),
-        dropped=closed.dropped,
+        dropped=(*closed.dropped, *(row for file in sources for row in file.dropped)),
         warnings=tuple(warnings),
         leakage=closed.found,
     )

@@ -11,16 +11,19 @@ from typing import Any
 from levertune.anchors.anchor import plain_example
 from levertune.data.records import Record
 from levertune.errors import RunError
+from levertune.progress import Progress
 from levertune.recipes.dumping import dump_recipe, read_reasons
 from levertune.recipes.loading import load_recipe
 from levertune.recipes.recipe import Recipe
+from levertune.recipes.url_secrets import without_secrets
 from levertune.results.files import write_text_atomically
 from levertune.results.inputs import AutoSetting
 from levertune.results.tuning import Tuning
 from levertune.runs.cells import CellData, CellPlan, build_cell, expand_cells
 from levertune.runs.evaluate_cell import Probes
-from levertune.runs.general_draw import hold_out_general
+from levertune.runs.general_draw import describe_shortfalls, hold_out_general
 from levertune.runs.inputs import Inputs, read_inputs
+from levertune.runs.self_sources import write_self_sources
 from levertune.runs.tuned import describe_choices, find_tuning, tuned_settings, with_settings
 from levertune.runs.workspace import Workspace
 from levertune.settings import Facts, resolve_settings
@@ -96,19 +99,24 @@ class Prepared:
         return with_settings(self.recipe, tuned_settings(self.tuning, plan.arm, plan.fold))
 
 
-def prepare_run(recipe: Recipe, *, quick: bool = False) -> Prepared:
-    """Read, check and resolve; nothing is written.
+def prepare_run(
+    recipe: Recipe, *, quick: bool = False, progress: Progress | None = None
+) -> Prepared:
+    """Read, check and resolve; nothing is written but what is fetched into the cache.
 
     Args:
         recipe: The recipe.
         quick: Whether to take the first seed and fold only.
+        progress: Where to show the progress of what is fetched.
 
     Raises:
         UserError: If the recipe, its data or the model cannot be used, or the run folder holds
             another recipe's run.
     """
-    inputs = read_inputs(recipe)
     workspace = Workspace(recipe)
+    written = write_self_sources(recipe, workspace, progress=progress)
+    inputs = read_inputs(recipe, written=written, progress=progress)
+    recipe = without_secrets(recipe)
     heldout, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
     resolved, settings, row_tokens = _resolve(recipe, inputs, pool, workspace)
     warnings = list(inputs.warnings)
@@ -116,6 +124,7 @@ def prepare_run(recipe: Recipe, *, quick: bool = False) -> Prepared:
     wanted = recipe.general.rows
     if isinstance(wanted, int) and wanted > available:
         warnings.append(f"{wanted} general rows were asked for; there are {available}.")
+    warnings += describe_shortfalls(resolved, pool, count_tokens=workspace.count_record)
     run_dir = Path(recipe.output_dir)
     tuning, notes = find_tuning(run_dir, recipe, resolved, inputs, workspace.model_hash)
     warnings += notes

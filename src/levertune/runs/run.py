@@ -98,7 +98,7 @@ def run_recipe(
     progress = progress or SilentProgress()
     say = say or (lambda line: None)
     started, clock = datetime.now(UTC), time.perf_counter()
-    prepared = prepare_run(recipe, quick=quick)
+    prepared = prepare_run(recipe, quick=quick, progress=progress)
     cells = [prepared.build(plan) for plan in prepared.plans]
     todo = [cell for cell in cells if not is_done(prepared, cell)]
     lines = describe_start(prepared, cells, todo)

@@ -58,7 +58,7 @@ def mix_stage(
         check_format(to)
     elif force:
         raise RecipeError("--force: replaces an export; found no --to. Leave it out.")
-    prepared = prepare_run(recipe)
+    prepared = prepare_run(recipe, progress=progress)
     plans = [p for p in choose_plans(prepared.plans, arm, seed) if p.arm.is_trained]
     if all_rows:
         plans = list(dict.fromkeys(replace(plan, fold=None) for plan in plans))
@@ -105,7 +105,7 @@ def train_stage(
     Raises:
         UserError: If something the user named cannot be used.
     """
-    prepared = prepare_run(recipe)
+    prepared = prepare_run(recipe, progress=progress)
     plans = [p for p in choose_plans(prepared.plans, arm, seed) if p.arm.is_trained]
     if not dry_run:
         write_recipe(prepared)
@@ -146,7 +146,7 @@ def eval_stage(
         UserError: If something the user named cannot be used, or a cell is not trained.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
-    prepared = prepare_run(recipe)
+    prepared = prepare_run(recipe, progress=progress)
     plans = choose_plans(prepared.plans, arm, seed)
     names = (PREDICTIONS_FILE, LIKELIHOODS_FILE, CELL_FILE)
     files = [prepared.run_dir / plan.folder / name for plan in plans for name in names]

@@ -133,7 +133,10 @@ class Workspace:
         return rows, dropped
 
     def count_record(self, record: Record) -> int:
-        """Tokens of a general row as it is trained on."""
+        """Tokens of a general row as it is trained on; none if it holds a control token."""
         from levertune.anchors.anchor import plain_example
 
-        return len(self.tokenizer.tokenize(plain_example(record)).input_ids)
+        try:
+            return len(self.tokenizer.tokenize(plain_example(record)).input_ids)
+        except DataError:  # `tokenize_within` leaves such a row out and lists it
+            return 0

@@ -1,0 +1,75 @@
+"""What the entries of `general.sources` must keep to, each alone and all together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from levertune.recipes.values import SELF_ANSWERS, SELF_ROWS
+
+if TYPE_CHECKING:
+    from levertune.recipes.recipe import GeneralSource
+
+MAX_SELF_ROWS = 1_000_000
+
+
+def fault_of_sources(sources: Sequence[GeneralSource], rows: int | str | None) -> str | None:
+    """What is wrong with the sources, in words; None if nothing is.
+
+    Args:
+        sources: The entries.
+        rows: `general.rows`.
+    """
+    names = [source.source_name for source in sources]
+    for name in names:
+        if names.count(name) > 1:
+            return f"two sources are called {name!r}. Give one of them another `name`."
+        if name == "task":
+            return "'task' is the name of the task rows. Give the source another `name`."
+    for source in sources:
+        fault = _fault_of_path(source) or _fault_of_amounts(source)
+        if fault is not None:
+            return fault
+    if sources and rows != 0 and not any(source.is_used for source in sources):
+        return (
+            "the weights sum to 0, so that nothing can be drawn; found "
+            f"{[source.weight for source in sources]}. Raise one, or use no general rows with "
+            "general.rows=0."
+        )
+    return None
+
+
+def _fault_of_path(source: GeneralSource) -> str | None:
+    if source.path.startswith(SELF_ROWS):
+        count = source.path.removeprefix(SELF_ROWS)
+        is_number = count.isascii() and count.isdecimal() and len(count) < 10
+        if not is_number or not 1 <= int(count) <= MAX_SELF_ROWS:
+            return (
+                f"{source.path!r} must be self:N with N from 1 to {MAX_SELF_ROWS:,}, the rows the "
+                "base model is to write. Write self:500."
+            )
+    if source.path.startswith(SELF_ANSWERS):
+        prompts = source.path.removeprefix(SELF_ANSWERS)
+        if not prompts.strip() or prompts.startswith((SELF_ROWS, SELF_ANSWERS)):
+            return f"{source.path!r} must name a file of prompts. Write self-answers:prompts.jsonl."
+    if source.streaming and (not source.path.startswith("hub:") or source.max_rows is None):
+        return (
+            f"streaming is for a Hub data set with max_rows; found {source.path!r} with max_rows "
+            f"{source.max_rows}. Set max_rows, or leave streaming out."
+        )
+    return None
+
+
+def _fault_of_amounts(source: GeneralSource) -> str | None:
+    if source.rows is not None and source.tokens is not None:
+        return (
+            f"{source.source_name!r} has both `rows` and `tokens`; found {source.rows} and "
+            f"{source.tokens}. Keep one of them."
+        )
+    low, high = source.min_characters, source.max_characters
+    if low is not None and high is not None and low > high:
+        return (
+            f"min_characters of {source.source_name!r} is above max_characters; found {low} and "
+            f"{high}. Swap them."
+        )
+    return None

@@ -1,0 +1,1 @@
+"""General rows the base model writes itself: requests, answers, and rules on which to keep."""

@@ -1,0 +1,101 @@
+"""Sampled batches on the disk: one file each, so that a killed run goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from levertune.data.cache_folder import cache_folder
+from levertune.errors import RunError
+from levertune.results.files import (
+    read_json,
+    read_jsonl,
+    write_json_atomically,
+    write_jsonl_atomically,
+)
+
+Row = dict[str, Any]
+
+
+class BatchStore:
+    """The batches sampled under certain settings by a certain model.
+
+    Args:
+        facts: Everything the batches depend on. They name the folder by their hash and stand in it,
+            so that a folder of another model or version is never taken for this one.
+    """
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        self._facts = json.loads(json.dumps(facts))
+        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8")).hexdigest()[:32]
+        self.folder = cache_folder() / "self" / key
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One process at a time; another waits and then finds the rows."""
+        from filelock import FileLock
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder.with_suffix(".lock")):
+            head = self.folder / "facts.json"
+            if _read(head, read_json) != self._facts:
+                shutil.rmtree(self.folder)
+                self.folder.mkdir()
+                write_json_atomically(head, self._facts)
+            yield
+
+    def batch(self, number: int, make: Callable[[], Sequence[Row]]) -> list[Row]:
+        """A batch: read if it is there, else made and kept.
+
+        Args:
+            number: Its number; the seed follows from it.
+            make: Samples it.
+        """
+        path = self.folder / f"batch-{number:06d}.jsonl"
+        rows = _read(path, read_jsonl) if path.is_file() else None
+        if rows is None:
+            rows = list(make())
+            write_jsonl_atomically(path, rows)
+        return rows
+
+    def chosen(self, name: str) -> tuple[Path, dict[str, Any] | None]:
+        """Where rows chosen from the batches are kept, and what is known of them if they are there.
+
+        Args:
+            name: Name of the choice.
+        """
+        path = self.folder / f"{name}.jsonl"
+        known = _read(path.with_suffix(".json"), read_json)
+        if known is not None and (not path.is_file() or _sha256(path) != known.get("sha256")):
+            known = None
+        return path, known
+
+    def keep_chosen(self, name: str, rows: Sequence[Row], known: Mapping[str, Any]) -> Path:
+        """Keep rows chosen from the batches, and what is known of them.
+
+        Args:
+            name: Name of the choice.
+            rows: The rows.
+            known: What to read back with them.
+        """
+        path = self.folder / f"{name}.jsonl"
+        write_jsonl_atomically(path, rows)
+        write_json_atomically(path.with_suffix(".json"), {**known, "sha256": _sha256(path)})
+        return path
+
+
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+    """What a file of ours holds, or None if it is missing or damaged."""
+    try:
+        return reader(path)
+    except RunError:
+        return None
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
