@@ -25,6 +25,7 @@ LAYERS = (
     "models",
     "training",
     "evaluation",
+    "selection",
     "serving",
     "recipes",
     "settings",

@@ -156,9 +156,13 @@ class GeneralSection(Section):
     tokens: Count | None = Field(
         default=None, description="General rows up to so many tokens, instead of a number of rows."
     )
-    select: Literal["stratified", "random"] = Field(
-        default="stratified",
-        description="How rows are drawn from a source: evenly over its families, or uniformly.",
+    select: Literal["stratified", "random", "bm25", "rds", "dissimilar", "loss", "gradient"] = (
+        Field(
+            default="stratified",
+            description="How rows are chosen. Drawn from each source: stratified (evenly over its "
+            "families), random. Nearest to the training rows, of all sources together: bm25 (shared "
+            "words), rds (states of the base model), loss, gradient; dissimilar is their control.",
+        )
     )
     loss_weight: Annotated[float, Field(gt=0, le=1000)] = Field(
         default=1.0, description="Weight of a general token in the loss, beside 1 for a task token."
@@ -182,6 +186,13 @@ class GeneralSection(Section):
                     f"sources: {source.source_name!r} has both `rows` and `tokens`; found "
                     f"{source.rows} and {source.tokens}. Keep one of them."
                 )
+        weights = [s.weight for s in self.sources if s.rows is None and s.tokens is None]
+        if self.select not in ("stratified", "random") and len({w for w in weights if w > 0}) > 1:
+            raise ValueError(
+                f"select: {self.select} takes the nearest rows whatever their source, so weights "
+                f"mean nothing to it; found weights {weights}. Give sources `rows` or `tokens` of "
+                "their own, or remove the weights."
+            )
         if isinstance(self.rows, int) and self.tokens is not None:
             raise ValueError(
                 f"rows: stands beside general.tokens; found {self.rows} rows and {self.tokens} "

@@ -21,6 +21,7 @@ from levertune.results.inputs import (
 from levertune.results.mapping import from_mapping, to_mapping
 from levertune.results.privacy import without_folders
 from levertune.results.provenance import Provenance
+from levertune.results.selection import SelectionInfo
 
 FORMAT_VERSION = 1
 RESULT_FILE = "result.json"
@@ -228,6 +229,7 @@ class RunResult:
         warnings: What a reader should know, one sentence each.
         failures: Cells that did not finish.
         provenance: Versions and machine kind.
+        selection: Which general rows were chosen; None where they were drawn.
     """
 
     format_version: int
@@ -251,6 +253,7 @@ class RunResult:
     warnings: tuple[str, ...]
     failures: tuple[Failure, ...]
     provenance: Provenance
+    selection: SelectionInfo | None = None
 
 
 def write_result(run_dir: Path, result: RunResult) -> Path:

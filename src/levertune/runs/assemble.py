@@ -29,6 +29,7 @@ from levertune.results.schema import (
     RunResult,
 )
 from levertune.runs.cells import CellData
+from levertune.runs.selection_summary import summarize_selection
 from levertune.runs.summary import ArmRows, compare_arms, judge_run, summarize_arm
 from levertune.runs.train_cell import stopped_at
 from levertune.scoring.metrics import find_metric
@@ -98,6 +99,7 @@ def assemble_result(
         warnings=(*prepared.warnings, *_stop_warnings(prepared, arms)),
         failures=tuple(failures),
         provenance=collect_provenance(started=started, seconds=seconds),
+        selection=summarize_selection(cells),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from levertune.anchors.anchor import plain_example
 from levertune.data.records import Record
 from levertune.errors import RunError
+from levertune.progress import Progress
 from levertune.recipes.dumping import dump_recipe, read_reasons
 from levertune.recipes.loading import load_recipe
 from levertune.recipes.recipe import Recipe
@@ -19,6 +20,7 @@ from levertune.results.inputs import AutoSetting
 from levertune.runs.cells import CellData, CellPlan, build_cell, expand_cells
 from levertune.runs.evaluate_cell import Probes
 from levertune.runs.general_draw import hold_out_general
+from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.inputs import Inputs, read_inputs
 from levertune.runs.workspace import Workspace
 from levertune.settings import Facts, resolve_settings
@@ -40,7 +42,7 @@ class Prepared:
         recipe: The recipe, every `auto` resolved that can be before training.
         settings: What was resolved, with reasons.
         inputs: The inputs.
-        pool: General rows by source, held-out ones taken away.
+        chooser: Draws or chooses the general rows of each cell.
         probes: Rows that show what is forgotten.
         workspace: The model side.
         run_dir: The run folder.
@@ -53,7 +55,7 @@ class Prepared:
     recipe: Recipe
     settings: tuple[AutoSetting, ...]
     inputs: Inputs
-    pool: dict[str, list[Record]]
+    chooser: GeneralChooser
     probes: Probes
     workspace: Workspace
     run_dir: Path
@@ -82,16 +84,25 @@ class Prepared:
     def build(self, plan: CellPlan, *, all_rows: bool = False) -> CellData:
         """The rows of one cell."""
         return build_cell(
-            self.recipe, self.inputs, self.pool, self.workspace, plan, all_rows=all_rows
+            self.recipe, self.inputs, self.chooser, self.workspace, plan, all_rows=all_rows
         )
 
 
-def prepare_run(recipe: Recipe, *, quick: bool = False) -> Prepared:
+def prepare_run(
+    recipe: Recipe,
+    *,
+    quick: bool = False,
+    progress: Progress | None = None,
+    dry_run: bool = False,
+) -> Prepared:
     """Read, check and resolve; nothing is written.
 
     Args:
         recipe: The recipe.
         quick: Whether to take the first seed and fold only.
+        progress: Where to show the progress of choosing general rows.
+        dry_run: Whether cells are built for a look only: what needs the model to be chosen is drawn
+            in its place.
 
     Raises:
         UserError: If the recipe, its data or the model cannot be used, or the run folder holds
@@ -112,7 +123,9 @@ def prepare_run(recipe: Recipe, *, quick: bool = False) -> Prepared:
         recipe=resolved,
         settings=_with_earlier(run_dir, resolved, settings),
         inputs=inputs,
-        pool=pool,
+        chooser=GeneralChooser(
+            resolved, pool, workspace, run_dir, progress=progress, dry_run=dry_run
+        ),
         probes=Probes(general_heldout=heldout, retention=inputs.retention),
         workspace=workspace,
         run_dir=run_dir,

@@ -51,7 +51,7 @@ def mix_stage(
             f"--to {to}: exporting to other trainers is not there yet. Leave it out: the mixture "
             f"is written as {MIXTURE_FILE}, which `datasets` and `pyarrow` read."
         )
-    prepared = prepare_run(recipe)
+    prepared = prepare_run(recipe, progress=progress)
     plans = [p for p in choose_plans(prepared.plans, arm, seed) if p.arm.is_trained]
     files = []
     for plan in plans:
@@ -88,7 +88,7 @@ def train_stage(
     Raises:
         UserError: If something the user named cannot be used.
     """
-    prepared = prepare_run(recipe)
+    prepared = prepare_run(recipe, progress=progress)
     plans = [p for p in choose_plans(prepared.plans, arm, seed) if p.arm.is_trained]
     if not dry_run:
         write_recipe(prepared)
@@ -129,7 +129,7 @@ def eval_stage(
         UserError: If something the user named cannot be used, or a cell is not trained.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
-    prepared = prepare_run(recipe)
+    prepared = prepare_run(recipe, progress=progress)
     plans = choose_plans(prepared.plans, arm, seed)
     names = (PREDICTIONS_FILE, LIKELIHOODS_FILE, CELL_FILE)
     files = [prepared.run_dir / plan.folder / name for plan in plans for name in names]

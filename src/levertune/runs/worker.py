@@ -97,7 +97,8 @@ def _work(
     first = orders.get()
     if first is None:
         return
-    prepared = prepare_run(Recipe.model_validate(first["recipe"]), quick=first["quick"])
+    recipe = Recipe.model_validate(first["recipe"])
+    prepared = prepare_run(recipe, quick=first["quick"], progress=pipe)
     plans = {plan.folder: plan for plan in prepared.plans}
     while True:
         at_work.clear()
