@@ -117,6 +117,22 @@ def test_a_dry_run_writes_no_choice_and_does_not_wait_for_the_model(project, nea
     assert "rds needs the model" in line
 
 
+@pytest.mark.parametrize("select", ["rds", "dissimilar", "loss", "gradient"])
+def test_selectors_with_a_model_choose_and_leave_it_as_it_was(
+    project, near, select, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("LEVERTUNE_CACHE", str(tmp_path / "cache"))
+    items = sources("general.jsonl", near)
+    prepared, cell = chosen(project, general__select=select, general__sources=items)
+    (selection,) = cell.selections
+    assert (selection.selector, len(selection.rows)) == (select, 4)
+    assert selection.tokens > 0
+    assert {row.nearest for row in selection.rows} <= {r.id for r in cell.records}
+    assert (tmp_path / "cache" / "states").is_dir() == (select in ("rds", "dissimilar"))
+    assert not hasattr(prepared.workspace.base(), "peft_config")
+    assert len(prepared.workspace.base().model.layers) == 2
+
+
 def test_a_file_of_something_else_is_not_trusted_by_its_name(project, near):
     settings = {"general__sources": sources("general.jsonl", near)}
     prepared, cell = chosen(project, **settings)

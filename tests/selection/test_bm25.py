@@ -32,7 +32,7 @@ def reference(query, documents):
     return scores
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(queries=texts, documents=texts)
 def test_scores_are_those_of_the_formula(queries, documents):
     scores = Bm25(queries, documents).block(0, len(documents))

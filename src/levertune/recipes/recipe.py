@@ -26,6 +26,9 @@ from levertune.recipes.values import (
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
+Select = Literal["stratified", "random", "bm25", "rds", "dissimilar", "loss", "gradient"]
+
+
 class Section(BaseModel):
     """Base of every section: immutable, no unknown keys, no conversion of types."""
 
@@ -156,13 +159,11 @@ class GeneralSection(Section):
     tokens: Count | None = Field(
         default=None, description="General rows up to so many tokens, instead of a number of rows."
     )
-    select: Literal["stratified", "random", "bm25", "rds", "dissimilar", "loss", "gradient"] = (
-        Field(
-            default="stratified",
-            description="How rows are chosen. Drawn from each source: stratified (evenly over its "
-            "families), random. Nearest to the training rows, of all sources together: bm25 (shared "
-            "words), rds (states of the base model), loss, gradient; dissimilar is their control.",
-        )
+    select: Select = Field(
+        default="stratified",
+        description="How rows are chosen. Drawn from each source: stratified (evenly over its "
+        "families), random. Nearest to the training rows, of all sources together: bm25 (shared "
+        "words), rds (states of the base model), loss, gradient; dissimilar is their control.",
     )
     loss_weight: Annotated[float, Field(gt=0, le=1000)] = Field(
         default=1.0, description="Weight of a general token in the loss, beside 1 for a task token."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from levertune.data.records import Record
@@ -43,12 +44,55 @@ def select(
 
     Returns:
         The choice.
+
+    Raises:
+        ValueError: If no selector has that name.
     """
     if name == "bm25":
         return select_bm25(task, candidates, budget, seed=seed)
+    if name == "rds":
+        from levertune.selection.rds import select_rds
+
+        encoder = workspace.encoder
+        return select_rds(task, candidates, budget, encoder=encoder, seed=seed, progress=progress)
+    if name == "dissimilar":
+        from levertune.selection.dissimilar import select_dissimilar
+
+        return select_dissimilar(
+            task, candidates, budget, encoder=workspace.encoder, seed=seed, progress=progress
+        )
+    settings: dict[str, Any] = {
+        "model": workspace.base(),
+        "tokenizer": workspace.tokenizer,
+        "hardware": workspace.hardware,
+        "max_length": max_length,
+        "seed": seed,
+        "progress": progress,
+    }
+    if name == "loss":
+        from levertune.selection.losses import select_loss
+
+        return select_loss(task, candidates, budget, **settings)
+    if name == "gradient":
+        from levertune.selection.gradients import select_gradient
+
+        return select_gradient(task, candidates, budget, **settings)
     raise ValueError(f"no selector is called {name!r}")
 
 
 def selector_settings(name: str) -> dict[str, Any]:
-    """What a selector's choice depends on besides its arguments."""
-    return {}
+    """What a choice by a selector with a model depends on besides its arguments.
+
+    Args:
+        name: The selector.
+    """
+    from levertune.selection.encoder import LAYER_SHARE, MAX_TOKENS
+    from levertune.selection.shortlist import SHORTLIST_FACTOR
+
+    if name in ("rds", "dissimilar"):
+        return {"max_tokens": MAX_TOKENS, "layer_share": LAYER_SHARE}
+    if name == "gradient":
+        from levertune.selection.gradients import SETTINGS
+
+        return {"factor": SHORTLIST_FACTOR, **asdict(SETTINGS)}
+    return {"factor": SHORTLIST_FACTOR}

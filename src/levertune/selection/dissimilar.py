@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from levertune.data.records import Record
+from levertune.progress import Progress
 from levertune.selection.bm25 import Bm25
+from levertune.selection.encoder import Encoder, encode_similarity
 from levertune.selection.in_turn import choose_in_turn
 from levertune.selection.ranking import ScoreTable, Similarity, best_match
 from levertune.selection.selection import (
@@ -28,27 +30,35 @@ def select_dissimilar(
     budget: Budget,
     *,
     seed: int,
+    encoder: Encoder | None = None,
     diversity: Diversity = DIVERSE,
+    progress: Progress | None = None,
 ) -> Selection:
-    """Choose the candidates whose nearest task row, by BM25, is farthest.
-
-    `rds.select_dissimilar_states` is the same by a model's states.
+    """Choose the candidates whose nearest task row is farthest.
 
     Args:
         task: Training rows (of a fold). No test row.
         candidates: The pool.
         budget: How much to choose.
         seed: Decides between equal scores.
+        encoder: Gives rows the vectors `rds` compares; None to compare by BM25.
         diversity: The caps.
+        progress: Where to show progress.
 
     Returns:
         The choice; a row's score is that of its nearest task row, which is named.
     """
     started = time.perf_counter()
+    before = 0 if encoder is None else encoder.tokens_run
     ordered = canonical_order(candidates, seed)
-    similarity = Bm25([row_text(r) for r in task], (row_text(r) for r in ordered))
+    similarity: Similarity
+    if encoder is None:
+        similarity = Bm25([row_text(r) for r in task], (row_text(r) for r in ordered))
+    else:
+        similarity = encode_similarity(encoder, task, ordered, progress=progress)
     rows, notes = choose_farthest(similarity, task, ordered, budget, diversity)
-    return Selection("dissimilar", rows, notes, time.perf_counter() - started)
+    tokens = 0 if encoder is None else encoder.tokens_run - before
+    return Selection("dissimilar", rows, notes, time.perf_counter() - started, tokens)
 
 
 def choose_farthest(
