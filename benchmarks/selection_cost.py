@@ -3,10 +3,10 @@
     python benchmarks/selection_cost.py [FILES ...] [--rows 300] [--selectors bm25,rds]
 
 Each selector chooses from a sample of the files' rows (default: the pools levertune brings along),
-for the training rows of an embedded task. Printed are measured seconds and rows a second; the time
-for `--pool` rows (default 35,000) is EXTRAPOLATED from them in proportion and marked so. With
-`--rows 35000` the pool is measured whole. States come from an empty cache, so nothing is reused but
-by `dissimilar` after `rds`, which is said.
+for the training rows of an embedded task. Printed are measured seconds of wall time and of CPU time
+(the fairer on a machine that does other things too); both for `--pool` rows (default 35,000) are
+EXTRAPOLATED from them in proportion and marked so. With
+`--rows 35000` the pool is measured whole. States come from an empty cache and are timed apart.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from levertune.anchors.lift import lift_instruction
 from levertune.data.draws import draw_rows
 from levertune.data.general import read_general
 from levertune.data.readers import read_records
@@ -50,6 +51,7 @@ def main() -> None:
     everything = [r for path in args.files for file in read_general(path) for r in file.records]
     rows = draw_rows(everything, args.rows, seed=0, stratified=True)
     task = draw_rows(read_records(args.task).records, args.task_rows, seed=0, stratified=True)
+    task = list(lift_instruction(task).records)
     recipe = recipe_from_mapping(
         {"task": {"path": args.task}, "model": {"model_name_or_path": args.model}}
     )
@@ -65,6 +67,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         vars(workspace)["encoder"] = make_encoder(workspace, Path(folder), LAYER_SHARE)
         for name in args.selectors.split(","):
+            if name == "rds":  # the dear part alone; what follows is choosing, and the agreement
+                time_states(workspace, task, rows, args.pool)
             limit = max(1, round(share * len(rows)))
             if name in SHORTLISTED:
                 limit = min(limit * 8, len(rows) // 4)  # enough rows scored to time
@@ -74,7 +78,7 @@ def main() -> None:
 
 
 def report(name: str, args, workspace: Workspace, task: list, rows: list, limit: int) -> None:
-    started = time.perf_counter()
+    clock = Clock()
     if name in DRAWS:
         found: Selection = DRAWS[name](task, rows, Budget(limit), seed=0)
     else:
@@ -82,28 +86,37 @@ def report(name: str, args, workspace: Workspace, task: list, rows: list, limit:
             name, task, rows, Budget(limit), seed=0, max_length=1024, workspace=workspace,
             progress=SilentProgress(),
         )  # fmt: skip
-    seconds = time.perf_counter() - started
+    clock.stop()
+    done, whole, of = len(rows), args.pool, f"{args.pool:,} rows"
     if name in SHORTLISTED:
-        scored = min(4 * limit, len(rows))
-        whole = seconds / scored * min(4 * args.budget, args.pool)
-        what = f"{scored / seconds:.1f} rows scored a second"
-        of = f"{4 * args.budget:,} rows scored for {args.budget:,} chosen"
-    else:
-        whole = seconds / len(rows) * args.pool
-        what, of = f"{len(rows) / seconds:,.1f} rows a second", f"{args.pool:,} rows"
-    cached = ", states reused from rds" if name == "dissimilar" and not found.tokens else ""
+        done, whole = min(4 * limit, len(rows)), min(4 * args.budget, args.pool)
+        of = f"{whole:,} rows scored for {args.budget:,} chosen"
+    later = f"; {clock.extrapolate(done, whole)} for {of}"
+    if name in ("rds", "dissimilar"):
+        later = "; states were there already, the agreement of rds is a fixed cost"
     print(
-        f"{name:11} measured {seconds:7.2f} s for {len(rows):,} rows, {len(found.rows)} chosen "
-        f"({what}, {found.tokens:,} tokens through the model{cached}); "
-        f"EXTRAPOLATED {whole / 60:.1f} min for {of}"
+        f"{name:11} {clock.text(done)}; {len(found.rows)} chosen, {found.tokens:,} tokens through "
+        f"the model{later}"
     )
     if found.agreement is not None:
         agreed = found.agreement
         print(
             f"            nearest {agreed.top} of {agreed.rows} found by all {agreed.all_layers} "
             f"layers too with {agreed.layers}: {agreed.share:.0%} (by chance "
-            f"{agreed.by_chance:.0%}); the seconds above include measuring this"
+            f"{agreed.by_chance:.0%})"
         )
+
+
+def time_states(workspace: Workspace, task: list, rows: list, pool: int) -> None:
+    """Time the states of all rows."""
+    encoder = workspace.encoder
+    clock = Clock()
+    encoder.encode([*task, *rows])
+    clock.stop()
+    print(
+        f"states      {clock.text(len(task) + len(rows))}, {encoder.tokens_run:,} tokens; "
+        f"{clock.extrapolate(len(task) + len(rows), pool)} for {pool:,} rows"
+    )
 
 
 def time_depth(
@@ -111,17 +124,38 @@ def time_depth(
 ) -> None:
     """Time the states alone at another depth, and say how far it agrees with all layers."""
     encoder = make_encoder(workspace, folder / str(share), share)
-    started = time.perf_counter()
+    clock = Clock()
     encoder.encode(rows)
-    seconds = time.perf_counter() - started
+    clock.stop()
     agreed, _ = measure_agreement(encoder, task, canonical_order(rows, 0))
-    shown = "" if agreed is None else f", agreement {agreed.share:.0%}"
-    speed = f"{len(rows) / seconds:.1f} rows, {encoder.tokens_run / seconds:,.0f} tokens a second"
+    shown = "" if agreed is None else f"; nearest {agreed.top} as all layers: {agreed.share:.0%}"
     print(
         f"states with {encoder.num_layers} of {encoder.all_layers} layers: "
-        f"measured {seconds:.2f} s ({speed}){shown}; "
-        f"EXTRAPOLATED {seconds / len(rows) * pool / 60:.1f} min for {pool:,} rows"
+        f"{clock.text(len(rows))}, {encoder.tokens_run:,} tokens{shown}; "
+        f"{clock.extrapolate(len(rows), pool)} for {pool:,} rows"
     )
+
+
+class Clock:
+    """Wall and CPU time of a piece of work."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def stop(self) -> None:
+        """The work is done."""
+        self.wall = time.perf_counter() - self._wall
+        self.cpu = time.process_time() - self._cpu
+
+    def text(self, rows: int) -> str:
+        """What was measured."""
+        speed = f"{rows / self.wall:,.1f} rows a second, {rows / self.cpu:,.1f} a CPU second"
+        return f"measured {self.wall:.2f} s, {self.cpu:.2f} CPU s for {rows:,} rows ({speed})"
+
+    def extrapolate(self, rows: int, whole: int) -> str:
+        """The same for more rows, in proportion."""
+        factor = whole / rows / 60
+        return f"EXTRAPOLATED {self.wall * factor:.1f} min, {self.cpu * factor:.1f} CPU min"
 
 
 def make_encoder(workspace: Workspace, folder: Path, share: float) -> Encoder:

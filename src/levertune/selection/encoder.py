@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 
 MAX_TOKENS = 64
-LAYER_SHARE = 0.5
+LAYER_SHARE = 2 / 3
 
 _VERSION = 1  # raise when the same text gets another vector
 _BLOCK_ROWS = 512

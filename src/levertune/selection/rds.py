@@ -2,7 +2,7 @@
 
 "Large-scale data selection for instruction tuning" (2503.01807): position-weighted mean states,
 cosine, each task row's best unused candidate in turn. There all layers and the whole row are used;
-here, to be affordable without a GPU, the first 64 tokens and the lower half of the layers.
+here, to be affordable without a GPU, the first 64 tokens and the lower two thirds of the layers.
 """
 
 from __future__ import annotations
