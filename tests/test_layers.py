@@ -26,6 +26,7 @@ LAYERS = (
     "training",
     "evaluation",
     "selfdata",
+    "selection",
     "serving",
     "recipes",
     "settings",

@@ -22,7 +22,7 @@ def test_rows_left_out_by_length_are_said_counted_and_listed(project):
     assert {row["source"] for row in dropped} == {"general"}
     (said,) = [line for line in prepared.warnings if "by length" in line]
     assert said.startswith(f"general: {len(dropped)} of 19 rows left out by length")
-    kept = sum(map(len, prepared.pool.values())) + len(prepared.probes.general_heldout)
+    kept = sum(map(len, prepared.chooser.pool.values())) + len(prepared.probes.general_heldout)
     assert kept + len(prepared.inputs.dropped) == 19
     assert any("30 rows of 'general' were asked for" in line for line in prepared.warnings)
 
@@ -30,7 +30,7 @@ def test_rows_left_out_by_length_are_said_counted_and_listed(project):
 def test_a_source_without_weight_is_not_even_opened(project):
     sources = [{"path": "no-such.jsonl", "weight": 0}, {"path": "general.jsonl"}]
     prepared = prepare_run(project.recipe(general={"sources": sources, "rows": 4}))
-    assert set(prepared.pool) == {"general"}
+    assert set(prepared.chooser.pool) == {"general"}
 
 
 @pytest.fixture
@@ -117,16 +117,16 @@ def test_rows_the_base_model_writes_are_a_source_like_any_other(project, parrot)
     sources = [{"path": "self:6", "max_characters": 900}, {"path": "self-answers:asked.jsonl"}]
     recipe = project.recipe(general={"sources": sources, "rows": 6}, evaluation__general_heldout=0)
     prepared = prepare_run(recipe)
-    assert {name: len(rows) for name, rows in prepared.pool.items()} == {
+    assert {name: len(rows) for name, rows in prepared.chooser.pool.items()} == {
         "self": 6,
         "asked-answers": 2,
     }
-    answer = prepared.pool["asked-answers"][0]
+    answer = prepared.chooser.pool["asked-answers"][0]
     assert answer.user_text == "Where do swallows go?"
     assert "swims to shore" in answer.completion
     assert [file.path for file in prepared.inputs.general] == [s["path"] for s in sources]
     calls = parrot.calls
-    assert prepare_run(recipe).pool == prepared.pool
+    assert prepare_run(recipe).chooser.pool == prepared.chooser.pool
     assert parrot.calls == calls
 
 

@@ -27,6 +27,9 @@ from levertune.recipes.values import (
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
+Select = Literal["stratified", "random", "bm25", "rds", "dissimilar", "loss", "gradient"]
+
+
 class Section(BaseModel):
     """Base of every section: immutable, no unknown keys, no conversion of types."""
 
@@ -177,9 +180,11 @@ class GeneralSection(Section):
     tokens: Count | None = Field(
         default=None, description="General rows up to so many tokens, instead of a number of rows."
     )
-    select: Literal["stratified", "random"] = Field(
+    select: Select = Field(
         default="stratified",
-        description="How rows are drawn from a source: evenly over its families, or uniformly.",
+        description="How rows are chosen. Drawn from each source: stratified (evenly over its "
+        "families), random. Nearest to the training rows, of all sources together: bm25 (shared "
+        "words), rds (states of the base model), loss, gradient; dissimilar is their control.",
     )
     test_leaks: Literal["drop", "refuse", "keep"] = Field(
         default="drop",
@@ -198,6 +203,13 @@ class GeneralSection(Section):
     def _check_sources(self) -> GeneralSection:
         if fault := fault_of_sources(self.sources, self.rows):
             raise ValueError(f"sources: {fault}")
+        weights = [s.weight for s in self.sources if s.rows is None and s.tokens is None]
+        if self.select not in ("stratified", "random") and len({w for w in weights if w > 0}) > 1:
+            raise ValueError(
+                f"select: {self.select} takes the nearest rows whatever their source, so weights "
+                f"mean nothing to it; found weights {weights}. Give sources `rows` or `tokens` of "
+                "their own, or remove the weights."
+            )
         if isinstance(self.rows, int) and self.tokens is not None:
             raise ValueError(
                 f"rows: stands beside general.tokens; found {self.rows} rows and {self.tokens} "

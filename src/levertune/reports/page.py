@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from levertune.errors import RunError
+from levertune.reports.chosen_rows import chosen_view
 from levertune.reports.samples import ArmPredictions, choose_samples, read_arm_predictions
 from levertune.reports.settings import sentence_filter, settings_table
 from levertune.reports.text import clip, count_text, first, number_text, seconds_text
@@ -28,6 +29,7 @@ from levertune.reports.view import (
 )
 from levertune.results.files import write_text_atomically
 from levertune.results.schema import RunResult, read_result
+from levertune.results.selection import read_selection_texts
 
 MAX_BYTES = 1_000_000
 
@@ -51,20 +53,30 @@ def write_report(run_dir: str | Path, *, include_text: bool = True) -> Path:
     """
     folder = Path(run_dir)
     result = read_result(folder)
-    page = render_report(result, read_arm_predictions(folder, result), include_text=include_text)
+    page = render_report(
+        result,
+        read_arm_predictions(folder, result),
+        texts=read_selection_texts(folder) if include_text else {},
+        include_text=include_text,
+    )
     path = folder / ("report.html" if include_text else "report-no-text.html")
     write_text_atomically(path, page)
     return path
 
 
 def render_report(
-    result: RunResult, predictions: list[ArmPredictions], *, include_text: bool = True
+    result: RunResult,
+    predictions: list[ArmPredictions],
+    *,
+    texts: dict[tuple[str, str], str] | None = None,
+    include_text: bool = True,
 ) -> str:
     """The page as text, under 1 MB whatever the rows hold.
 
     Args:
         result: The result of the run.
         predictions: What its arms predicted.
+        texts: Texts of general rows that were chosen, by source and id; None for none.
         include_text: As for `write_report`.
 
     Returns:
@@ -101,6 +113,7 @@ def render_report(
         "order_figure": order_figure(result),
         "order_facts": order_facts(result),
         "leak_lines": leak_lines(result),
+        "chosen": chosen_view(result, texts or {}, include_text=include_text),
         "settings": settings,
         "more_settings": more_settings,
     }

@@ -22,6 +22,7 @@ from levertune.results.inputs import (
 from levertune.results.mapping import from_mapping, to_mapping
 from levertune.results.privacy import without_folders
 from levertune.results.provenance import Provenance
+from levertune.results.selection import SelectionInfo
 
 FORMAT_VERSION = 1
 RESULT_FILE = "result.json"
@@ -230,6 +231,7 @@ class RunResult:
         failures: Cells that did not finish.
         provenance: Versions and machine kind.
         leaks: Rows of one set like rows of another; None if they were not looked for.
+        selection: Which general rows were chosen; None where they were drawn.
     """
 
     format_version: int
@@ -254,6 +256,7 @@ class RunResult:
     failures: tuple[Failure, ...]
     provenance: Provenance
     leaks: tuple[LeakInfo, ...] | None = None
+    selection: SelectionInfo | None = None
 
 
 def write_result(run_dir: Path, result: RunResult) -> Path:

@@ -30,6 +30,7 @@ from levertune.results.schema import (
     RunResult,
 )
 from levertune.runs.cells import CellData
+from levertune.runs.selection_summary import summarize_selection
 from levertune.runs.summary import ArmRows, compare_arms, judge_run, summarize_arm
 from levertune.runs.train_cell import stopped_at
 from levertune.scoring.metrics import find_metric
@@ -104,6 +105,7 @@ def assemble_result(
             for leakage in prepared.inputs.leakage
             for kind, rows in leakage.counts.items()
         ),
+        selection=summarize_selection(cells),
     )
 
 

@@ -21,10 +21,11 @@ from levertune.recipes.recipe import Recipe
 from levertune.results.cells import TokenCounts, cell_dir
 from levertune.results.dispersion import Dispersion
 from levertune.runs.arms import ARMS, Arm
-from levertune.runs.general_draw import draw_general
+from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.inputs import Inputs, choose_fold_anchor
 from levertune.runs.mixture_rows import MixtureRows, count_tokens
 from levertune.runs.workspace import Workspace
+from levertune.selection.selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class CellData:
         tokens: Tokens trained on, exposures counted.
         exposures: Exposures of each task row, on average.
         dropped: Rows left out.
+        selections: How the general rows were chosen; empty for a draw.
     """
 
     plan: CellPlan
@@ -115,6 +117,7 @@ class CellData:
     tokens: TokenCounts
     exposures: float
     dropped: tuple[dict[str, str], ...]
+    selections: tuple[Selection, ...] = ()
 
     @property
     def num_general(self) -> int:
@@ -154,7 +157,7 @@ def arm_example(record: Record, arm: Arm, choice: AnchorChoice | None) -> Exampl
 def build_cell(
     recipe: Recipe,
     inputs: Inputs,
-    pool: dict[str, list[Record]],
+    chooser: GeneralChooser,
     workspace: Workspace,
     plan: CellPlan,
     *,
@@ -165,7 +168,7 @@ def build_cell(
     Args:
         recipe: The recipe, every `auto` resolved.
         inputs: The inputs.
-        pool: General rows by source, held-out ones taken away.
+        chooser: Draws or chooses the general rows.
         workspace: The tokenizer and the model's hashes.
         plan: The cell.
         all_rows: For the final adapter: train on every task row.
@@ -192,7 +195,8 @@ def build_cell(
 
     order_seed = (recipe.mixture.seed * 1_000_003 + seed) % 2**32
     exposures = int(recipe.task.exposures)
-    general, general_dropped = _general_rows(recipe, workspace, pool, order_seed)
+    chosen = chooser.choose(train, order_seed, num_rows=recipe.general.rows)
+    general, general_dropped = _general_rows(recipe, workspace, chosen.records)
     num_general = sum(len(rows) for rows in general.values())
     num_positions = len(task) * exposures + num_general
     if arm.has_general:
@@ -242,6 +246,7 @@ def build_cell(
         tokens=count_tokens(rows),
         exposures=(num_positions - sum(map(len, general.values()))) / len(task),
         dropped=tuple(dropped),
+        selections=chosen.selections if arm.has_general else (),
     )
 
 
@@ -284,19 +289,9 @@ def _task_rows(
 
 
 def _general_rows(
-    recipe: Recipe, workspace: Workspace, pool: dict[str, list[Record]], seed: int
+    recipe: Recipe, workspace: Workspace, records: Sequence[Record]
 ) -> tuple[dict[str, list[TokenizedExample]], list[dict[str, str]]]:
     """General rows by source; those that do not fit are listed and not replaced."""
-    wanted = recipe.general.rows
-    if not pool or (wanted == 0 and recipe.general.tokens is None):
-        return {}, []
-    records = draw_general(
-        recipe,
-        pool,
-        num_rows=wanted if isinstance(wanted, int) else 0,
-        seed=seed,
-        count_tokens=workspace.count_record,
-    )
     examples = [plain_example(record) for record in records]
     rows, dropped = workspace.tokenize_within(examples, recipe.training.max_length)
     by_source: dict[str, list[TokenizedExample]] = {}

@@ -85,7 +85,7 @@ def build_export(prepared: Prepared, cell: CellData, *, all_rows: bool = False) 
     """
     tokenizer = prepared.workspace.tokenizer
     return Export(
-        rows=CellRows(cell, prepared.pool, tokenizer),
+        rows=CellRows(cell, prepared.chooser.pool, tokenizer),
         settings=_settings(prepared, cell),
         template=TemplateFacts(
             has_chat_template=tokenizer.has_chat_template,

@@ -12,11 +12,13 @@ from pathlib import Path
 from levertune.results.cells import CELL_FILE, read_cell
 from levertune.results.files import write_jsonl_atomically
 from levertune.results.schema import Failure, RunResult, write_result
+from levertune.results.selection import write_selection_texts
 from levertune.results.url_secrets import without_url_secrets
 from levertune.runs.assemble import assemble_result
 from levertune.runs.cells import CellData
 from levertune.runs.evaluate_cell import fingerprint_cell
 from levertune.runs.prepare import Prepared
+from levertune.runs.selection_summary import collect_selection_texts
 from levertune.runs.summary import ArmRows, gather_arm
 from levertune.runs.train_cell import claim_folder
 
@@ -85,6 +87,9 @@ def write_run_result(
     result = assemble_result(
         prepared, cells, arms, failures, command=_command(), started=started, seconds=seconds
     )
+    texts = collect_selection_texts(prepared, cells)
+    if texts:
+        write_selection_texts(prepared.run_dir, texts)
     write_result(prepared.run_dir, result)
     return result
 

@@ -22,6 +22,7 @@ from levertune.results.tuning import Tuning
 from levertune.runs.cells import CellData, CellPlan, build_cell, expand_cells
 from levertune.runs.evaluate_cell import Probes
 from levertune.runs.general_draw import describe_shortfalls, hold_out_general
+from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.inputs import Inputs, read_inputs
 from levertune.runs.self_sources import write_self_sources
 from levertune.runs.tuned import describe_choices, find_tuning, tuned_settings, with_settings
@@ -45,7 +46,7 @@ class Prepared:
         recipe: The recipe, every `auto` resolved that can be before training.
         settings: What was resolved, with reasons.
         inputs: The inputs.
-        pool: General rows by source, held-out ones taken away.
+        chooser: Draws or chooses the general rows of each cell.
         probes: Rows that show what is forgotten.
         workspace: The model side.
         run_dir: The run folder.
@@ -59,7 +60,7 @@ class Prepared:
     recipe: Recipe
     settings: tuple[AutoSetting, ...]
     inputs: Inputs
-    pool: dict[str, list[Record]]
+    chooser: GeneralChooser
     probes: Probes
     workspace: Workspace
     run_dir: Path
@@ -89,7 +90,12 @@ class Prepared:
     def build(self, plan: CellPlan, *, all_rows: bool = False) -> CellData:
         """The rows of one cell."""
         return build_cell(
-            self.recipe_for(plan), self.inputs, self.pool, self.workspace, plan, all_rows=all_rows
+            self.recipe_for(plan),
+            self.inputs,
+            self.chooser,
+            self.workspace,
+            plan,
+            all_rows=all_rows,
         )
 
     def recipe_for(self, plan: CellPlan) -> Recipe:
@@ -100,14 +106,20 @@ class Prepared:
 
 
 def prepare_run(
-    recipe: Recipe, *, quick: bool = False, progress: Progress | None = None
+    recipe: Recipe,
+    *,
+    quick: bool = False,
+    progress: Progress | None = None,
+    dry_run: bool = False,
 ) -> Prepared:
     """Read, check and resolve; nothing is written but what is fetched into the cache.
 
     Args:
         recipe: The recipe.
         quick: Whether to take the first seed and fold only.
-        progress: Where to show the progress of what is fetched.
+        progress: Where to show the progress of what is fetched and of choosing general rows.
+        dry_run: Whether cells are built for a look only: what needs the model to be chosen is drawn
+            in its place.
 
     Raises:
         UserError: If the recipe, its data or the model cannot be used, or the run folder holds
@@ -137,7 +149,9 @@ def prepare_run(
         recipe=resolved,
         settings=_with_earlier(run_dir, resolved, settings),
         inputs=inputs,
-        pool=pool,
+        chooser=GeneralChooser(
+            resolved, pool, workspace, run_dir, progress=progress, dry_run=dry_run
+        ),
         probes=Probes(general_heldout=heldout, retention=inputs.retention),
         workspace=workspace,
         run_dir=run_dir,

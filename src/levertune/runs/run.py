@@ -23,6 +23,7 @@ from levertune.runs.jobs import WORTH_SECONDS, Jobs, choose_jobs
 from levertune.runs.one_cell import do_cell
 from levertune.runs.pool import do_cells_in_workers
 from levertune.runs.prepare import Prepared, memory_bytes, prepare_run, write_recipe
+from levertune.runs.selection_summary import describe_selection
 from levertune.runs.summary import ArmRows, best_arm
 from levertune.runs.train_cell import steps_behind, train_cell
 from levertune.training.train import ADAPTER_FOLDER
@@ -98,7 +99,7 @@ def run_recipe(
     progress = progress or SilentProgress()
     say = say or (lambda line: None)
     started, clock = datetime.now(UTC), time.perf_counter()
-    prepared = prepare_run(recipe, quick=quick, progress=progress)
+    prepared = prepare_run(recipe, quick=quick, progress=progress, dry_run=dry_run)
     cells = [prepared.build(plan) for plan in prepared.plans]
     todo = [cell for cell in cells if not is_done(prepared, cell)]
     lines = describe_start(prepared, cells, todo)
@@ -163,6 +164,7 @@ def describe_start(
     for setting in prepared.settings:
         if setting.key not in ("task.metric", "task.test"):
             lines.append(f"{setting.key}: {setting.value} ({setting.reason})")
+    lines += describe_selection(prepared, cells)
     lines += [f"warning: {warning}" for warning in prepared.warnings]
     for cell in todo:
         step = steps_behind(prepared.run_dir / cell.plan.folder)

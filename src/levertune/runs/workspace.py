@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from levertune.models.hardware import Hardware
+    from levertune.selection.encoder import Encoder
 
 
 class Workspace:
@@ -90,6 +91,20 @@ class Workspace:
             self._base.set_attn_implementation(attention)
             self._attention = attention
         return self._base
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """Gives rows the vectors relevance is judged by; kept in levertune's cache."""
+        from levertune.models.embedded import cache_folder
+        from levertune.selection.encoder import Encoder
+
+        return Encoder(
+            self.base,
+            self.tokenizer,
+            self.hardware,
+            identity=self.model_hash + self.tokenizer_hash,
+            folder=cache_folder() / "states",
+        )
 
     def forget_base(self) -> None:
         """Drop the base model; after a fault inside a training it may still carry an adapter."""

@@ -74,7 +74,8 @@ class Trials:
         # The folds are made of the rows drawn already.
         recipe = with_settings(self._base, {**own, "task.subset": None})
         plan = CellPlan(self._arm, self._seed, fold)
-        cell = build_cell(recipe, self._inputs, self._prepared.pool, self._prepared.workspace, plan)
+        workspace = self._prepared.workspace
+        cell = build_cell(recipe, self._inputs, self._prepared.chooser, workspace, plan)
         return recipe, cell
 
     def run(self, settings: dict[str, Value], fold: int) -> Trial:

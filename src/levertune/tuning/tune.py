@@ -189,7 +189,7 @@ def _make_job(
         what,
         recipe,
         train_rows=len(rows),
-        general_available=sum(map(len, prepared.pool.values())),
+        general_available=sum(map(len, prepared.chooser.pool.values())),
     )
     name = "all" if fold is None else f"fold-{fold + 1}"
     trials = Trials(

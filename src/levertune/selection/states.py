@@ -1,0 +1,107 @@
+"""Hidden states of a model's lower layers, pooled to one vector a row."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from levertune.errors import ModelError
+from levertune.models.batches import CPU_COST, GPU_COST, split_by_length
+from levertune.models.hardware import Hardware
+from levertune.models.head import unwrap_model
+from levertune.models.lora_linear import autocast_for
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def count_layers(model: PreTrainedModel) -> int:
+    """Layers of a model's stack.
+
+    Raises:
+        ModelError: If it has none that is known.
+    """
+    return len(_find_stack(model)[2])
+
+
+@contextlib.contextmanager
+def lower_layers(model: PreTrainedModel, num_layers: int) -> Iterator[None]:
+    """Run only the first layers of a model while the context lasts; its last norm stays.
+
+    Args:
+        model: The model, put back as it was whatever happens.
+        num_layers: Layers to run.
+
+    Raises:
+        ModelError: If its layers cannot be found.
+    """
+    parent, name, stack = _find_stack(model)
+    setattr(parent, name, stack[:num_layers])
+    try:
+        yield
+    finally:
+        setattr(parent, name, stack)
+
+
+def _find_stack(model: PreTrainedModel) -> tuple[torch.nn.Module, str, torch.nn.ModuleList]:
+    """Where a model keeps its layers: the one list of modules as long as its configuration says."""
+    base = unwrap_model(model)
+    wanted = base.config.get_text_config().num_hidden_layers
+    for path, module in base.named_modules():
+        if isinstance(module, torch.nn.ModuleList) and len(module) == wanted:
+            parent, _, name = path.rpartition(".")
+            return base.get_submodule(parent), name, module
+    raise ModelError(
+        f"{base.config.model_type}: its layers cannot be found; looked for a list of {wanted}. "
+        "Choose general rows without its states: general.select=bm25."
+    )
+
+
+def pool_states(
+    model: PreTrainedModel,
+    rows: Sequence[Sequence[int]],
+    *,
+    num_layers: int,
+    hardware: Hardware,
+    pad_id: int,
+) -> Array:
+    """Position-weighted means of the states after some layers, as unit vectors.
+
+    Token i of n weighs i (SGPT, 2202.08904, section 3; used by RDS+, 2503.01807): in a causal model
+    later tokens have seen more of the row. The model's last norm is applied to the states: it keeps
+    the first token, whose state is far larger than all others in many models, from deciding alone.
+
+    Args:
+        model: The base model.
+        rows: Token ids of each row, at least one.
+        num_layers: Layers to run.
+        hardware: Device and precision.
+        pad_id: Id used for padding.
+
+    Returns:
+        `[rows, width]` in float16.
+    """
+    cost = CPU_COST if hardware.device == "cpu" else GPU_COST
+    pooled: dict[int, Array] = {}
+    with lower_layers(model, num_layers), torch.inference_mode(), autocast_for(model, hardware):
+        for batch in split_by_length([len(row) for row in rows], cost):
+            length = max(len(rows[i]) for i in batch)
+            ids = torch.full((len(batch), length), pad_id, dtype=torch.long)
+            mask = torch.zeros((len(batch), length), dtype=torch.long)
+            for place, i in enumerate(batch):
+                ids[place, : len(rows[i])] = torch.tensor(rows[i])
+                mask[place, : len(rows[i])] = 1
+            ids, mask = ids.to(hardware.device), mask.to(hardware.device)
+            base = unwrap_model(model).base_model
+            states = base(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+            weights = mask * torch.arange(1, length + 1, device=mask.device)
+            mean = (states.float() * weights[:, :, None]).sum(dim=1)
+            unit = torch.nn.functional.normalize(mean, dim=1).to(torch.float16).cpu().numpy()
+            pooled.update(zip(batch, unit, strict=True))
+    return np.stack([pooled[i] for i in range(len(rows))])

@@ -1,0 +1,193 @@
+"""General rows chosen by relevance: per source, once, on training rows alone."""
+
+import json
+
+import pytest
+
+from levertune.errors import RunError
+from levertune.recipes.loading import recipe_from_mapping
+from levertune.runs import general_selection
+from levertune.runs.arms import ARMS
+from levertune.runs.cells import CellPlan
+from levertune.runs.prepare import prepare_run
+from levertune.runs.selection_summary import describe_selection, summarize_selection
+
+TELL = ARMS["tell"]
+
+
+@pytest.fixture
+def near(project):
+    """Beside `general.jsonl`, rows that share words with the task rows."""
+    return project.write(
+        "near.jsonl",
+        [(f"what grows: {word}", f"It is {word}.") for word in ("apples", "moss", "peas", "roses")],
+    )
+
+
+def chosen(project, fold=None, seed=0, **changes):
+    recipe = project.recipe(**{"general__select": "bm25", "general__rows": 4, **changes})
+    prepared = prepare_run(recipe)
+    return prepared, prepared.build(CellPlan(TELL, seed, fold))
+
+
+def names(cell):
+    return {(row.source, row.id) for selection in cell.selections for row in selection.rows}
+
+
+def sources(*items):
+    return [{"path": item} if isinstance(item, str) else item for item in items]
+
+
+def test_rows_that_share_words_with_the_task_are_trained_on(project, near):
+    prepared, cell = chosen(project, general__sources=sources("general.jsonl", near))
+    (selection,) = cell.selections
+    assert selection.by_source()["near"] >= 3
+    assert set(cell.general) == set(selection.by_source())
+    assert {row.nearest for row in selection.rows} <= {r.id for r in cell.records}
+    assert cell.num_general == 4
+
+
+def test_a_choice_is_made_once_and_read_back(project, near, monkeypatch):
+    settings = {"general__sources": sources("general.jsonl", near)}
+    prepared, cell = chosen(project, **settings)
+    files = sorted((prepared.run_dir / "selection").iterdir())
+    assert len(files) == 1
+    assert files[0].name.startswith("bm25-")
+    monkeypatch.setattr(general_selection, "select", None)
+    _, again = chosen(project, **settings)
+    assert again.selections == cell.selections
+    assert again.manifest == cell.manifest
+    _, other_seed = chosen(project, seed=5, **settings)
+    assert other_seed.selections == cell.selections
+
+
+def test_no_test_row_has_a_part_in_the_choice(project, near):
+    settings = {"general__sources": sources("general.jsonl", near)}
+    project.write("test.jsonl", [("some wood", "green"), ("a fire", "red")])
+    _, cell = chosen(project, **settings)
+    project.write("test.jsonl", [("count from two to nineteen", "red"), ("what", "blue")])
+    _, again = chosen(project, **settings)
+    assert names(again) == names(cell)
+    assert [s.rows for s in again.selections] == [s.rows for s in cell.selections]
+
+
+def test_each_fold_has_its_own_choice(project, near):
+    settings = {"general__sources": sources("general.jsonl", near), "task__test": "cv:3"}
+    prepared, cell = chosen(project, fold=0, **settings)
+    other = prepared.build(CellPlan(TELL, 0, 1))
+    assert len(list((prepared.run_dir / "selection").iterdir())) == 2
+    for built in (cell, other):
+        nearest = {row.nearest for row in built.selections[0].rows}
+        assert nearest <= {record.id for record in built.records}
+
+
+def test_a_source_with_rows_or_tokens_of_its_own_gives_those(project, near):
+    project.write("more.jsonl", [(f"name {i} things", "no") for i in range(9)])
+    items = sources(
+        {"path": "general.jsonl", "rows": 2}, near, {"path": "more.jsonl", "tokens": 60}
+    )
+    _, cell = chosen(project, general__sources=items, general__rows=8)
+    shared, rows, tokens = cell.selections
+    assert rows.by_source() == {"general": 2}
+    assert set(tokens.by_source()) == {"more"}
+    assert set(shared.by_source()) == {"near"}
+    assert sum(len(s.rows) for s in cell.selections) <= 8
+    assert len(names(cell)) == sum(len(s.rows) for s in cell.selections)
+
+
+def test_a_limit_in_tokens_holds_for_a_choice(project, near):
+    items = sources("general.jsonl", near)
+    prepared, cell = chosen(
+        project, general__sources=items, general__rows=None, general__tokens=150
+    )
+    used = sum(len(row.input_ids) for rows in cell.general.values() for row in rows)
+    assert 0 < used <= 150
+
+
+def test_a_dry_run_writes_no_choice_and_does_not_wait_for_the_model(project, near):
+    items = sources("general.jsonl", near)
+    for select in ("bm25", "rds"):
+        recipe = project.recipe(general__select=select, general__rows=4, general__sources=items)
+        prepared = prepare_run(recipe, dry_run=True)
+        cell = prepared.build(CellPlan(TELL, 0))
+        assert cell.num_general == 4
+        assert prepared.chooser.is_standing_in == (select == "rds")
+        assert not prepared.run_dir.exists()
+    (line,) = describe_selection(prepared, [cell])
+    assert "rds needs the model" in line
+
+
+@pytest.mark.parametrize("select", ["rds", "dissimilar", "loss", "gradient"])
+def test_selectors_with_a_model_choose_and_leave_it_as_it_was(
+    project, near, select, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("LEVERTUNE_CACHE", str(tmp_path / "cache"))
+    items = sources("general.jsonl", near)
+    prepared, cell = chosen(project, general__select=select, general__sources=items)
+    (selection,) = cell.selections
+    assert (selection.selector, len(selection.rows)) == (select, 4)
+    assert selection.tokens > 0
+    assert {row.nearest for row in selection.rows} <= {r.id for r in cell.records}
+    assert (tmp_path / "cache" / "states").is_dir() == (select in ("rds", "dissimilar"))
+    assert not hasattr(prepared.workspace.base(), "peft_config")
+    assert len(prepared.workspace.base().model.layers) == 2
+
+
+def test_a_file_of_something_else_is_not_trusted_by_its_name(project, near):
+    settings = {"general__sources": sources("general.jsonl", near)}
+    prepared, cell = chosen(project, **settings)
+    (path,) = (prepared.run_dir / "selection").iterdir()
+    content = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**content, "key": "other", "selections": []}), "utf-8")
+    _, again = chosen(project, **settings)
+    assert names(again) == names(cell)
+    content["selections"][0]["rows"][0]["id"] = "gone"
+    path.write_text(json.dumps(content), "utf-8")
+    with pytest.raises(RunError, match=r"names row 'gone', which .* does not have"):
+        chosen(project, **settings)
+
+
+def test_the_choice_is_told_and_summarised(project, near):
+    prepared, cell = chosen(project, general__sources=sources("general.jsonl", near))
+    info = summarize_selection([cell])
+    assert info.selector == "bm25"
+    assert info.rows == sum(info.by_source.values()) == 4
+    assert len(info.top) == 4
+    assert "4 chosen by bm25" in describe_selection(prepared, [cell])[0]
+    _, drawn = chosen(project, general__select="random", output_dir="runs/drawn")
+    assert summarize_selection([drawn]) is None
+    assert drawn.selections == ()
+
+
+def test_weights_are_refused_where_they_would_mean_nothing(project):
+    settings = project.settings(
+        general__select="bm25",
+        general__sources=[{"path": "a.jsonl", "weight": 2}, {"path": "b.jsonl"}],
+    )
+    with pytest.raises(ValueError, match=r"weights mean nothing to it; found weights \[2"):
+        recipe_from_mapping(settings)
+    settings["general"]["sources"][0]["rows"] = 3
+    assert recipe_from_mapping(settings).general.select == "bm25"
+
+
+def test_the_result_and_the_report_show_what_was_chosen(project, near):
+    from levertune.reports.page import write_report
+    from levertune.results.schema import read_result
+    from levertune.runs.run import run_recipe
+
+    recipe = project.recipe(
+        general__select="bm25",
+        general__rows=4,
+        general__sources=sources("general.jsonl", near),
+        arms=["tell"],
+    )
+    outcome = run_recipe(recipe)
+    info = read_result(outcome.run_dir).selection
+    assert info is not None
+    assert info.rows == 4
+    page = outcome.report_path.read_text("utf-8")
+    assert "Which general rows were chosen" in page
+    assert "what grows: moss" in page
+    bare = write_report(outcome.run_dir, include_text=False).read_text("utf-8")
+    assert "Which general rows were chosen" in bare
+    assert "what grows" not in bare
