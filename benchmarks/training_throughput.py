@@ -5,6 +5,8 @@ Every side trains the same rows in the same order, eight a step, with the same L
 process of its own; the sides alternate. Tokens are real ones: padding does not count.
 
 - levertune: `levertune.training.train.train_adapter` as `levertune run` calls it.
+- levertune-jobs: the same twice over at once, as `levertune run --jobs 2` does it, with half the
+  threads each: the sum of both, in tokens a second and in memory. Only on two cores or more.
 - trl-defaults: TRL's `SFTTrainer` as its defaults are, told to stay on the CPU if that is all
   there is (they include gradient checkpointing).
 - trl-tuned: the same as a careful user would set it: weights in bfloat16 where the hardware
@@ -26,9 +28,11 @@ from pathlib import Path
 from typing import Any
 
 from levertune.anchors.anchor import Example
+from levertune.runs.jobs import count_cores
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
-SIDES = ("levertune", "trl-defaults", "trl-tuned")
+SIDES = ("levertune", "levertune-jobs", "trl-defaults", "trl-tuned")
+JOBS = 2
 BATCH = 8
 LEARNING_RATE = 5e-4
 LORA = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.0, "target_modules": "all-linear"}
@@ -201,6 +205,7 @@ def _train_with_trl(
 
 _SIDES = {
     "levertune": train_with_levertune,
+    "levertune-jobs": train_with_levertune,
     "trl-defaults": train_with_trl_defaults,
     "trl-tuned": train_with_trl_tuned,
 }
@@ -227,18 +232,31 @@ def throughput(lengths: Sequence[int], ends: Sequence[float], warmup: int) -> di
 
 
 def measure_in_process(side: str, args: argparse.Namespace) -> dict[str, Any]:
-    """One side in a fresh process, so that its peak memory is its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        output, log = Path(folder, "measured.json"), Path(folder, "log.txt")
-        command = [sys.executable, __file__, "--side", side, "--output", str(output)]
-        command += ["--steps", str(args.steps), "--warmup", str(args.warmup)]
-        command += ["--model", args.model]
-        with log.open("w", encoding="utf-8") as stream:
-            done = subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT, check=False)
-        if done.returncode:
-            raise SystemExit(f"{side} failed:\n{log.read_text(encoding='utf-8')[-3000:]}")
-        measured: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
-        return measured
+    """One side in a fresh process, or several at once, so that its peak memory is its own."""
+    num_processes = JOBS if side == "levertune-jobs" else 1
+    environment = dict(os.environ)
+    if num_processes > 1:
+        threads = max(1, count_cores() // num_processes)
+        environment["OMP_NUM_THREADS"] = str(threads)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        processes = []
+        for number in range(num_processes):
+            command = [sys.executable, __file__, "--side", side]
+            command += ["--output", str(folder / f"{number}.json"), "--model", args.model]
+            command += ["--steps", str(args.steps), "--warmup", str(args.warmup)]
+            with (folder / f"{number}.txt").open("w", encoding="utf-8") as log:
+                processes.append(
+                    subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+                )
+        measured = []
+        for number, process in enumerate(processes):
+            if process.wait():
+                log_text = (folder / f"{number}.txt").read_text(encoding="utf-8")
+                raise SystemExit(f"{side} failed:\n{log_text[-3000:]}")
+            measured.append(json.loads((folder / f"{number}.json").read_text(encoding="utf-8")))
+    summed = ("tokens_per_second", "tokens", "steps", "peak_memory_bytes", "threads")
+    return measured[0] | {key: sum(run[key] for run in measured) for key in summed}
 
 
 def summarise(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
