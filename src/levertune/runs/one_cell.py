@@ -6,6 +6,7 @@ import errno
 import traceback
 
 from levertune.errors import DivergedError, UserError
+from levertune.models.memory import release_unused_memory
 from levertune.progress import Progress
 from levertune.results.files import write_json_atomically
 from levertune.results.schema import Failure
@@ -59,5 +60,7 @@ def do_cell(prepared: Prepared, cell: CellData, progress: Progress) -> Failure |
         )
         prepared.workspace.forget_base()
         return Failure(cell.plan.folder, reason)
+    finally:
+        release_unused_memory()
     (folder / FAILURE_FILE).unlink(missing_ok=True)
     return None
