@@ -19,6 +19,7 @@ VERBS = {
     "init": ("levertune.cli.init", "write an annotated recipe for a file"),
     "check": ("levertune.cli.check", "look at the data before anything is trained"),
     "run": ("levertune.cli.run", "train and compare the arms of a recipe"),
+    "compare": ("levertune.cli.compare", "one finished run against another, row by row"),
     "report": ("levertune.cli.report", "write the page of a finished run"),
     "chat": ("levertune.cli.chat", "talk to an adapter"),
     "generate": ("levertune.cli.generate", "answer the prompts of a file with an adapter"),

@@ -116,7 +116,7 @@ def _comparisons(prepared: Prepared, arms: dict[str, ArmRows]) -> tuple[Comparis
     return tuple(
         comparison
         for first, second in pairs
-        for comparison in compare_arms(arms[first], arms[second], prepared.inputs)
+        for comparison in compare_arms(arms[first], arms[second])
     )
 
 

@@ -45,7 +45,12 @@ def gather_done(prepared: Prepared, failures: Sequence[Failure]) -> dict[str, Ar
     for name in dict.fromkeys(plan.arm.name for plan in prepared.plans):
         plans = [plan for plan in prepared.plans if plan.arm.name == name]
         if not any(plan.folder in failed for plan in plans):
-            arms[name] = gather_arm(prepared.run_dir, plans, prepared.inputs)
+            arms[name] = gather_arm(
+                prepared.run_dir,
+                plans,
+                metrics=prepared.inputs.metrics.names,
+                labels=prepared.inputs.kind.labels,
+            )
     return arms
 
 
