@@ -4,10 +4,10 @@ Run:
     python benchmarks/evidence/run_grid.py run GRID.yaml [--jobs 2] [--seeds 1] [--only NAME ...]
     python benchmarks/evidence/run_grid.py table GRID.yaml
 
-`run` does what is not done; a run that was killed goes on where it stopped. `--seeds 1` takes a first
-look at the whole grid. With `--jobs N` each of N runs at once gets its share of the cores. `table`
-prints a Markdown table for each recipe and writes ids and numbers, no texts, into the grid's
-`results` file.
+`run` does what is not done; a run that was killed goes on where it stopped. `--seeds 1` takes a
+first look at the whole grid. With `--jobs N` each of N runs at once gets its share of the cores.
+`table` prints a Markdown table for each recipe and writes ids and numbers, no texts, into the
+grid's `results` file.
 """
 
 from __future__ import annotations
