@@ -1,4 +1,4 @@
-"""A disk that fills up while a run trains: one line, status 2, and the rerun ends as if unbroken."""
+"""A disk that fills up in training: one line, status 2, and the rerun ends as if unbroken."""
 
 import json
 import shutil

@@ -18,8 +18,8 @@ _WORDS = re.compile(
 )
 
 # `torch.save` to a path gives no reason at all: "[enforce fail at inline_container.cc:672] .
-# unexpected pos 576 vs 534", "PytorchStreamWriter failed writing file data/0: file write failed", or
-# what the stream of the C++ library says, "basic_ios::clear: iostream error".
+# unexpected pos 576 vs 534", "PytorchStreamWriter failed writing file data/0: file write failed",
+# or what the stream of the C++ library says, "basic_ios::clear: iostream error".
 _TORCH_WORDS = re.compile(
     r"inline_container\.cc.*unexpected pos|PytorchStreamWriter failed writing"
     r"|(?:basic_ios|ios_base)::clear",
