@@ -24,7 +24,7 @@ class BatchCost:
 
 
 CPU_COST = BatchCost(overhead_tokens=55, max_tokens=1024)
-"""Measured on two cores with SmolLM2-135M (LOG.md 2026-11-21): 4 x 100 tokens take 0.93 s and
+"""Measured on two cores with SmolLM2-135M (LOG.md 2026-11-22): 4 x 100 tokens take 0.93 s and
 8 x 100 take 1.74 s, so a pass costs about 55 tokens beside its own."""
 
 GPU_COST = BatchCost(overhead_tokens=4096, max_tokens=16384)
