@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib
 import os
 import shlex
@@ -12,6 +11,7 @@ from collections.abc import Sequence
 
 from levertune import __version__
 from levertune.errors import UserError
+from levertune.results.full_disk import find_full_disk
 from levertune.results.url_secrets import without_url_secrets
 
 # Verb -> module and help. A module is imported when its verb is used, so that `--help` is quick.
@@ -71,12 +71,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _close_output()
         return EXIT_BROKEN_PIPE
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        full = find_full_disk(error)
+        if full is None:
             raise
-        place = f"{error.filename}: " if error.filename else ""
+        place = f"{full.filename}: " if full.filename else ""
         return _fail(
-            f"{place}the disk is full. Free some space, then type the same command again: "
+            f"{place}{full.strerror}. Free some space, then type the same command again: "
             f"{_command(words)}"
         )
     except SystemExit as exit_:  # argparse, after --help or a usage error

@@ -150,14 +150,13 @@ def _anchor_info(prepared: Prepared, cells: Sequence[CellData]) -> AnchorInfo | 
     if tell is None or tell.choice is None or tell.choice.anchor is None:
         return None
     anchor = tell.choice.anchor
-    with_lead_in = anchor.text + (anchor.lead_in or "")
     return AnchorInfo(
         id=anchor.id,
         text=anchor.text,
         placement=anchor.placement,
         lead_in=anchor.lead_in,
         dropout=anchor.dropout,
-        tokens=prepared.workspace.tokenizer.count(with_lead_in),
+        tokens=anchor.token_cost(prepared.workspace.tokenizer.count),
         reason=tell.choice.reason,
     )
 

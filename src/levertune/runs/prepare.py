@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from levertune.runs.self_sources import write_self_sources
 from levertune.runs.tuned import describe_choices, find_tuning, tuned_settings, with_settings
 from levertune.runs.workspace import Workspace
 from levertune.settings import Facts, resolve_settings
+from levertune.training.processes import refuse_several_processes
 
 RECIPE_FILE = "recipe.yaml"
 
@@ -122,9 +124,10 @@ def prepare_run(
             in its place.
 
     Raises:
-        UserError: If the recipe, its data or the model cannot be used, or the run folder holds
-            another recipe's run.
+        UserError: If the recipe, its data or the model cannot be used, the run folder holds another
+            recipe's run, or this is one of several processes.
     """
+    refuse_several_processes(os.environ)
     workspace = Workspace(recipe)
     written = write_self_sources(recipe, workspace, progress=progress)
     inputs = read_inputs(recipe, written=written, progress=progress)

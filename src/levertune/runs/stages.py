@@ -9,6 +9,7 @@ from pathlib import Path
 
 from levertune.errors import RecipeError, RunError
 from levertune.mixtures.export.write import check_format, check_place, write_export
+from levertune.mixtures.manifest import read_manifest
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
 from levertune.results.cells import CELL_FILE, PREDICTIONS_FILE
@@ -18,7 +19,7 @@ from levertune.runs.evaluate_cell import LIKELIHOODS_FILE, evaluate_cell
 from levertune.runs.export import build_export
 from levertune.runs.finish import gather_done, is_done, write_row_lists, write_run_result
 from levertune.runs.prepare import Prepared, choose_plans, prepare_run, write_recipe
-from levertune.runs.train_cell import MANIFEST_FILE, claim_folder, train_cell
+from levertune.runs.train_cell import MANIFEST_FILE, check_adapter, claim_folder, train_cell
 from levertune.training.train import ADAPTER_FOLDER
 
 MIXTURE_FILE = "mixture.arrow"
@@ -154,7 +155,7 @@ def eval_stage(
         return files
     for plan in plans:  # all of them before the first is evaluated, and before a file is written
         if plan.arm.is_trained:
-            _require_trained(prepared.run_dir, plan)
+            _require_trained(prepared, plan)
     write_recipe(prepared)
     for plan in plans:
         _evaluate(prepared, prepared.build(plan), progress or SilentProgress())
@@ -168,11 +169,12 @@ def eval_stage(
     return files
 
 
-def _require_trained(run_dir: Path, plan: CellPlan) -> None:
-    if not (run_dir / plan.folder / ADAPTER_FOLDER / "adapter_config.json").is_file():
-        raise RunError(
-            f"{run_dir / plan.folder}: has no adapter yet. Train it first, with: levertune train"
-        )
+def _require_trained(prepared: Prepared, plan: CellPlan) -> None:
+    folder = prepared.run_dir / plan.folder
+    if not (folder / ADAPTER_FOLDER / "adapter_config.json").is_file():
+        raise RunError(f"{folder}: has no adapter yet. Train it first, with: levertune train")
+    manifest = read_manifest(folder / MANIFEST_FILE)
+    check_adapter(folder, prepared.workspace.model_hash, manifest.fingerprint)
 
 
 def _evaluate(prepared: Prepared, cell: CellData, progress: Progress) -> None:
