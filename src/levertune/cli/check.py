@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from levertune.anchors.lift import lift_instruction
     from levertune.cli.check_view import print_report, print_rows
     from levertune.data.checks import check_task
-    from levertune.runs.general_draw import describe_shortfalls
+    from levertune.runs.general_amounts import describe_shortfalls
     from levertune.runs.inputs import (
         choose_fold_anchor,
         read_general_sources,
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     choice = choose_fold_anchor(recipe, task.records, kind)
     # Rows may keep the instruction they share beside another anchor; comparisons leave it out.
     instruction = choice.lifted_instruction or lift_instruction(task.records).instruction
-    rows, test_setting = recipe.general.rows, recipe.task.test
+    test_setting = recipe.task.test
     is_small = len(task.records) < CROSS_VALIDATION_BELOW
     report = check_task(
         task,
@@ -89,7 +89,6 @@ def run(args: argparse.Namespace) -> int:
         max_length=recipe.training.max_length,
         instruction=instruction,
         english=_english_texts(general),
-        general_rows=rows if isinstance(rows, int) else None,
         allow_overlap=recipe.task.allow_overlap,
         test_leaks=recipe.general.test_leaks,
         train_leaks=recipe.general.train_leaks,

@@ -12,12 +12,11 @@ from levertune.data.overlaps import RowGroup
 _NUM_SHOWN = 5
 
 
-def write_warnings(report: CheckReport, *, general_rows_asked: int | None) -> tuple[str, ...]:
+def write_warnings(report: CheckReport) -> tuple[str, ...]:
     """Put what deserves a look into sentences.
 
     Args:
         report: The report, its warnings still empty.
-        general_rows_asked: General rows a run will ask for, if a number is set.
 
     Returns:
         The sentences.
@@ -46,12 +45,6 @@ def write_warnings(report: CheckReport, *, general_rows_asked: int | None) -> tu
         warnings.append(
             f"{_count(len(report.unseen_labels), 'label')} of test rows never seen in training: "
             f"{_list_ids(report.unseen_labels)}. No model can learn these."
-        )
-    num_general = sum(summary.rows for summary in report.general)
-    if general_rows_asked is not None and num_general < general_rows_asked:
-        warnings.append(
-            f"general.rows asks for {general_rows_asked} rows and there are {num_general}; "
-            "a run takes those."
         )
     if report.near_duplicates is None:
         warnings.append(

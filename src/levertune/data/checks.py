@@ -38,7 +38,6 @@ def check_task(
     max_length: int,
     instruction: str | None = None,
     english: Sequence[str] = (),
-    general_rows: int | None = None,
     allow_overlap: bool = False,
     test_leaks: LeakPolicy = "drop",
     train_leaks: LeakPolicy = "drop-exact",
@@ -55,7 +54,6 @@ def check_task(
         max_length: Most tokens of a row.
         instruction: The instruction the task rows share.
         english: English texts to compare the language with.
-        general_rows: General rows a run will ask for, if a number is set.
         allow_overlap: Whether test rows may be training rows too.
         test_leaks: What a run does about general rows like test rows.
         train_leaks: What it does about general rows like training rows.
@@ -117,7 +115,7 @@ def check_task(
         ),
         warnings=(),
     )
-    return replace(report, warnings=write_warnings(report, general_rows_asked=general_rows))
+    return replace(report, warnings=write_warnings(report))
 
 
 def require_task_rows(task: RecordFile) -> None:

@@ -105,7 +105,7 @@ def assemble_result(
             for leakage in prepared.inputs.leakage
             for kind, rows in leakage.counts.items()
         ),
-        selection=summarize_selection(cells),
+        selection=summarize_selection(cells, prepared.chooser.pool),
     )
 
 

@@ -22,7 +22,8 @@ from levertune.results.inputs import AutoSetting
 from levertune.results.tuning import Tuning
 from levertune.runs.cells import CellData, CellPlan, build_cell, expand_cells
 from levertune.runs.evaluate_cell import Probes
-from levertune.runs.general_draw import describe_shortfalls, hold_out_general
+from levertune.runs.general_amounts import describe_shortfalls, drawable
+from levertune.runs.general_draw import hold_out_general
 from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.inputs import Inputs, read_inputs
 from levertune.runs.self_sources import write_self_sources
@@ -135,10 +136,6 @@ def prepare_run(
     heldout, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
     resolved, settings, row_tokens = _resolve(recipe, inputs, pool, workspace)
     warnings = list(inputs.warnings)
-    available = sum(map(len, pool.values()))
-    wanted = recipe.general.rows
-    if isinstance(wanted, int) and wanted > available:
-        warnings.append(f"{wanted} general rows were asked for; there are {available}.")
     warnings += describe_shortfalls(resolved, pool, count_tokens=workspace.count_record)
     run_dir = Path(recipe.output_dir)
     tuning, notes = find_tuning(run_dir, recipe, resolved, inputs, workspace.model_hash)
@@ -185,9 +182,11 @@ def _resolve(
     tokenizer = workspace.tokenizer
     rows = [tokenizer.tokenize(plain_example(record)) for record in inputs.task.records]
     hardware = workspace.hardware
+    general = drawable(recipe, pool, count_tokens=workspace.count_record)
     facts = Facts(
         task_rows=recipe.task.subset or len(inputs.task.records),
-        general_available=sum(map(len, pool.values())),
+        general_available=general.most,
+        general_fixed=general.fewest,
         model_parameters=_count_parameters(workspace),
         device=hardware.device,
         memory_bytes=memory_bytes(hardware.device),

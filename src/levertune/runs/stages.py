@@ -8,12 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from levertune.errors import RecipeError, RunError
-from levertune.mixtures.export.write import check_format, check_place, write_export
+from levertune.mixtures.export.write import (
+    check_format,
+    check_loss_weight,
+    check_place,
+    write_export,
+)
 from levertune.mixtures.manifest import read_manifest
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
 from levertune.results.cells import CELL_FILE, PREDICTIONS_FILE
 from levertune.results.schema import RESULT_FILE
+from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellData, CellPlan
 from levertune.runs.evaluate_cell import LIKELIHOODS_FILE, evaluate_cell
 from levertune.runs.export import build_export
@@ -57,6 +63,8 @@ def mix_stage(
     """
     if to is not None:
         check_format(to)
+        if _mixes_general(recipe, arm):
+            check_loss_weight(to, recipe.general.loss_weight)
     elif force:
         raise RecipeError("--force: replaces an export; found no --to. Leave it out.")
     prepared = prepare_run(recipe, progress=progress)
@@ -81,6 +89,13 @@ def mix_stage(
             export = build_export(prepared, cell, all_rows=all_rows)
             write_export(export, to, exports[number], force=force)
     return files
+
+
+def _mixes_general(recipe: Recipe, arm: str | None) -> bool:
+    """Whether a mixture asked for has general rows, as far as the recipe alone tells."""
+    names = recipe.arms if arm is None else (arm,)
+    has_arm = any(name in ARMS and ARMS[name].has_general for name in names)
+    return has_arm and bool(recipe.general.sources) and recipe.general.rows != 0
 
 
 def train_stage(
