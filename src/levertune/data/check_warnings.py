@@ -12,12 +12,11 @@ from levertune.data.overlaps import RowGroup
 _NUM_SHOWN = 5
 
 
-def write_warnings(report: CheckReport, *, general_rows_asked: int | None) -> tuple[str, ...]:
+def write_warnings(report: CheckReport) -> tuple[str, ...]:
     """Put what deserves a look into sentences.
 
     Args:
         report: The report, its warnings still empty.
-        general_rows_asked: General rows a run will ask for, if a number is set.
 
     Returns:
         The sentences.
@@ -34,24 +33,24 @@ def write_warnings(report: CheckReport, *, general_rows_asked: int | None) -> tu
             f"{_count(extra, 'task row')} standing in the file before: rows "
             f"{_list_groups(report.duplicates)}."
         )
-    for summary in (report.task, *((report.test,) if report.test else ()), *report.general):
+    for summary in (report.task, *report.general):
         if summary.over_length:
             warnings.append(
                 f"{_count(len(summary.over_length), 'row')} of {summary.path} longer than "
-                f"{report.max_length} tokens, to be dropped whole: "
+                f"{report.max_length} tokens, left out of training: "
                 f"{_list_ids(summary.over_length)}. Raise training.max_length to keep them."
             )
+    if report.test is not None and report.test.over_length:
+        warnings.append(
+            f"{_count(len(report.test.over_length), 'test row')} longer than the "
+            f"{report.max_length} tokens of a training row: {_list_ids(report.test.over_length)}. "
+            "They are tested all the same."
+        )
     warnings += _leak_warnings(report)
     if report.unseen_labels:
         warnings.append(
             f"{_count(len(report.unseen_labels), 'label')} of test rows never seen in training: "
             f"{_list_ids(report.unseen_labels)}. No model can learn these."
-        )
-    num_general = sum(summary.rows for summary in report.general)
-    if general_rows_asked is not None and num_general < general_rows_asked:
-        warnings.append(
-            f"general.rows asks for {general_rows_asked} rows and there are {num_general}; "
-            "a run takes those."
         )
     if report.near_duplicates is None:
         warnings.append(

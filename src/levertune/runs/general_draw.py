@@ -124,21 +124,29 @@ def describe_shortfalls(
     *,
     count_tokens: Callable[[Record], int] | None = None,
 ) -> list[str]:
-    """Say which sources are asked for more than they have; all they have is then taken.
+    """Say where more general rows are asked for than there are; all there are is then taken.
 
     Args:
         recipe: The recipe.
-        pool: Rows by source.
+        pool: Rows by source: what the leaks and the rows held out have left.
         count_tokens: Tokens of a row; None to leave limits in tokens alone.
     """
     groups = _group_by_source(recipe, pool)
     said = []
     shared = {}
+    wanted, available = recipe.general.rows, sum(map(len, pool.values()))
+    unwritten = [
+        s.source_name
+        for s in recipe.general.sources
+        if s.is_used and is_self_written(s.path) and s.source_name not in groups
+    ]
+    if isinstance(wanted, int) and wanted > available and not unwritten:
+        said.append(f"{wanted} general rows were asked for; there are {available}.")
     for source in recipe.general.sources:
         name = source.source_name
         rows = groups.get(name, [])
-        if is_self_written(source.path) and name not in groups:
-            continue  # not sampled yet
+        if name in unwritten:
+            continue
         if source.rows is not None:
             if source.rows > len(rows):
                 said.append(
