@@ -200,8 +200,8 @@ def test_what_would_stop_a_run_later_stops_it_here(refuse, verb, setting, words)
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_subset_must_fit_into_every_fold(refuse, verb):
-    line = refuse(verb, "task.subset=9", task__test="cv:4", task__path="task.jsonl")
-    assert "task.subset: must be from" in refuse(verb, "task.subset=10", task__test="cv:4"), line
+    line = refuse(verb, "task.subset=10", task__test="cv:4")
+    assert "task.subset: must be from 1 to the 9 training rows there are; found 10" in line
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -224,9 +224,9 @@ def test_rows_too_long_that_no_cell_trains_on_stop_nothing(project, capsys, verb
     words = [] if verb == "check" else ["--dry-run"]
     found = [
         main([verb, "recipe.yaml", "task.subset=2", f"task.subset_seed={seed}", *words])
-        for seed in range(4)
+        for seed in (1, 2)
     ]
-    assert found == [2, 0, 2, 2]
+    assert found == [0, 2]
 
 
 @pytest.mark.parametrize("verb", VERBS)
