@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -171,9 +172,104 @@ def test_a_value_out_of_range_is_refused(refuse, verb, setting, words):
         assert word in line, line
 
 
-def test_more_folds_than_unlike_rows_are_refused(refuse):
-    line = refuse("run", "task.test=cv:15")
+@pytest.mark.parametrize("verb", VERBS)
+def test_more_folds_than_unlike_rows_are_refused(refuse, verb):
+    line = refuse(verb, "task.test=cv:15")
     assert "task.test: cv:15 needs at least 15 rows with unlike prompts; found 12" in line
+    assert "use fewer folds, as task.test=cv:12." in line
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("task.metric=nope", ["task.metric", "is no known metric; found 'nope'"]),
+        ("task.metric=no_such_module:score", ["no_such_module"]),
+        ("task.subset=13", ["task.subset: must be from 1 to the 12 training rows", "found 13"]),
+        ("evaluation.retention=none.jsonl", ["none.jsonl: there is no such file"]),
+        ("evaluation.retention=general.jsonl", ["'general.jsonl' is a general source too"]),
+        ("anchor.lead_in=a<|im_end|>", ["anchor.lead_in: contains", "'<|im_end|>' of tiny-llama"]),
+        ("anchor.text=<|im_start|> b", ["anchor.text: contains", "'<|im_start|>' of tiny-llama"]),
+    ],
+)
+def test_what_would_stop_a_run_later_stops_it_here(refuse, verb, setting, words):
+    line = refuse(verb, setting)
+    for word in words:
+        assert word in line, line
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_subset_must_fit_into_every_fold(refuse, verb):
+    line = refuse(verb, "task.subset=10", task__test="cv:4")
+    assert "task.subset: must be from 1 to the 9 training rows there are; found 10" in line
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_row_too_long_is_refused_unless_leaving_it_out_is_allowed(project, refuse, capsys, verb):
+    put("long.jsonl", lines(*GOOD, pair("long " * 200, "x"), pair("a lawn", "green")))
+    line = refuse(verb, task__path="long.jsonl")
+    assert "long.jsonl: 1 of 5 task rows are longer than training.max_length=200" in line
+    assert "found row '4' with " in line
+    words = [] if verb == "check" else ["--dry-run"]
+    assert main([verb, "recipe.yaml", "task.allow_dropped=true", *words]) == 0
+    out = capsys.readouterr().out
+    if verb == "check":
+        assert "1 row of long.jsonl longer than 200 tokens, left out of training: 4." in out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_rows_too_long_that_no_cell_trains_on_stop_nothing(project, capsys, verb):
+    put("long.jsonl", lines(*GOOD, pair("a lawn", "green"), pair("long " * 200, "x")))
+    project.recipe_file(task__path="long.jsonl", arms=["base", "tell"])
+    words = [] if verb == "check" else ["--dry-run"]
+    found = [
+        main([verb, "recipe.yaml", "task.subset=2", f"task.subset_seed={seed}", *words])
+        for seed in (1, 2)
+    ]
+    assert found == [0, 2]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("key", ["path", "test"])
+def test_a_control_token_is_named_with_its_line_and_field(refuse, verb, key):
+    put("bad.jsonl", lines(pair("jam", "red"), pair("jeans!", "blue"), pair("x", "a<|im_end|>")))
+    line = refuse(verb, **{f"task__{key}": "bad.jsonl"})
+    assert "bad.jsonl, line 3, field 'completion': contains the control token '<|im_end|>'" in line
+    assert "of tiny-llama; it would end or open a turn. Remove it." in line
+    put("bad.csv", "Question,Answer\na<|im_start|>,b\nc,d\ne,f\n")
+    line = refuse(verb, **{f"task__{key}": "bad.csv"})
+    assert "bad.csv, line 2, field 'question': contains the control token '<|im_start|>'" in line
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_control_tokens_in_other_rows_are_dropped_and_counted_or_refused(
+    project, refuse, capsys, verb
+):
+    put("kept2.jsonl", lines(pair("spell it", "i<pad>t")))
+    assert "kept2.jsonl, row '1': contains the control" in refuse(
+        verb, evaluation__retention="kept2.jsonl"
+    )
+    put("rendered.jsonl", lines({"text": "<|im_start|>user"}, {"text": "hello<|im_end|>"}))
+    assert "all 2 rows contain a control token of tiny-llama; found '<|im_start|>'" in refuse(
+        verb, general__sources=[{"path": "rendered.jsonl"}]
+    )
+    text = Path("general.jsonl").read_text("utf-8")
+    put("mixed.jsonl", text + lines(pair("one more", "<|im_end|>"), pair("and more", "<pad>")))
+    project.recipe_file(general__sources=[{"path": "mixed.jsonl"}])
+    found = warnings_of(verb, capsys, *(["--dry-run"] if verb == "run" else []))
+    expected = "tiny-llama, dropped: 2 ('20' of mixed, '21' of mixed)."
+    assert any(expected in line for line in found), found
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_general_rows_are_counted_as_a_run_can_take_them(project, capsys, verb):
+    """19 rows, one of which leaks and two of which are held out."""
+    words = ["--dry-run"] if verb == "run" else []
+    project.recipe_file()
+    short = "general rows were asked for"
+    assert not any(short in line for line in warnings_of(verb, capsys, "general.rows=16", *words))
+    found = warnings_of(verb, capsys, "general.rows=17", *words)
+    assert "warning: 17 general rows were asked for; there are 16." in found
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -197,17 +293,34 @@ def test_a_hub_dataset_without_the_split_names_those_there_are(refuse, verb, mon
     assert "found ['test', 'train']" in line
 
 
-def test_the_run_folder_of_another_recipe_is_refused(project, refuse):
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_run_folder_of_another_recipe_is_refused(project, refuse, verb):
     from levertune.recipes.dumping import dump_recipe
 
     folder = project.folder / "runs/whole"
     folder.mkdir(parents=True)
     old = project.recipe(training__lora_r=4, evaluation__batch_size=1)
     (folder / "recipe.yaml").write_text(dump_recipe(old, {}), "utf-8")
-    line = refuse("run")
+    line = refuse(verb)
     assert "runs/whole: holds the run of another recipe" in line
     assert "training.lora_r: 4 -> 2" in line
     assert "another output_dir" in line
+    (project.folder / "runs/taken").write_text("", "utf-8")
+    assert "runs/taken: is a file. Name a folder" in refuse(verb, output_dir="runs/taken")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device here")
+def test_a_check_printed_to_a_full_disk_is_one_line(project):
+    recipe = project.recipe_file()
+    before = project.files()
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "levertune.cli.main", "check", recipe],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.startswith("error: the disk is full. Free some space, then type the same")
+    assert project.files() == before
 
 
 def test_a_full_disk_is_one_line_and_leaves_no_file(project, refuse, monkeypatch):
@@ -274,7 +387,7 @@ def test_what_deserves_a_look_is_warned_of_listed_and_counted(project, capsys, v
         "check": {
             "conflicts": ["1 prompt with conflicting completions: rows 4, 13"],
             "general rows": ["General rows like test rows, dropped: 1", "'19' like '1'"],
-            "too few": ["100 general rows were asked for; there are 19."],
+            "too few": ["100 general rows were asked for; there are 16."],
             "labels": ["1 label of test rows never seen in training: black"],
         },
         "run": {

@@ -113,6 +113,12 @@ def resolve_settings(
     return recipe_from_mapping(values), settings
 
 
+def unsettled_keys(recipe: Recipe) -> frozenset[str]:
+    """The keys of a recipe that are `auto` and that a run replaces before it trains."""
+    # The anchor's text is chosen fold by fold and stays `auto`.
+    return frozenset(_auto_keys(recipe.model_dump())) - {"anchor.text"}
+
+
 def choose_exposures(task_rows: int) -> int:
     """How many times each task row is trained on."""
     logs = [(rows, math.log(exposures)) for rows, exposures in EXPOSURES]

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ from levertune.cli.main import main
 
 PROMPT = "Give the code for this message.\nMessage: {}"
 MESSAGES = ["my card is lost", "where is my money", "send me a new pin", "I was charged twice"]
+MESSAGES += ["close the account", "a fee I do not know"]
 
 
 @pytest.fixture
@@ -64,8 +66,8 @@ def test_json_is_for_machines_alone(check):
     status, out, _ = check("--json", "--show", "2")
     report = json.loads(out)
     assert status == 0
-    assert report["task"]["rows"] == 4
-    assert report["labels"] == {"A": 2, "B": 2}
+    assert report["task"]["rows"] == 6
+    assert report["labels"] == {"A": 3, "B": 3}
     assert report["instruction"] == "Give the code for this message."
 
 
@@ -84,8 +86,8 @@ def test_shown_rows_mark_anchor_and_supervised_tokens(check):
 
 def test_shown_rows_cannot_rewrite_the_screen(check):
     task = [("hello\x1b[2J there", "A"), ("second row", "B")]
-    _, out, _ = check("--show", "1", task=task)
-    assert "\x1b" not in out
+    status, out, _ = check("--show", "1", "task.test=cv:2", task=task)
+    assert (status, "\x1b" in out) == (0, False)
 
 
 def test_unusable_data_is_one_line_and_status_2(check, tmp_path):
@@ -95,11 +97,11 @@ def test_unusable_data_is_one_line_and_status_2(check, tmp_path):
     assert err.count("\n") == 1
     assert "must hold at least two task rows" in err
     status, _, err = check("training.max_length=8")
-    assert (status, "all 4 task rows are longer" in err) == (2, True)
+    assert (status, re.search(r"all \d task rows are longer", err) is not None) == (2, True)
     status, _, err = check("--test", str(tmp_path / "task.jsonl"))
-    assert (status, "4 of 4 test rows are training rows too" in err) == (2, True)
+    assert (status, "6 of 6 test rows are training rows too" in err) == (2, True)
     status, out, err = check("--test", str(tmp_path / "task.jsonl"), "task.allow_overlap=true")
-    assert (status, "4 test rows" in out) == (0, True)
+    assert (status, "6 test rows" in out) == (0, True)
     status, _, err = check("task.promt={x}")
     assert (status, "task.prompt" in err) == (2, True)
     status, _, err = check("--show", "some")
@@ -117,7 +119,16 @@ def test_shipped_task_is_checked_with_its_test_rows(tokenizer_folder, capsys):
 def test_check_never_imports_torch(tokenizer_folder, tmp_path):
     path = tmp_path / "task.csv"
     path.write_text("prompt,completion\na b,c\nd e,f\n", encoding="utf-8")
-    words = ["check", "--task", str(path), "--model", str(tokenizer_folder), "--show", "1"]
+    words = [
+        "check",
+        "--task",
+        str(path),
+        "--model",
+        str(tokenizer_folder),
+        "--show",
+        "1",
+        "task.test=cv:2",
+    ]
     code = (
         "import sys; from levertune.cli.main import main; "
         f"status = main({[*words, '--general', 'embedded-skills']!r}); "
@@ -127,7 +138,8 @@ def test_check_never_imports_torch(tokenizer_folder, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_too_few_rows_for_the_folds_are_told_here_already(check):
-    status, out, _ = check("task.test=cv:9")
-    assert status == 0
-    assert "`levertune run` would refuse these rows: task.test: cv:9 needs" in " ".join(out.split())
+def test_what_is_typed_as_a_setting_counts_more_than_a_shorthand(check, tmp_path):
+    (tmp_path / "general.csv").write_text("text,note\nsome words,x\nmore words,y\n", "utf-8")
+    words = ("--general", str(tmp_path / "general.csv"), "general.sources.0.name=mine")
+    status, out, _ = check(*words, "--json")
+    assert (status, json.loads(out)["general"][0]["source"]) == (0, "mine")

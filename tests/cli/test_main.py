@@ -1,6 +1,7 @@
 import argparse
 import errno
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -94,12 +95,19 @@ def test_help_imports_nothing_heavy_and_takes_less_than_300_ms_of_processor_time
         (["schema", "--fly"], "schema does not know --fly"),
         (["schema", "extra"], "schema does not know extra"),
         (["run", "r.yaml", "--fly"], "run does not know --fly"),
+        (["check", "--show", "-1"], "argument --show: must be a number of rows; found '-1'"),
+        (["run", "--task"], "argument --task: expected one argument (see: levertune run --help)"),
+        (["init"], "the following arguments are required: FILE"),
+        (["generate", "a"], "the following arguments are required: INPUT, -o/--output"),
+        (["chat", "a", "--max-new-tokens", "x\ny"], "invalid int value: 'x"),
     ],
 )
 def test_words_that_are_not_understood_exit_with_status_2(words, message, capsys):
     assert main(words) == 2
-    err = capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert out == ""
     assert any(option in err for option in message.split("|"))
+    assert re.fullmatch(r"error: .+ \(see: levertune( [a-z]+)? --help\)\n", err), err
 
 
 def test_settings_may_stand_on_both_sides_of_the_options(verb):
@@ -162,6 +170,21 @@ def test_a_full_disk_is_one_line_too_where_a_native_library_met_it(verb, capsys)
     assert capsys.readouterr().err == (
         "error: the disk is full. Free some space, then type the same command again: "
         "levertune fake\n"
+    )
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device here")
+@pytest.mark.parametrize("words", [("schema",), ("env", "--json")], ids=" ".join)
+def test_standard_output_on_a_full_disk_is_one_line_and_status_2(words):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "levertune.cli.main", *words],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: the disk is full. Free some space, then type the same command again: "
+        f"levertune {' '.join(words)}\n"
     )
 
 

@@ -2,7 +2,16 @@ import json
 
 import pytest
 
-from levertune.data.checks import check_task, find_regime, unseen_labels
+from levertune.data.checks import (
+    check_task,
+    find_regime,
+    find_test_rows_in_task,
+    require_no_test_rows_in_task,
+    require_rows_that_fit,
+    require_task_rows,
+    unseen_labels,
+)
+from levertune.data.leak_policy import Leakage, guard_general
 from levertune.data.records import RecordFile
 from levertune.errors import DataError
 
@@ -19,6 +28,14 @@ def count_row(record):
     return len(record.user_text.split()) + len(record.completion.split()) + 3
 
 
+def leaks_of(task=(), test=(), general=(), test_leaks="drop", train_leaks="drop-exact"):
+    """The leaks between the sets, as `runs.leak_gate` finds them."""
+    tested = guard_general(general, test, sets="general-test", policy=test_leaks)
+    trained = guard_general(tested.files, task, sets="general-train", policy=train_leaks)
+    in_task = Leakage("train-test", tuple(find_test_rows_in_task(task, test)), {})
+    return in_task, tested.leakage, trained.leakage
+
+
 def check(task, **options):
     defaults = {
         "test": None,
@@ -26,6 +43,7 @@ def check(task, **options):
         "count_tokens": count_words,
         "count_row": count_row,
         "max_length": 50,
+        "leakage": leaks_of(),
     }
     return check_task(task, **{**defaults, **options})
 
@@ -34,7 +52,14 @@ def test_report_counts_what_is_there(rows):
     task = file_of(rows(("a b", "X"), ("c", "Y"), ("c", "X"), ("d e f", "Y"), ("D e  f", "y")))
     test = file_of(rows(("c", "Z"), ("zebra", "X")), "test.jsonl")
     general = file_of(rows(("zebra", "no"), ("lion", "yes"), source="g"), "g.jsonl")
-    report = check(task, test=test, general=[general], english=["a b c"])
+    report = check(
+        task,
+        test=test,
+        general=[general],
+        english=["a b c"],
+        leakage=leaks_of(task.records, test.records, [general]),
+        unseen=unseen_labels(task.records, test.records),
+    )
     assert (report.task.rows, report.task.tokens, report.task.is_estimated) == (5, 15, False)
     assert (report.test.rows, [summary.source for summary in report.general]) == (2, ["g"])
     assert [group.ids for group in report.conflicts] == [("2", "3")]
@@ -58,7 +83,7 @@ def test_labels_never_seen_in_training_are_told(rows):
     train, test = rows(("a", "X"), ("b", "X")), rows(("c", "Y"), ("d", "X"), ("e", "Y"))
     assert unseen_labels(train, test) == ["Y"]
     assert unseen_labels(train, rows(("c", "one"), ("d", "two"), ("e", "three"))) == []
-    report = check(file_of(train), test=file_of(test))
+    report = check(file_of(train), test=file_of(test), unseen=["Y"])
     assert "1 label of test rows never seen in training: Y" in report.warnings[0]
 
 
@@ -66,7 +91,9 @@ def test_over_long_rows_are_found_exactly(rows):
     records = rows(*(("w " * n, "X") for n in range(1, 40)))
     report = check(file_of(records), max_length=20)
     assert report.task.over_length == tuple(r.id for r in records if count_row(r) > 20)
-    assert "23 rows of task.jsonl longer than 20 tokens" in "\n".join(report.warnings)
+    assert "23 rows of task.jsonl longer than 20 tokens, left out" in "\n".join(report.warnings)
+    report = check(file_of(records[:2]), test=file_of(records), max_length=20)
+    assert report.warnings[-1].startswith("23 test rows longer than the 20 tokens of a training")
 
 
 def test_tokens_of_large_files_are_estimated(rows, monkeypatch):
@@ -79,35 +106,46 @@ def test_tokens_of_large_files_are_estimated(rows, monkeypatch):
     assert "Near duplicates were not looked for" in report.warnings[-1]
 
 
-def test_one_row_all_too_long_and_test_rows_in_training_are_refused(rows):
-    two = file_of(rows(("a", "X"), ("b", "Y")))
+def test_one_row_and_rows_that_are_too_long_are_refused(rows):
     with pytest.raises(DataError, match=r"task.jsonl: must hold at least two task rows; found 1"):
-        check(file_of(rows(("a", "X"))))
-    with pytest.raises(DataError, match="all 2 task rows are longer than training.max_length"):
-        check(two, max_length=2)
+        require_task_rows(file_of(rows(("a", "X"))))
+
+    def require(number, *, allow_dropped=False):
+        too_long = [{"id": str(i), "reason": "9 tokens"} for i in range(number)]
+        require_rows_that_fit("t.csv", too_long, 2, max_length=8, allow_dropped=allow_dropped)
+
+    require(0)
+    with pytest.raises(DataError, match=r"1 of 2 task rows are .*_length=8; found row '0' with 9"):
+        require(1)
+    require(1, allow_dropped=True)
+    for allow_dropped in (False, True):
+        with pytest.raises(DataError, match=r"all 2 task rows are longer than training\.max_le"):
+            require(2, allow_dropped=allow_dropped)
+
+
+def test_test_rows_in_training_are_refused_unless_allowed(rows):
+    two = file_of(rows(("a", "X"), ("b", "Y")))
     test = file_of(rows(("c", "X"), ("B", "y")), "test.jsonl")
+    leaks = find_test_rows_in_task(two.records, test.records)
     with pytest.raises(DataError, match=r"1 of 2 test rows are training rows too; .* row '2' as"):
-        check(two, test=test)
-    report = check(two, test=test, allow_overlap=True)
+        require_no_test_rows_in_task(test, leaks, allow_overlap=False)
+    require_no_test_rows_in_task(test, leaks, allow_overlap=True)
+    report = check(two, test=test, leakage=leaks_of(two.records, test.records))
     assert "1 test row that is a training row too, as allowed: '2' like '2'" in report.warnings[0]
 
 
-def test_general_rows_are_compared_with_what_will_be_tested_and_trained_on(rows):
-    task = file_of(rows(("a", "X"), ("b", "Y")))
-    general = file_of(rows(("A", "x"), ("b", "other"), ("zebra", "no"), source="g"), "g.jsonl")
-    report = check(task, general=[general], is_all_tested=True)
+def test_general_rows_like_others_are_warned_of(rows):
+    task = rows(("a", "X"), ("b", "Y"))
+    general = [file_of(rows(("A", "x"), ("b", "other"), ("zebra", "no"), source="g"), "g.jsonl")]
+    report = check(file_of(task), general=general, leakage=leaks_of((), task, general))
     assert report.general_in_test.counts == {"exact": 1, "prompt": 1}
     assert report.general_in_task.counts == {}
     assert "General rows like test rows, dropped: 2 (1 exact, 1 prompt" in report.warnings[-1]
-    report = check(task, general=[general])
+    report = check(file_of(task), general=general, leakage=leaks_of(task, (), general))
     assert report.general_in_test.counts == {}
     assert report.general_in_task.counts == {"exact": 1, "prompt": 1}
     assert "like training rows, dropped: 1 (1 exact; '1' like '1')." in report.warnings[-2]
     assert "like training rows, kept: 1 (1 prompt; '2' like '2')." in report.warnings[-1]
-    with pytest.raises(DataError, match="2 of 3 general rows are like test rows"):
-        check(task, general=[general], is_all_tested=True, test_leaks="refuse")
-    with pytest.raises(DataError, match="2 of 3 general rows are like training rows"):
-        check(task, general=[general], train_leaks="refuse")
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@ import csv
 import io
 import json
 import re
+import shlex
 
 import pytest
 
 from levertune.data.readers import read_records
+from levertune.data.reading_keys import ReadingKeys
 from levertune.data.records import Message
 from levertune.errors import DataError
 
@@ -159,7 +161,7 @@ def test_utf_8_is_read_with_and_without_byte_order_mark(write, encoding):
 def test_other_encodings_are_read_by_name(write, encoding):
     path = write("r.jsonl", '{"prompt": "ß", "completion": "é"}\n', encoding)
     assert plain(read_records(path, encoding=encoding)) == [(user("ß"), "é")]
-    with pytest.raises(DataError, match="encoding="):
+    with pytest.raises(DataError, match="task.encoding="):
         read_records(path)
 
 
@@ -225,7 +227,7 @@ TURN_B = {"role": "assistant", "content": "b"}
             GOOD.encode() + b'{"prompt": "\xe9"}',
             "line 2: is not UTF-8 text; found byte 0xe9",
         ),
-        ("r.jsonl", b"\xff\xfea\0", "opens like UTF-16. Pass encoding=utf-16"),
+        ("r.jsonl", b"\xff\xfea\0", "opens like UTF-16. .* as task.encoding=utf-16"),
         ("r.jsonl", GOOD + '{"prompt": "a"', "line 2: not valid JSON; found .* at column 15"),
         ("r.jsonl", "[" * 100_000, "line 1: the JSON is nested too deeply"),
         ("r.json", '{"data": ' + "[" * 100_000, "nested too deeply"),
@@ -318,6 +320,17 @@ TURN_B = {"role": "assistant", "content": "b"}
         ("r.xlsx", b"x", "is no readable xlsx workbook"),
         ("r.parquet", b"x", "is no readable parquet file"),
         ("r.arrow", b"x", "is no readable arrow file or stream"),
+        ("r.jsonl", b"\x1f\x8bxyz", "looks like a gzip file. Unpack it"),
+        ("r.jsonl.gz", b"\x1f\x8bxyz", "is a packed file; found the ending '.gz'. Unpack it"),
+        ("r.jsonl", '[\n{"prompt": "a"},\n{}]', "holds one JSON array, .* Name the file .*r.json"),
+        ("r.jsonl", '[{"prompt": "a", "completion": "b"}]', "holds one JSON array"),
+        ("r.jsonl", '{\n"prompt": "a"\n}\n{\n"b": 1}', "pretty-printed JSON; found an object over"),
+        ("r.jsonl", '{"a": 1} {"b": 2}', "line 1: not valid JSON; found 'Extra data'"),
+        ("r.json", '{"train": [{}]}', "found such an array as 'train'. Save the array you mean"),
+        ("r.json", '{"train": [{}], "test": []}', "found arrays as 'train', 'test'"),
+        ("r.csv", "prompt,completion,,\na,b,,c\n", "line 2: column 4 has no name in the header"),
+        ("r.csv", "prompt,,completion,,\na,,b\n", "must have 5 columns as the header has; found 3"),
+        ("r.csv", "a,,b,,c\n1,2,3,4,5\n", "column name '' stands there twice"),
         ("r.arrow", b"ARROW1xxxxxxxxxxxx", "is no readable arrow file or stream"),
     ],
 )
@@ -329,6 +342,86 @@ def test_bad_input_is_one_line_that_names_place_and_fault(write, name, content, 
     assert text.startswith(path)
     assert "\n" not in text
     assert re.search(r"\.$|\)$", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("gr\u00fc\u00dfe", "cp1252"),
+        ("gr\u00fc\x81", "latin-1"),  # no such character in cp1252
+        ("hello there, this is long enough", "utf-16-le"),
+        ("hello there, this is long enough", "utf-16-be"),
+    ],
+)
+def test_the_encoding_named_is_one_that_reads_the_file(write, text, encoding):
+    row = json.dumps({"prompt": text, "completion": "b"}, ensure_ascii=False)
+    path = write("r.jsonl", row.encode(encoding))
+    with pytest.raises(DataError, match=f"as task.encoding={encoding}") as caught:
+        read_records(path)
+    assert "\n" not in str(caught.value)
+    assert plain(read_records(path, encoding=encoding)) == [(user(text), "b")]
+
+
+def test_a_setting_the_user_does_not_have_is_not_named(write):
+    keys = ReadingKeys(prompt="--prompt")
+    with pytest.raises(DataError, match=r"0xe9 at byte 0\. Save it as UTF-8\.$"):
+        read_records(write("r.jsonl", b"\xe9"), keys=keys)
+    path = write("r.csv", "message,who\na,b\n")
+    with pytest.raises(DataError, match=r'Name it, as --prompt "\{message\}"\.$'):
+        read_records(path, require_completion=False, keys=keys)
+    with pytest.raises(DataError, match=r"Accepted: [\w/, ]*input/output\.$"):
+        read_records(path, keys=keys)
+
+
+@pytest.mark.parametrize(
+    ("row", "hint"),
+    [
+        ({"text": "a", "label": "b"}, 'task.prompt="{text}" task.completion="{label}"'),
+        ({"label": 1, "id": "x", "Text": "a"}, 'task.prompt="{Text}" task.completion="{label}"'),
+        ({"foo": "a", "bar": "b"}, 'task.prompt="{foo}" task.completion="{bar}"'),
+        ({"a": [1], "b {": "x", "c": "y", "d": "z"}, 'task.prompt="{c}" task.completion="{d}"'),
+        ({"cost in $": "x", "tag": "y"}, "task.prompt='{cost in $}' task.completion=\"{tag}\""),
+        ({"prompt": "a", "label": "b"}, 'task.prompt="{prompt}" task.completion="{label}"'),
+        ({"prompt": "a", "answer": "b", "completion": "c", "question": "d"},
+         'task.prompt="{prompt}" task.completion="{completion}"'),
+    ],
+)  # fmt: skip
+def test_columns_of_other_names_are_named_in_the_settings_that_read_them(write, row, hint):
+    path = write("r.jsonl", [row])
+    with pytest.raises(DataError, match=re.escape(hint) + r"\.$"):
+        read_records(path)
+    settings = dict(word.split("=", 1) for word in shlex.split(hint))
+    settings = {key.removeprefix("task."): value for key, value in settings.items()}
+    assert read_records(path, **settings).schema == "template"
+
+
+def test_a_number_is_made_text_by_the_setting_named(write):
+    path = write("r.jsonl", [{"prompt": "a", "completion": 1}])
+    with pytest.raises(DataError, match=re.escape('with task.completion="{completion}".')):
+        read_records(path)
+    assert plain(read_records(path, completion="{completion}")) == [(user("a"), "1")]
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_a_csv_file_may_be_separated_by_other_marks(write, mark):
+    text = f'prompt{mark}completion\n"a{mark}b"{mark}c, d\n'
+    assert plain(read_records(write("r.csv", text))) == [(user(f"a{mark}b"), "c, d")]
+
+
+def test_blank_columns_at_the_right_edge_are_no_columns(write):
+    file = read_records(write("r.csv", "prompt,completion,,, \na,b,,,\nc,d, ,,\n"))
+    assert plain(file) == [(user("a"), "b"), (user("c"), "d")]
+    assert file.unused_columns == ()
+
+
+def test_bytes_are_called_binary_data(tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    path = tmp_path / "r.parquet"
+    parquet.write_table(pyarrow.table({"prompt": [b"a"], "completion": ["b"]}), path)
+    with pytest.raises(DataError, match="'prompt' must be text; found binary data. Write it as"):
+        read_records(str(path))
 
 
 def test_missing_file_and_folder_are_named(tmp_path):

@@ -60,7 +60,7 @@ def test_errors_in_a_remote_file_name_the_url_and_the_line(memory, cache):
     put(memory, "/box/empty.jsonl", b"")
     with pytest.raises(DataError, match=r"^memory://box/empty\.jsonl: the file is empty"):
         read("memory://box/empty.jsonl")
-    with pytest.raises(DataError, match=r"unknown file format; found the ending '\.zip'"):
+    with pytest.raises(DataError, match=r"is a packed file; found the ending '\.zip'\. Unpack"):
         read("https://nowhere.example/rows.zip")
 
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,19 +18,21 @@ from levertune.errors import DataError
     ],
 )
 def test_broken_templates_are_refused(text, message):
-    with pytest.raises(DataError, match=message):
-        parse_template(text, role="prompt")
+    with pytest.raises(DataError, match=f"^task.prompt: .*{re.escape(message)}"):
+        parse_template(text, key="task.prompt")
 
 
 def test_unknown_field_offers_the_nearest_known_one():
-    template = parse_template("{mesage}", role="prompt")
-    with pytest.raises(DataError, match=r"names the field 'mesage'; .* Did you mean {message}"):
+    template = parse_template("{mesage}", key="task.prompt")
+    with pytest.raises(
+        DataError, match=r"1: task.prompt names the field 'mesage'; .* Did you mean {message}"
+    ):
         template.fill({"message": "a", "code": "b"}, "rows, line 1")
 
 
 @pytest.mark.parametrize("field", ["a.real", "a[0]", "a!r", "a:>9"])
 def test_no_attribute_index_or_format_is_reached(field):
-    template = parse_template(f"{{{field}}}", role="prompt")
+    template = parse_template(f"{{{field}}}", key="prompt")
     with pytest.raises(DataError, match="names the field"):
         template.fill({"a": "x"}, "rows, line 1")
     assert template.fill({field: "plain"}, "rows, line 1") == "plain"
@@ -36,13 +40,13 @@ def test_no_attribute_index_or_format_is_reached(field):
 
 @pytest.mark.parametrize(("value", "text"), [(3, "3"), (1.5, "1.5"), (True, "true"), ("x", "x")])
 def test_numbers_appear_as_in_json(value, text):
-    assert parse_template("{a}", role="prompt").fill({"a": value}, "rows") == text
+    assert parse_template("{a}", key="prompt").fill({"a": value}, "rows") == text
 
 
 @pytest.mark.parametrize(("value", "found"), [(None, "null"), ([1], "a list"), ({}, "an object")])
 def test_other_values_are_refused(value, found):
     with pytest.raises(DataError, match=f"must be text or a number; found {found}"):
-        parse_template("{a}", role="prompt").fill({"a": value}, "rows")
+        parse_template("{a}", key="prompt").fill({"a": value}, "rows")
 
 
 @given(st.text(), st.text(), st.text())
@@ -50,6 +54,6 @@ def test_values_are_never_expanded_again(before, value, behind):
     def escaped(text):
         return text.replace("{", "{{").replace("}", "}}")
 
-    template = parse_template(f"{escaped(before)}{{a b}}{escaped(behind)}", role="prompt")
+    template = parse_template(f"{escaped(before)}{{a b}}{escaped(behind)}", key="prompt")
     assert template.fields == ("a b",)
     assert template.fill({"a b": value}, "rows") == before + value + behind

@@ -45,6 +45,13 @@ def test_an_unknown_task_is_refused_with_the_nearest_known_one():
         embedded_task("embedded:tickets")
 
 
+def test_a_name_like_no_other_gets_no_suggestion():
+    with pytest.raises(DataError, match=r"embedded:nope: .*house_notation\. Name one of them\.$"):
+        embedded_task("embedded:nope")
+    with pytest.raises(DataError, match=r"embedded-nope: .*Name one of them\.$"):
+        embedded_path("embedded-nope")
+
+
 def test_a_file_name_is_not_taken_for_a_shipped_name():
     assert not is_embedded("tickets.jsonl")
 

@@ -299,8 +299,10 @@ def test_a_run_without_predictions_on_disk_still_has_a_page(demo_run):
 def test_a_run_that_is_not_done_is_refused(demo_run):
     folder = demo_run()
     (folder / RESULT_FILE).unlink()
-    with pytest.raises(RunError, match=r"result\.json: no such file"):
+    with pytest.raises(RunError, match=r"result\.json: no such file, .* with: levertune run "):
         write_report(folder)
+    with pytest.raises(RunError, match=r"none: there is no such run folder\. .*: levertune run"):
+        write_report(folder / "none")
     assert not (folder / "report.html").exists()
 
 

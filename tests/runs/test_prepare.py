@@ -6,7 +6,8 @@ from levertune.errors import RunError
 from levertune.recipes.dumping import dump_recipe, read_reasons
 from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellPlan
-from levertune.runs.prepare import choose_plans, describe_changes, prepare_run
+from levertune.runs.prepare import choose_plans, prepare_run
+from levertune.runs.same_recipe import describe_changes
 
 PLANS = [CellPlan(ARMS[name], seed) for seed in (0, 2) for name in ("sft", "tell")]
 

@@ -115,8 +115,7 @@ def _task_rows(report: CheckReport) -> list[tuple[str, object, str]]:
             f"groups of nearly equal prompts (up to {MAX_NEAR_ROWS:,} rows)",
         ),
     ]
-    if report.test is not None:
-        rows.append(("test in task", len(report.test_in_task), "test rows like training rows"))
+    rows.append(("test in task", len(report.test_in_task), "test rows like training rows"))
     if report.general:
         rows += [
             (

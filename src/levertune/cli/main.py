@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from levertune import __version__
 from levertune.errors import UserError
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # times slower as soon as another program wants a core (LOG.md 2026-11-22).
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
-        status = _dispatch(words)
+        status = _status_of(words)
         sys.stdout.flush()
         return status
     except UserError as error:
@@ -76,12 +77,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         if full is None:
             raise
         place = f"{full.filename}: " if full.filename else ""
+        _settle_output()
         return _fail(
             f"{place}{full.strerror}. Free some space, then type the same command again: "
             f"{_command(words)}"
         )
-    except SystemExit as exit_:  # argparse, after --help or a usage error
-        return exit_.code if isinstance(exit_.code, int) else 0
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as all others are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the words.
+
+        Raises:
+            UserError: Always.
+        """
+        raise UserError(f"{message} (see: {self.prog} --help)")
 
 
 def build_parser(verb: str | None) -> argparse.ArgumentParser:
@@ -90,7 +102,7 @@ def build_parser(verb: str | None) -> argparse.ArgumentParser:
     Args:
         verb: The verb used; None, or an unknown word, gives the overview of all.
     """
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="levertune",
         description="Fine-tune a language model on 20 to 5,000 examples by leverage learning, "
         "and say with error bars whether it paid.",
@@ -107,6 +119,13 @@ def build_parser(verb: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def _status_of(words: list[str]) -> int:
+    try:
+        return _dispatch(words)
+    except SystemExit as exit_:  # argparse, after --help
+        return exit_.code if isinstance(exit_.code, int) else 0
+
+
 def _dispatch(words: list[str]) -> int:
     verb = next((word for word in words if not word.startswith("-")), None)
     parser = build_parser(verb)
@@ -119,7 +138,9 @@ def _dispatch(words: list[str]) -> int:
     # argparse stops reading key=value words at the first option; they may stand after it too.
     unknown = [word for word in left if word.startswith("-") or not hasattr(args, "inputs")]
     if unknown:
-        parser.error(f"{args.verb} does not know {' '.join(unknown)}")
+        raise UserError(
+            f"{args.verb} does not know {' '.join(unknown)} (see: levertune {args.verb} --help)"
+        )
     if left:
         args.inputs = [*args.inputs, *left]
     module, _ = VERBS[args.verb]
@@ -146,6 +167,14 @@ def _say(line: str) -> None:
     line = without_url_secrets(line)  # what is printed may end up in a log
     printable = "".join(c if c.isprintable() else "?" for c in line)
     print(printable, file=sys.stderr)
+
+
+def _settle_output() -> None:
+    """Give up what is still to be printed if it cannot be, as `> /dev/full`."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _close_output()
 
 
 def _close_output() -> None:

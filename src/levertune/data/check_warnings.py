@@ -33,13 +33,19 @@ def write_warnings(report: CheckReport) -> tuple[str, ...]:
             f"{_count(extra, 'task row')} standing in the file before: rows "
             f"{_list_groups(report.duplicates)}."
         )
-    for summary in (report.task, *((report.test,) if report.test else ()), *report.general):
+    for summary in (report.task, *report.general):
         if summary.over_length:
             warnings.append(
                 f"{_count(len(summary.over_length), 'row')} of {summary.path} longer than "
-                f"{report.max_length} tokens, to be dropped whole: "
+                f"{report.max_length} tokens, left out of training: "
                 f"{_list_ids(summary.over_length)}. Raise training.max_length to keep them."
             )
+    if report.test is not None and report.test.over_length:
+        warnings.append(
+            f"{_count(len(report.test.over_length), 'test row')} longer than the "
+            f"{report.max_length} tokens of a training row: {_list_ids(report.test.over_length)}. "
+            "They are tested all the same."
+        )
     warnings += _leak_warnings(report)
     if report.unseen_labels:
         warnings.append(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from levertune.data.check_report import CheckReport, Regime, SourceSummary
 from levertune.data.check_warnings import write_warnings
 from levertune.data.draws import label_counts
 from levertune.data.language import TokenCounter, compare_with_english
-from levertune.data.leak_policy import LeakPolicy, guard_general
+from levertune.data.leak_policy import Leakage
 from levertune.data.leaks import Leak, find_leaks, strongest_by_row, turned_round
 from levertune.data.near_duplicates import MAX_NEAR_ROWS, group_near_duplicates
 from levertune.data.overlaps import RowGroup, find_conflicts, find_duplicates
@@ -36,61 +36,36 @@ def check_task(
     count_tokens: TokenCounter,
     count_row: RowCounter,
     max_length: int,
+    leakage: Sequence[Leakage],
     instruction: str | None = None,
     english: Sequence[str] = (),
-    allow_overlap: bool = False,
-    test_leaks: LeakPolicy = "drop",
-    train_leaks: LeakPolicy = "drop-exact",
-    is_all_tested: bool = False,
+    unseen: Sequence[str] = (),
 ) -> CheckReport:
-    """Check the rows of a task before anything is trained.
+    """Describe the rows of a task before anything is trained.
+
+    What stops a run is refused where the rows are read and split (`runs.inputs`).
 
     Args:
         task: The task rows.
         test: The test rows, or None if they will come from the task rows.
-        general: The general rows.
+        general: The general rows, those that leak among them.
         count_tokens: Counts the tokens of bare texts.
         count_row: Counts the tokens of a rendered row; called for rows near the limit only.
         max_length: Most tokens of a row.
+        leakage: Rows of one set like rows of another, for each two sets.
         instruction: The instruction the task rows share.
         english: English texts to compare the language with.
-        allow_overlap: Whether test rows may be training rows too.
-        test_leaks: What a run does about general rows like test rows.
-        train_leaks: What it does about general rows like training rows.
-        is_all_tested: Whether all task rows are test rows, as in cross-validation.
+        unseen: Labels of test rows that no training row has.
 
     Returns:
         The report.
-
-    Raises:
-        DataError: If there is one task row only, no task row fits into `max_length`, or a test row
-            is a training row too or a general row like one and that is not allowed.
     """
-    require_task_rows(task)
     summaries = [
         _summarize(file, count_tokens, count_row, max_length)
         for file in (task, *((test,) if test else ()), *general)
     ]
     task_summary, rest = summaries[0], summaries[1:]
-    require_rows_that_fit(task, task_summary.over_length, max_length)
-    test_rows = test.records if test else ()
-    in_task = find_test_rows_in_task(task.records, test_rows, instruction=instruction)
-    if test:
-        require_no_test_rows_in_task(test, in_task, allow_overlap=allow_overlap)
-    tested = guard_general(
-        general,
-        task.records if is_all_tested else test_rows,
-        sets="general-test",
-        policy=test_leaks,
-        instruction=instruction,
-    )
-    trained = guard_general(
-        tested.files,
-        () if is_all_tested else task.records,
-        sets="general-train",
-        policy=train_leaks,
-        instruction=instruction,
-    )
+    leaks = {found.sets: found for found in leakage}
     own_text = make_own_text(instruction)
     report = CheckReport(
         task=task_summary,
@@ -101,11 +76,11 @@ def check_task(
         duplicates=tuple(find_duplicates(task.records, instruction=instruction)),
         conflicts=tuple(find_conflicts(task.records)),
         near_duplicates=_near_groups(task.records, instruction),
-        test_in_task=tuple(in_task),
-        general_in_test=tested.leakage,
-        general_in_task=trained.leakage,
+        test_in_task=leaks["train-test"].leaks,
+        general_in_test=leaks["general-test"],
+        general_in_task=leaks["general-train"],
         labels=label_counts(task.records),
-        unseen_labels=tuple(unseen_labels(task.records, test_rows)),
+        unseen_labels=tuple(unseen),
         regime=find_regime(task_summary.tokens),
         language=compare_with_english(
             [own_text(record) for record in task.records],
@@ -134,21 +109,36 @@ def require_task_rows(task: RecordFile) -> None:
         )
 
 
-def require_rows_that_fit(task: RecordFile, over_length: Sequence[str], max_length: int) -> None:
-    """Refuse a task of which every row is too long.
+def require_rows_that_fit(
+    path: str,
+    too_long: Sequence[Mapping[str, str]],
+    num_rows: int,
+    *,
+    max_length: int,
+    allow_dropped: bool,
+) -> None:
+    """Refuse training rows that are too long, unless leaving them out is allowed and some are left.
 
     Args:
-        task: The task rows.
-        over_length: Ids of the rows longer than `max_length`.
+        path: The task file.
+        too_long: `{"id", "reason"}` of each row that does not fit.
+        num_rows: How many rows there are to train on.
         max_length: Most tokens of a row.
+        allow_dropped: Whether the user allowed it by name.
 
     Raises:
-        DataError: If no row fits.
+        DataError: If no row fits, or one does not and that is not allowed.
     """
-    if len(over_length) >= len(task.records):
+    if too_long and len(too_long) >= num_rows:
         raise DataError(
-            f"{task.path}: all {len(task.records)} task rows are longer than training.max_length; "
-            f"found max_length {max_length}. Raise it or shorten the rows."
+            f"{path}: all {num_rows} task rows are longer than training.max_length; found "
+            f"max_length {max_length}. Raise it or shorten the rows."
+        )
+    if too_long and not allow_dropped:
+        raise DataError(
+            f"{path}: {len(too_long)} of {num_rows} task rows are longer than "
+            f"training.max_length={max_length}; found row {too_long[0]['id']!r} with "
+            f"{too_long[0]['reason']}. Raise it, or leave them out with task.allow_dropped=true."
         )
 
 

@@ -11,6 +11,7 @@ from levertune.data.hub import HUB_PREFIX
 from levertune.data.hub_stream import stream_hub
 from levertune.data.length_filter import LengthLimits, keep_within
 from levertune.data.readers import read_records
+from levertune.data.reading_keys import ReadingKeys
 from levertune.data.records import Record, RecordFile
 from levertune.data.row_cache import read_through_cache
 from levertune.data.source_files import SourceFile, find_files
@@ -38,6 +39,7 @@ def read_general(
     require_completion: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
+    keys: ReadingKeys | None = None,
 ) -> list[RecordFile]:
     """Read one entry of `general.sources`.
 
@@ -57,6 +59,7 @@ def read_general(
         require_completion: False to read prompts only, whether or not rows have a completion.
         seed: Seed of that draw.
         progress: Where to show the progress of a download.
+        keys: What the user calls prompt, completion and encoding; None where they have no names.
 
     Returns:
         The files, by name; the rows of each in file order, those left out in `dropped`.
@@ -80,6 +83,7 @@ def read_general(
             max_hub_rows=max_rows,
             require_completion=require_completion,
             seed=seed,
+            keys=keys or ReadingKeys(),
         )
         file_format = "hub" if streaming else file.file_format
         files.append(replace(file, path=place.shown, file_format=file_format, notes=place.notes))
@@ -140,6 +144,7 @@ def _read_file(
     max_hub_rows: int | None,
     require_completion: bool,
     seed: int,
+    keys: ReadingKeys,
 ) -> RecordFile:
     if place.path.startswith(HUB_PREFIX):
         return read_records(
@@ -151,6 +156,7 @@ def _read_file(
             require_completion=require_completion,
             max_hub_rows=max_hub_rows,
             seed=seed,
+            keys=keys,
         )
     return read_through_cache(
         place.path,
@@ -160,6 +166,7 @@ def _read_file(
         encoding=encoding,
         require_completion=require_completion,
         shown=place.shown,
+        keys=keys,
     )
 
 

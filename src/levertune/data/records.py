@@ -10,6 +10,9 @@ Role = Literal["system", "user", "assistant"]
 
 TASK_SOURCE = "task"
 
+LINE_FORMATS = ("jsonl", "csv", "tsv")
+"""Formats whose rows stand on lines; in the others the row is counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -86,6 +89,11 @@ class RecordFile:
     unused_columns: tuple[str, ...] = ()
     dropped: tuple[dict[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def unit(self) -> str:
+        """What a record's `line` counts: lines of the file, or its rows."""
+        return "line" if self.file_format in LINE_FORMATS else "row"
 
 
 def source_names(records: Sequence[Record]) -> list[str]:

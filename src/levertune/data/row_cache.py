@@ -11,6 +11,7 @@ from typing import Any
 
 from levertune.data.cache_folder import cache_folder
 from levertune.data.readers import FILE_FORMATS, read_records
+from levertune.data.reading_keys import ReadingKeys
 from levertune.data.records import Message, Record, RecordFile
 
 ROW_CACHE_BYTES = 32 << 20
@@ -32,6 +33,7 @@ def read_through_cache(
     encoding: str | None = None,
     require_completion: bool = True,
     shown: str | None = None,
+    keys: ReadingKeys | None = None,
 ) -> RecordFile:
     """As `read_records` for general data, but a large file is parsed once only.
 
@@ -46,6 +48,7 @@ def read_through_cache(
         encoding: Codec of a text file, or None.
         require_completion: False to read prompts only.
         shown: What the file is called in errors and results, or None.
+        keys: What the user calls prompt, completion and encoding; None where they have no names.
 
     Returns:
         The records in file order.
@@ -66,7 +69,9 @@ def read_through_cache(
         kept = _read_kept(_kept_path(head), head, source, shown or path)
         if kept is not None:
             return kept
-    file = read_records(path, source=source, allow_text=True, shown=shown, **settings)
+    file = read_records(
+        path, source=source, allow_text=True, shown=shown, keys=keys or ReadingKeys(), **settings
+    )
     if head is not None and file.sha256 == head["sha256"]:
         _keep(_kept_path(head), file, head)
     return file

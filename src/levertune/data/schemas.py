@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from levertune.data.reading_keys import ReadingKeys, typed
 from levertune.data.records import Message, Role
 from levertune.data.text_files import json_type
 from levertune.errors import DataError
@@ -85,13 +86,14 @@ def accepted_schemas(*, allow_text: bool) -> str:
     return ", ".join(name for name in SCHEMAS if allow_text or name != "text")
 
 
-def require_text(value: Any, where: str, field: str) -> str:
+def require_text(value: Any, where: str, field: str, *, key: str | None = None) -> str:
     """A field's value, which must be sound text.
 
     Args:
         value: The value found.
         where: The row, for error messages.
         field: The field, for error messages.
+        key: The setting whose template can turn a number into text, if there is one.
 
     Returns:
         The value.
@@ -100,9 +102,11 @@ def require_text(value: Any, where: str, field: str) -> str:
         DataError: If it is no string, or holds a lone surrogate or a NUL character.
     """
     if not isinstance(value, str):
+        advice = "Write it as text."
+        if key is not None and isinstance(value, (int, float)):
+            advice = f"Write it as text, or make it text with {typed(key, f'{{{field}}}')}."
         raise DataError(
-            f"{where}: field {field!r} must be text; found {json_type(value)}. "
-            f'Put it in quotes, or turn it into text with a template, as "{{{field}}}".'
+            f"{where}: field {field!r} must be text; found {json_type(value)}. {advice}"
         )
     if "\0" in value:
         raise DataError(
@@ -119,13 +123,14 @@ def require_text(value: Any, where: str, field: str) -> str:
     return value
 
 
-def require_filled(value: Any, where: str, field: str) -> str:
+def require_filled(value: Any, where: str, field: str, *, key: str | None = None) -> str:
     """A field's value, which must be sound text and not blank.
 
     Args:
         value: The value found.
         where: The row, for error messages.
         field: The field, for error messages.
+        key: The setting whose template can turn a number into text, if there is one.
 
     Returns:
         The value.
@@ -133,7 +138,7 @@ def require_filled(value: Any, where: str, field: str) -> str:
     Raises:
         DataError: If it is no sound text, or blank.
     """
-    text = require_text(value, where, field)
+    text = require_text(value, where, field, key=key)
     if not text or text.isspace():
         raise DataError(
             f"{where}: field {field!r} is blank; found {text[:20]!r}. Fill it or remove the row."
@@ -142,7 +147,7 @@ def require_filled(value: Any, where: str, field: str) -> str:
 
 
 def read_turns(
-    row: Mapping[str, Any], columns: Columns, where: str
+    row: Mapping[str, Any], columns: Columns, where: str, keys: ReadingKeys
 ) -> tuple[tuple[Message, ...], str]:
     """The turns before the completion, and the completion, of a row with a known schema.
 
@@ -150,6 +155,7 @@ def read_turns(
         row: The row; its fields hold no null.
         columns: Its columns, schema recognised.
         where: The row, for error messages.
+        keys: What the user calls the settings that could read it otherwise.
 
     Returns:
         Turns (none for a `text` row) and completion.
@@ -171,18 +177,21 @@ def read_turns(
             )
         prompt, completion = turns[:-1], turns[-1].content
     else:
-        prompt = _read_prompt(row, columns, where, names[0])
-        completion = _read_completion(row[names[1]], where, names[1])
+        prompt = _read_prompt(row, columns, where, names[0], keys.prompt)
+        completion = _read_completion(row[names[1]], where, names[1], keys.completion)
     return _with_system(prompt, row, columns, where, names[0]), completion
 
 
-def read_prompt_turns(row: Mapping[str, Any], columns: Columns, where: str) -> tuple[Message, ...]:
+def read_prompt_turns(
+    row: Mapping[str, Any], columns: Columns, where: str, keys: ReadingKeys
+) -> tuple[Message, ...]:
     """The turns of a row that needs no completion; one that is there is passed over.
 
     Args:
         row: The row; its fields hold no null.
         columns: Its columns.
         where: The row, for error messages.
+        keys: What the user calls the settings that could read it otherwise.
 
     Returns:
         The turns, the last of them the user's.
@@ -196,9 +205,10 @@ def read_prompt_turns(row: Mapping[str, Any], columns: Columns, where: str) -> t
     elif "instruction" in present and "input" in present:
         present.remove("input")  # it belongs to the instruction
     if len(present) != 1:
+        hint = keys.suggest_prompt({columns.actual[name]: "-" for name in present} or row)
         raise DataError(
             f"{where}: cannot tell which column is the prompt; found {sorted(map(str, row))}. "
-            'Name it, as prompt="{column}".'
+            f"{f'Name it, as {hint}.' if hint else 'Call it prompt.'}"
         )
     field = columns.actual[present[0]]
     if present[0] in ("messages", "conversations"):
@@ -207,7 +217,7 @@ def read_prompt_turns(row: Mapping[str, Any], columns: Columns, where: str) -> t
             turns = turns[:-1]
     else:
         schema = "instruction/output" if present[0] == "instruction" else columns.schema
-        turns = _read_prompt(row, Columns(schema, columns.actual), where, field)
+        turns = _read_prompt(row, Columns(schema, columns.actual), where, field, keys.prompt)
     return _with_system(turns, row, columns, where, field)
 
 
@@ -233,12 +243,12 @@ def prompt_from_text(
 
 
 def _read_prompt(
-    row: Mapping[str, Any], columns: Columns, where: str, field: str
+    row: Mapping[str, Any], columns: Columns, where: str, field: str, key: str | None
 ) -> tuple[Message, ...]:
     value = row[field]
     if isinstance(value, list):
         return _read_messages(value, where, field)
-    text = require_filled(value, where, field)
+    text = require_filled(value, where, field, key=key)
     input_field, extra = columns.find("input", row)
     is_used = columns.schema == "instruction/output" and extra is not None
     if is_used and require_text(extra, where, input_field).strip():
@@ -246,9 +256,9 @@ def _read_prompt(
     return (Message("user", text),)
 
 
-def _read_completion(value: Any, where: str, field: str) -> str:
+def _read_completion(value: Any, where: str, field: str, key: str | None) -> str:
     if not isinstance(value, list):
-        return require_filled(value, where, field)
+        return require_filled(value, where, field, key=key)
     turns = _read_messages(value, where, field)
     if [turn.role for turn in turns] != ["assistant"]:
         raise DataError(

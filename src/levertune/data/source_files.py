@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from levertune.data.embedded.catalog import embedded_path, is_embedded
 from levertune.data.hub import HUB_PREFIX, parse_hub_name
-from levertune.data.readers import FILE_FORMATS
+from levertune.data.readers import FILE_FORMATS, require_known_ending
 from levertune.data.records import TASK_SOURCE
 from levertune.data.remote_files import expand_remote
 from levertune.data.stream_cache import fetch
@@ -89,11 +89,7 @@ def _fetch_all(url: str, name: str | None, progress: Progress | None) -> list[So
 def _ending(shown: str) -> str:
     """Ending of a URL's file; checked before anything is fetched."""
     ending = url_path(shown).suffix.lower()
-    if ending not in FILE_FORMATS:
-        raise DataError(
-            f"{shown}: unknown file format; found the ending {ending!r}. Name a file that ends in "
-            f"one of {', '.join(FILE_FORMATS)}."
-        )
+    require_known_ending(shown, ending)
     return ending
 
 

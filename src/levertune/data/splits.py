@@ -108,9 +108,11 @@ def cross_validation_folds(
         raise DataError(f"task.test: cv:K needs at least 2 folds; found {k}. Use cv:5.")
     groups = _group_rows(records, max(len(records) // k, 1), own_text)
     if len(groups.members) < k:
+        fewer = f"use fewer folds, as task.test=cv:{len(groups.members)}"
         raise DataError(
             f"task.test: cv:{k} needs at least {k} rows with unlike prompts; found "
-            f"{len(groups.members)} in {len(records)} rows. Bring more rows or use fewer folds."
+            f"{len(groups.members)} in {len(records)} rows. Bring more rows"
+            f"{f', or {fewer}' if len(groups.members) > 1 else ' or a test file'}."
         )
     strata = task_strata(records)
     folds: list[set[int]] = [set() for _ in range(k)]
@@ -139,13 +141,26 @@ def draw_subset(records: Sequence[Record], n: int, *, seed: int) -> tuple[Record
     Raises:
         DataError: If `n` is out of range.
     """
+    require_subset(records, n)
+    keys = [seeded_hash(record, seed) for record in records]
+    return tuple(records[index] for index in fair_order(task_strata(records), keys)[:n])
+
+
+def require_subset(records: Sequence[Record], n: int) -> None:
+    """Refuse a subset of more rows than there are.
+
+    Args:
+        records: The rows it would be drawn from.
+        n: How many are wanted.
+
+    Raises:
+        DataError: If `n` is out of range.
+    """
     if not 1 <= n <= len(records):
         raise DataError(
             f"task.subset: must be from 1 to the {len(records)} training rows there are; found "
             f"{n}. Ask for fewer or bring more rows."
         )
-    keys = [seeded_hash(record, seed) for record in records]
-    return tuple(records[index] for index in fair_order(task_strata(records), keys)[:n])
 
 
 def _group_rows(records: Sequence[Record], max_size: int, own_text: OwnText | None) -> _Groups:

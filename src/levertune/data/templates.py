@@ -20,12 +20,12 @@ class Template:
     """Text with fields, as `Premise: {premise}`.
 
     Args:
-        role: `prompt` or `completion`, for error messages.
+        key: What the user calls the setting, as `task.prompt`, for error messages.
         text: The template as the user wrote it.
         pieces: Literal texts and field names in turn, a literal first.
     """
 
-    role: str
+    key: str
     text: str
     pieces: tuple[str, ...]
 
@@ -49,7 +49,7 @@ class Template:
                 near = difflib.get_close_matches(field, list(columns), n=1, cutoff=0.5)
                 hint = f"Did you mean {{{near[0]}}}?" if near else "Name one of these fields."
                 raise DataError(
-                    f"{where}: the {self.role} template names the field {field!r}; found "
+                    f"{where}: {self.key} names the field {field!r}; found "
                     f"{sorted(columns)}. {hint} (A brace as text is written twice.)"
                 )
 
@@ -76,18 +76,18 @@ class Template:
                 parts[index] = json.dumps(value)
             else:
                 raise DataError(
-                    f"{where}: field {parts[index]!r} of the {self.role} template must be text or "
-                    f"a number; found {json_type(value)}. Change the row or the template."
+                    f"{where}: field {parts[index]!r}, which {self.key} names, must be text or a "
+                    f"number; found {json_type(value)}. Change the row or the template."
                 )
         return "".join(parts)
 
 
-def parse_template(text: str, *, role: str) -> Template:
+def parse_template(text: str, *, key: str) -> Template:
     """Read a template.
 
     Args:
         text: Text with `{field}`; `{{` and `}}` stand for braces.
-        role: `prompt` or `completion`, for error messages.
+        key: What the user calls the setting, for error messages.
 
     Returns:
         The template.
@@ -107,13 +107,13 @@ def parse_template(text: str, *, role: str) -> Template:
             pieces += [match.group(1), ""]
         else:
             raise DataError(
-                f"{role}: the template has {token!r} without a field name at character "
+                f"{key}: the template has {token!r} without a field name at character "
                 f"{match.start() + 1}; found {text!r}. Write {{field}}, and a brace as text twice."
             )
     pieces[-1] += text[position:]
     if len(pieces) == 1:
         raise DataError(
-            f"{role}: the template names no field, so every row would be the same; found "
+            f"{key}: the template names no field, so every row would be the same; found "
             f"{text!r}. Name a column in braces, as '{{{text.strip() or 'column'}}}'."
         )
-    return Template(role, text, tuple(pieces))
+    return Template(key, text, tuple(pieces))

@@ -16,69 +16,12 @@ NumberedRow = tuple[int, dict[str, Any]]
 _MAX_FIELD_CHARS = 1 << 26
 # Columns that hold lists: a cell of a text table spells them as JSON.
 _JSON_COLUMNS = frozenset({"messages", "conversations", "references"})
-_SIGNATURES = (
-    (b"PK\x03\x04", "a zip or xlsx file"),
-    (b"PAR1", "a parquet file"),
-    (b"ARROW1", "an arrow file"),
-    (b"\x1f\x8b", "a gzip file"),
-    (b"%PDF", "a PDF file"),
-)
-_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+# In a table whose header names no comma, the first of these that it holds separates the columns.
+_OTHER_DELIMITERS = (";", "\t", "|")
 
 
 class _BadValue(ValueError):
     """A JSON value that the parser accepts and this project does not."""
-
-
-def decode_text(data: bytes, path: str, encoding: str | None) -> str:
-    """Decode a text file, by default as UTF-8 with or without a byte order mark.
-
-    Args:
-        data: The file's bytes.
-        path: The file's name for error messages.
-        encoding: A codec's name, or None for UTF-8.
-
-    Returns:
-        The text.
-
-    Raises:
-        DataError: If the bytes are binary or not in this encoding, or the encoding is unknown.
-    """
-    for signature, name in _SIGNATURES:
-        if data.startswith(signature):
-            raise DataError(
-                f"{path}: is no text file; it looks like {name}. "
-                "Give the file the ending of its format."
-            )
-    if encoding is None and data.startswith(_UTF_16_MARKS):
-        raise DataError(
-            f"{path}: is not UTF-8; it opens like UTF-16. Pass encoding=utf-16 or save as UTF-8."
-        )
-    if encoding is None and (position := data.find(b"\0")) >= 0:
-        raise DataError(
-            f"{path}, line {_line_at(data, position)}: holds a NUL byte, so this is a binary "
-            f"file; found it at byte {position}. Give a text file, or name its encoding with "
-            "encoding=."
-        )
-    try:
-        text = data.decode(encoding or "utf-8-sig")
-    except LookupError:
-        raise DataError(
-            f"{path}: no text encoding has the name {encoding!r}. "
-            "Use one Python knows, as encoding=cp1252."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}, line {_line_at(data, error.start)}: is not {encoding or 'UTF-8'} text; found "
-            f"byte 0x{data[error.start]:02x} at byte {error.start}. "
-            "Save the file as UTF-8, or name its encoding, as encoding=cp1252."
-        ) from None
-    if encoding is not None and (position := text.find("\0")) >= 0:
-        raise DataError(
-            f"{path}, line {text.count(chr(10), 0, position) + 1}: holds a NUL character when "
-            f"read as {encoding}. Name the right encoding with encoding=."
-        )
-    return text.removeprefix("\ufeff")
 
 
 def parse_jsonl(text: str, path: str) -> Iterator[NumberedRow]:
@@ -95,7 +38,7 @@ def parse_jsonl(text: str, path: str) -> Iterator[NumberedRow]:
         DataError: If a line is not JSON or not an object.
     """
     # Only a line feed ends a line: JSON strings may hold other Unicode line separators.
-    start, number = 0, 0
+    start, number, is_first = 0, 0, True
     while start < len(text):
         end = text.find("\n", start)
         end = len(text) if end < 0 else end
@@ -103,7 +46,14 @@ def parse_jsonl(text: str, path: str) -> Iterator[NumberedRow]:
         start, number = end + 1, number + 1
         if line and not line.isspace():
             where = f"{path}, line {number}"
-            yield number, _as_row(_load_json(line, where, is_one_line=True), where)
+            try:
+                row = _as_row(_load_json(line, where, is_one_line=True), where)
+            except DataError:
+                if is_first and (fault := _other_json(text, path)):
+                    raise DataError(fault) from None
+                raise
+            is_first = False
+            yield number, row
 
 
 def parse_json(text: str, path: str) -> Iterator[NumberedRow]:
@@ -125,9 +75,14 @@ def parse_json(text: str, path: str) -> Iterator[NumberedRow]:
     if isinstance(value, dict) and isinstance(value.get("data"), list):
         value = value["data"]
     if not isinstance(value, list):
+        found, advice = json_type(value), "For one object a line, end the name in .jsonl."
+        members = value.items() if isinstance(value, dict) else ()
+        if arrays := [name for name, member in members if isinstance(member, list)]:
+            found = f"{'such an array' if len(arrays) == 1 else 'arrays'} as {_listed(arrays)}"
+            advice = "Save the array you mean alone, or call it 'data'."
         raise DataError(
             f"{path}: must hold an array of objects, or an object with such an array as 'data'; "
-            f"found {json_type(value)}. For one object a line, end the name in .jsonl."
+            f"found {found}. {advice}"
         )
     for number, row in enumerate(value, start=1):
         yield number, _as_row(row, f"{path}, row {number}")
@@ -137,7 +92,8 @@ def parse_csv(text: str, path: str, *, is_tsv: bool = False) -> Iterator[Numbere
     """The rows of a CSV or TSV file with a header row; fields may be quoted and span lines.
 
     A header without a comma but with semicolons means semicolons separate the columns, as
-    spreadsheets write in many countries.
+    spreadsheets write in many countries; likewise tabs, and then pipes. Unnamed columns at the
+    right edge are passed over where all their cells are blank.
 
     Args:
         text: The file's text.
@@ -150,16 +106,12 @@ def parse_csv(text: str, path: str, *, is_tsv: bool = False) -> Iterator[Numbere
     Raises:
         DataError: If the quoting is broken, a column name repeats or a row is ragged.
     """
-    header_line = text.split("\n", 1)[0]
-    delimiter = ","
-    if is_tsv:
-        delimiter = "\t"
-    elif "," not in header_line and ";" in header_line:
-        delimiter = ";"
+    delimiter = "\t" if is_tsv else _find_delimiter(text.split("\n", 1)[0])
     previous_limit = csv.field_size_limit(_MAX_FIELD_CHARS)
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         header: list[str] | None = None
+        num_columns = 0
         while True:
             line = reader.line_num + 1
             try:
@@ -175,14 +127,22 @@ def parse_csv(text: str, path: str, *, is_tsv: bool = False) -> Iterator[Numbere
             if not cells:
                 continue
             if header is None:
-                header = check_header(cells, path)
+                num_columns = len(cells)
+                header = check_header(_without_blank_edge(cells), path)
                 continue
-            if len(cells) != len(header):
+            if len(cells) != num_columns:
                 raise DataError(
-                    f"{path}, line {line}: must have {len(header)} columns as the header has; "
+                    f"{path}, line {line}: must have {num_columns} columns as the header has; "
                     f"found {len(cells)}. Put a field that holds {delimiter!r} into double quotes."
                 )
-            yield line, decode_json_cells(dict(zip(header, cells, strict=True)), path, line)
+            for number, cell in enumerate(cells[len(header) :], start=len(header) + 1):
+                if cell.strip():
+                    raise DataError(
+                        f"{path}, line {line}: column {number} has no name in the header; found "
+                        f"{cell[:40]!r} in it. Name the column or empty it."
+                    )
+            row = dict(zip(header, cells, strict=False))
+            yield line, decode_json_cells(row, path, line)
     finally:
         csv.field_size_limit(previous_limit)
 
@@ -249,11 +209,47 @@ def json_type(value: object) -> str:
         return "a list"
     if isinstance(value, dict):
         return "an object"
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return "binary data"
     return f"a {type(value).__name__}"
 
 
-def _line_at(data: bytes, position: int) -> int:
-    return data.count(b"\n", 0, position) + 1
+def _find_delimiter(header: str) -> str:
+    if "," in header:
+        return ","
+    return next((mark for mark in _OTHER_DELIMITERS if mark in header), ",")
+
+
+def _without_blank_edge(cells: list[str]) -> list[str]:
+    """The header without unnamed columns at its right edge; one alone may be an index."""
+    width = len(cells)
+    while width and not cells[width - 1].strip():
+        width -= 1
+    return cells[:width] if 0 < width < len(cells) - 1 else cells
+
+
+def _other_json(text: str, path: str) -> str | None:
+    """What a file called .jsonl holds whose first line is no object; None where it is broken."""
+    start = len(text) - len(text.lstrip())
+    try:
+        value, end = _DECODER.raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return None
+    rest = text[end:].strip()
+    if isinstance(value, list) and value and isinstance(value[0], dict) and not rest:
+        stem = path.rpartition(".")[0]
+        return f"{path}: holds one JSON array, not an object a line. Name the file {stem}.json."
+    is_spread = isinstance(value, dict) and "\n" in text[start:end]
+    if is_spread and (not rest or rest.startswith(("{", ","))):
+        return (
+            f"{path}: holds pretty-printed JSON; found an object over several lines. Write each "
+            "object on a line of its own, or put them into an array and name the file .json."
+        )
+    return None
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:8]))
 
 
 def _refuse_constant(name: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levertune.anchors.anchor import Example
+from levertune.data.control_tokens import ControlTokens
 from levertune.data.records import Message
 from levertune.errors import DataError, ModelError
 from levertune.models.templates import PLAIN_TEMPLATE, ChatTemplate, one_line
@@ -95,12 +96,13 @@ class ChatTokenizer:
         self.name = name
 
     @classmethod
-    def from_folder(cls, folder: str | Path) -> ChatTokenizer:
+    def from_folder(cls, folder: str | Path, name: str | None = None) -> ChatTokenizer:
         """Read a tokenizer from a model folder.
 
         Args:
             folder: Folder with `tokenizer.json` and, where there is one, the chat template in
                 `chat_template.jinja` or `tokenizer_config.json`.
+            name: How errors call the model; None for the folder's name.
 
         Raises:
             ModelError: If the folder has no readable `tokenizer.json`.
@@ -138,7 +140,7 @@ class ChatTokenizer:
             for key, value in {**_read_json(folder / "special_tokens_map.json"), **config}.items()
             if key in ("bos_token", "eos_token", "pad_token", "unk_token") and value
         }
-        return cls(tokenizer, template, special, name=folder.name)
+        return cls(tokenizer, template, special, name=name or folder.name)
 
     def count(self, text: str) -> int:
         """Number of tokens of a bare text."""
@@ -206,7 +208,7 @@ class ChatTokenizer:
         """
         turns = (Message("user", "a"), Message("assistant", _SENTINEL))
         tail = self._render(turns, add_generation_prompt=False).split(_SENTINEL)[-1]
-        ends = [(tail.find(t), t) for t in self._control_tokens if t in tail]
+        ends = [(tail.find(t), t) for t in self.control_tokens.texts if t in tail]
         if ends:
             position, token = min(ends)
             return tail[: position + len(token)]
@@ -282,17 +284,15 @@ class ChatTokenizer:
 
     def _refuse_control_tokens(self, example: Example, more: Sequence[str]) -> None:
         for text in (*(m.content for m in example.messages), example.lead_in, *more):
-            for token in self._control_tokens:
-                if token in text:
-                    raise DataError(
-                        f"{example.source} row {example.id!r}: contains the control token "
-                        f"{token!r} of {self.name}; it would end or open a turn. Remove it."
-                    )
+            if fault := self.control_tokens.describe_in(text):
+                raise DataError(f"{example.source} row {example.id!r}: {fault}")
 
     @cached_property
-    def _control_tokens(self) -> tuple[str, ...]:
+    def control_tokens(self) -> ControlTokens:
+        """The texts that end or open a turn; a row must not hold them."""
         added = self.tokenizer.get_added_tokens_decoder().values()
-        return tuple(token.content for token in added if token.special and token.content)
+        texts = [token.content for token in added if token.special and token.content]
+        return ControlTokens(self.name, texts)
 
     @cached_property
     def end_token(self) -> str:

@@ -295,6 +295,14 @@ def read_result(run_dir: Path) -> RunResult:
             version, or has a missing, unknown or wrong key.
     """
     path = run_dir / RESULT_FILE
+    if not run_dir.is_dir():
+        raise RunError(
+            f"{run_dir}: there is no such run folder. Make one with: levertune run --task FILE"
+        )
+    if not path.exists():
+        raise RunError(
+            f"{path}: no such file, so the run is not done. Finish it with: levertune run {run_dir}"
+        )
     data = read_json(path)
     version = data.get("format_version") if isinstance(data, dict) else None
     if version != FORMAT_VERSION:

@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from levertune.anchors.anchor import Example, plain_example
+from levertune.anchors.anchor import plain_example
 from levertune.anchors.auto import AnchorChoice
-from levertune.anchors.lift import lift_instruction
+from levertune.data.checks import require_rows_that_fit
 from levertune.data.records import TASK_SOURCE, Record
 from levertune.data.splits import Split, draw_subset
-from levertune.errors import DataError
 from levertune.mixtures.dispersion import describe_dispersion
 from levertune.mixtures.manifest import Manifest, hash_records
 from levertune.mixtures.order import Mixture, build_mixture
@@ -20,9 +19,10 @@ from levertune.models.rendering import TokenizedExample
 from levertune.recipes.recipe import Recipe
 from levertune.results.cells import TokenCounts, cell_dir
 from levertune.results.dispersion import Dispersion
+from levertune.runs.arm_rows import arm_example, choose_arm_anchor
 from levertune.runs.arms import ARMS, Arm
 from levertune.runs.general_selection import GeneralChooser
-from levertune.runs.inputs import Inputs, choose_fold_anchor
+from levertune.runs.inputs import Inputs
 from levertune.runs.mixture_rows import MixtureRows, count_tokens
 from levertune.runs.workspace import Workspace
 from levertune.selection.selection import Selection
@@ -144,14 +144,26 @@ def split_of(inputs: Inputs, plan: CellPlan, *, all_rows: bool = False) -> Split
     return inputs.splits[plan.fold or 0]
 
 
-def arm_example(record: Record, arm: Arm, choice: AnchorChoice | None) -> Example:
-    """A task row as an arm shows it to the model."""
-    if choice is None or not arm.is_lifted:
-        return plain_example(record)
-    lifted = choice.lift_from([record]).records[0]
-    if arm.is_anchored and choice.anchor is not None:
-        return choice.anchor.apply(lifted)
-    return plain_example(lifted)
+def draw_training_rows(
+    recipe: Recipe, inputs: Inputs, plan: CellPlan, *, all_rows: bool = False
+) -> tuple[Record, ...]:
+    """The task rows a cell trains on, those too long among them.
+
+    Args:
+        recipe: The recipe; its `task.subset` is drawn.
+        inputs: The inputs.
+        plan: The cell.
+        all_rows: For the final adapter: every task row.
+
+    Raises:
+        DataError: If the subset asks for more rows than there are.
+    """
+    train = split_of(inputs, plan, all_rows=all_rows).train
+    task = recipe.task
+    if task.subset is None or all_rows:
+        return train
+    seed = plan.seed if task.subset_seed == "seed" else task.subset_seed
+    return draw_subset(train, task.subset, seed=seed)
 
 
 def build_cell(
@@ -180,13 +192,8 @@ def build_cell(
         DataError: If a task row is too long and that is not allowed, or none is left.
     """
     arm, seed = plan.arm, plan.seed
-    train = split_of(inputs, plan, all_rows=all_rows).train
-    if recipe.task.subset is not None and not all_rows:
-        subset_seed = recipe.task.subset_seed
-        train = draw_subset(
-            train, recipe.task.subset, seed=seed if subset_seed == "seed" else subset_seed
-        )
-    choice = _choose(recipe, inputs, train, arm)
+    train = draw_training_rows(recipe, inputs, plan, all_rows=all_rows)
+    choice = choose_arm_anchor(recipe, inputs, train, arm)
     task, kept, dropped = _task_rows(recipe, workspace, train, arm, choice)
     unanchored: list[TokenizedExample] = []
     if arm.is_anchored and choice is not None and choice.anchor and choice.anchor.dropout:
@@ -250,19 +257,6 @@ def build_cell(
     )
 
 
-def _choose(
-    recipe: Recipe, inputs: Inputs, train: Sequence[Record], arm: Arm
-) -> AnchorChoice | None:
-    """The anchor; for an arm without one, what is to be taken off its rows."""
-    if not arm.is_lifted:
-        return None
-    if arm.is_anchored:
-        return choose_fold_anchor(recipe, train, inputs.kind)
-    lifted = lift_instruction(train)  # whatever anchor the recipe names
-    reason = f"{arm.name} has no anchor"
-    return AnchorChoice(None, lifted.records, lifted.instruction, reason, lifted.separator)
-
-
 def _task_rows(
     recipe: Recipe,
     workspace: Workspace,
@@ -272,18 +266,13 @@ def _task_rows(
 ) -> tuple[list[TokenizedExample], list[Record], list[dict[str, str]]]:
     examples = [arm_example(record, arm, choice) for record in train]
     rows, dropped = workspace.tokenize_within(examples, recipe.training.max_length)
-    if dropped and len(dropped) == len(train):
-        raise DataError(
-            f"{recipe.task.path}: all {len(train)} task rows are longer than training.max_length; "
-            f"found max_length {recipe.training.max_length}. Raise it or shorten the rows."
-        )
-    if dropped and not recipe.task.allow_dropped:
-        raise DataError(
-            f"{recipe.task.path}: {len(dropped)} of {len(train)} task rows are longer than "
-            f"training.max_length={recipe.training.max_length}; found row {dropped[0]['id']!r} "
-            f"with {dropped[0]['reason']}. Raise it, or leave them out with "
-            "task.allow_dropped=true."
-        )
+    require_rows_that_fit(
+        recipe.task.path,
+        dropped,
+        len(train),
+        max_length=recipe.training.max_length,
+        allow_dropped=recipe.task.allow_dropped,
+    )
     kept = [record for record, row in zip(train, rows, strict=True) if row is not None]
     return [row for row in rows if row is not None], kept, dropped
 

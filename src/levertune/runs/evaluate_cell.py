@@ -29,7 +29,8 @@ from levertune.results.cells import (
 )
 from levertune.results.files import write_jsonl_atomically
 from levertune.results.provenance import collect_provenance
-from levertune.runs.cells import CellData, arm_example, split_of
+from levertune.runs.arm_rows import arm_example
+from levertune.runs.cells import CellData, split_of
 from levertune.runs.inputs import Inputs
 from levertune.runs.mixture_rows import count_tokens
 from levertune.runs.train_cell import stopped_at

@@ -10,7 +10,8 @@ from levertune.data.records import TASK_SOURCE, Record
 from levertune.mixtures.dropout import is_anchored
 from levertune.mixtures.export.rows import Export, ExportRow, TemplateFacts, TrainerSettings
 from levertune.models.rendering import ChatTokenizer
-from levertune.runs.cells import CellData, arm_example
+from levertune.runs.arm_rows import arm_example
+from levertune.runs.cells import CellData
 from levertune.runs.prepare import Prepared
 from levertune.training.train import count_steps
 

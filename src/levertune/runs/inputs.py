@@ -16,9 +16,15 @@ from levertune.data.leak_policy import Leakage
 from levertune.data.length_filter import LengthLimits
 from levertune.data.overlaps import find_conflicts
 from levertune.data.readers import read_records
+from levertune.data.reading_keys import ReadingKeys, source_keys
 from levertune.data.records import Record, RecordFile
 from levertune.data.row_texts import make_own_text
-from levertune.data.splits import Split, cross_validation_folds, split_holdout
+from levertune.data.splits import (
+    Split,
+    cross_validation_folds,
+    require_subset,
+    split_holdout,
+)
 from levertune.errors import DataError
 from levertune.progress import Progress
 from levertune.recipes.recipe import GeneralSource, Recipe
@@ -44,12 +50,15 @@ class Inputs:
         test_file: The file of test rows, or None where they are taken from the task rows.
         test_mode: Where the test rows come from.
         splits: Rows to train and to test on: one split, or one a fold.
+        sources: The general sources as read.
         general: The general sources, without the rows that leak.
         retention: Rows of sources never mixed in.
         kind: The kind of task.
         metrics: The metrics, the primary one first.
         dropped: Rows left out: `{"id", "source", "reason"}`.
         warnings: What a reader should know.
+        instruction: The instruction the task rows share.
+        unseen_labels: Labels of test rows that no training row (of their fold) has.
         leakage: Rows of one set like rows of another, for each two sets.
     """
 
@@ -57,12 +66,15 @@ class Inputs:
     test_file: RecordFile | None
     test_mode: TestMode
     splits: tuple[Split, ...]
+    sources: tuple[RecordFile, ...]
     general: tuple[RecordFile, ...]
     retention: tuple[Record, ...]
     kind: TaskKind
     metrics: MetricChoice
     dropped: tuple[dict[str, str], ...]
     warnings: tuple[str, ...]
+    instruction: str | None = None
+    unseen_labels: tuple[str, ...] = ()
     leakage: tuple[Leakage, ...] = ()
 
     @property
@@ -110,11 +122,11 @@ def read_general_sources(
         progress: Where to show the progress of downloads.
     """
     files = []
-    for source in recipe.general.sources:
+    for index, source in enumerate(recipe.general.sources):
         if not source.is_used:
             continue
         if not is_self_written(source.path):
-            files += _read_source(recipe, source, progress)
+            files += _read_source(recipe, source, source_keys(index), progress)
         elif written is not None:
             files.append(_read_written(source, written[source.source_name]))
     return files
@@ -131,7 +143,7 @@ def _read_written(source: GeneralSource, written: SelfWritten) -> RecordFile:
 
 
 def _read_source(
-    recipe: Recipe, source: GeneralSource, progress: Progress | None
+    recipe: Recipe, source: GeneralSource, keys: ReadingKeys, progress: Progress | None
 ) -> list[RecordFile]:
     return read_general(
         source.path,
@@ -144,6 +156,7 @@ def _read_source(
         limits=LengthLimits(source.min_characters, source.max_characters),
         seed=recipe.mixture.seed,
         progress=progress,
+        keys=keys,
     )
 
 
@@ -177,26 +190,29 @@ def read_inputs(
 
     Args:
         recipe: The recipe.
-        written: The general sources the base model wrote.
+        written: The general sources the base model wrote; None to pass them over.
         progress: Where to show the progress of downloads.
 
     Returns:
         The inputs.
 
     Raises:
-        DataError: If a file or row cannot be used, there is one task row only, or rows leak and
-            that is not allowed.
+        DataError: If a file or row cannot be used, there are too few task rows for the folds or the
+            subset, or rows leak and that is not allowed.
         RecipeError: If the metric is unknown.
     """
     task, test_file = read_task(recipe)
     require_task_rows(task)
     instruction = lift_instruction(task.records).instruction
     mode, splits = split_task(recipe, task, test_file, instruction)
+    if recipe.task.subset is not None:
+        for split in splits:
+            require_subset(split.train, recipe.task.subset)
     answers = [*task.records, *(test_file.records if test_file is not None else ())]
     kind = recognise_kind([record.completion for record in answers])
     if recipe.task.metric != "auto":
         find_metric(recipe.task.metric)
-    sources = read_general_sources(recipe, written=written or {}, progress=progress)
+    sources = read_general_sources(recipe, written=written, progress=progress)
     closed = close_leaks(
         recipe,
         splits,
@@ -226,12 +242,15 @@ def read_inputs(
         test_file=test_file,
         test_mode=mode,
         splits=tuple(splits),
+        sources=tuple(sources),
         general=closed.general,
         retention=_read_retention(recipe, closed.general),
         kind=kind,
         metrics=choose_metrics(kind, recipe.task.metric),
         dropped=(*closed.dropped, *(row for file in sources for row in file.dropped)),
         warnings=tuple(warnings),
+        instruction=instruction,
+        unseen_labels=tuple(unseen),
         leakage=closed.found,
     )
 

@@ -21,24 +21,18 @@ from levertune.results.files import write_text_atomically
 from levertune.results.inputs import AutoSetting
 from levertune.results.tuning import Tuning
 from levertune.runs.cells import CellData, CellPlan, build_cell, expand_cells
+from levertune.runs.control_tokens import keep_out_control_tokens
 from levertune.runs.evaluate_cell import Probes
 from levertune.runs.general_amounts import describe_shortfalls, drawable
 from levertune.runs.general_draw import hold_out_general
 from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.inputs import Inputs, read_inputs
+from levertune.runs.same_recipe import RECIPE_FILE, require_same_recipe
 from levertune.runs.self_sources import write_self_sources
 from levertune.runs.tuned import describe_choices, find_tuning, tuned_settings, with_settings
 from levertune.runs.workspace import Workspace
 from levertune.settings import Facts, resolve_settings
 from levertune.training.processes import refuse_several_processes
-
-RECIPE_FILE = "recipe.yaml"
-
-# May change from one call to the next in one folder: they change what is done, not any cell.
-_FREE_KEYS = (
-    "arms", "seeds", "output_dir", "training.save_steps", "training.report_to",
-    "training.logging_steps", "training.gradient_checkpointing", "evaluation.batch_size",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +126,11 @@ def prepare_run(
     workspace = Workspace(recipe)
     written = write_self_sources(recipe, workspace, progress=progress)
     inputs = read_inputs(recipe, written=written, progress=progress)
+    inputs, dropped = keep_out_control_tokens(recipe, inputs, workspace.tokenizer.control_tokens)
     recipe = without_secrets(recipe)
     heldout, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
     resolved, settings, row_tokens = _resolve(recipe, inputs, pool, workspace)
-    warnings = list(inputs.warnings)
+    warnings = [*inputs.warnings, *dropped]
     warnings += describe_shortfalls(resolved, pool, count_tokens=workspace.count_record)
     run_dir = Path(recipe.output_dir)
     tuning, notes = find_tuning(run_dir, recipe, resolved, inputs, workspace.model_hash)
@@ -144,7 +139,7 @@ def prepare_run(
         tuned = {setting.key: setting for setting in describe_choices(tuning)}
         resolved = with_settings(resolved, {s.key: s.value for s in tuned.values()})
         settings = [tuned.pop(s.key, s) for s in settings] + list(tuned.values())
-    _require_same_recipe(run_dir, resolved)
+    require_same_recipe(run_dir, resolved)
     return Prepared(
         recipe=resolved,
         settings=_with_earlier(run_dir, resolved, settings),
@@ -231,25 +226,6 @@ def memory_bytes(device: str) -> int:
     return int(psutil.virtual_memory().total)
 
 
-def _require_same_recipe(run_dir: Path, recipe: Recipe) -> None:
-    """Refuse a run folder that another recipe made.
-
-    Raises:
-        RunError: If a setting that changes cells differs, naming each.
-    """
-    path = run_dir / RECIPE_FILE
-    if not path.is_file():
-        if run_dir.is_file():
-            raise RunError(f"{run_dir}: is a file. Name a folder with output_dir=...")
-        return
-    changes = describe_changes(load_recipe(path).model_dump(), recipe.model_dump())
-    if changes:
-        raise RunError(
-            f"{run_dir}: holds the run of another recipe; changed: {'; '.join(changes)}. "
-            "Change it back, or choose another output_dir."
-        )
-
-
 def _with_earlier(
     run_dir: Path, recipe: Recipe, settings: Sequence[AutoSetting]
 ) -> tuple[AutoSetting, ...]:
@@ -270,22 +246,6 @@ def _value_at(values: dict[str, Any], key: str) -> Any:
     for name in key.split("."):
         values = values.get(name) if isinstance(values, dict) else None  # type: ignore[assignment]
     return values
-
-
-def describe_changes(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Settings that differ, as `training.learning_rate: 0.0002 -> 0.0005`.
-
-    Keys that change no cell (arms, seeds, where it is written, how it is logged) are left out.
-    """
-    changes = []
-    for key in dict.fromkeys([*old, *new]):
-        name = prefix + key
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, dict) and isinstance(after, dict):
-            changes += describe_changes(before, after, f"{name}.")
-        elif before != after and name not in _FREE_KEYS:
-            changes.append(f"{name}: {before!r} -> {after!r}")
-    return changes
 
 
 def choose_plans(plans: Sequence[CellPlan], arm: str | None, seed: int | None) -> list[CellPlan]:

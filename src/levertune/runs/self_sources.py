@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from levertune.data.general import is_self_written, read_general
+from levertune.data.reading_keys import ReadingKeys, source_keys
 from levertune.data.records import Record
 from levertune.progress import Progress
 from levertune.recipes.recipe import GeneralSource, Recipe
@@ -50,7 +51,8 @@ def write_self_sources(
         if source.path.startswith(SELF_ROWS):
             rows = writer.write_rows(int(source.path.removeprefix(SELF_ROWS)))
         else:
-            prompts = _read_prompts(recipe, source, progress)
+            keys = source_keys(recipe.general.sources.index(source))
+            prompts = _read_prompts(recipe, source, keys, progress)
             rows = writer.answer(prompts, str(without_url_secrets(source.path)))
         written[source.source_name] = rows
     return written
@@ -78,7 +80,7 @@ def make_sampler(workspace: Workspace) -> Sampler:
 
 
 def _read_prompts(
-    recipe: Recipe, source: GeneralSource, progress: Progress | None
+    recipe: Recipe, source: GeneralSource, keys: ReadingKeys, progress: Progress | None
 ) -> Sequence[Record]:
     files = read_general(
         source.path.removeprefix(SELF_ANSWERS),
@@ -88,6 +90,7 @@ def _read_prompts(
         require_completion=False,
         seed=recipe.mixture.seed,
         progress=progress,
+        keys=keys,
     )
     if len(files) == 1:
         return files[0].records

@@ -43,7 +43,8 @@ class Workspace:
     def tokenizer(self) -> ChatTokenizer:
         """The tokenizer; needs no torch."""
         name, revision = self._settings.model_name_or_path, self._settings.revision
-        return ChatTokenizer.from_folder(resolve_tokenizer(name, revision=revision).folder)
+        location = resolve_tokenizer(name, revision=revision)
+        return ChatTokenizer.from_folder(location.folder, location.name)
 
     @cached_property
     def tokenizer_hash(self) -> str:

@@ -71,7 +71,7 @@ class Assistant:
         card = read_card(folder)
         hardware = choose_hardware("auto", device)
         location, sha256 = _find_base(folder, card, base)
-        tokenizer = ChatTokenizer.from_folder(location.folder)
+        tokenizer = ChatTokenizer.from_folder(location.folder, location.name)
         model = load_adapter(load_base_model(location, hardware), folder, base_sha256=sha256)
         return cls(model, tokenizer, card, hardware)
 

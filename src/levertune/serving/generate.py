@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from levertune.data.readers import read_records
+from levertune.data.reading_keys import ReadingKeys
 from levertune.data.records import Record
 from levertune.errors import RunError
 from levertune.progress import Progress
 from levertune.results.files import write_jsonl_atomically
 from levertune.serving.adapter import Assistant, find_adapter
+
+_OPTIONS = ReadingKeys(prompt="--prompt")
 
 
 def generate_file(
@@ -59,8 +62,10 @@ def generate_file(
         )
     if target.exists() and Path(input).exists() and target.samefile(input):
         raise RunError(f"{output}: is the input itself. Name another file.")
-    file = read_records(str(input), prompt=prompt, require_completion=False)
-    answers = Assistant.load(folder, base=base).answer_many(
+    file = read_records(str(input), prompt=prompt, require_completion=False, keys=_OPTIONS)
+    assistant = Assistant.load(folder, base=base)
+    assistant.tokenizer.control_tokens.require_none_in(file)
+    answers = assistant.answer_many(
         file.records, max_new_tokens=max_new_tokens, batch_size=batch_size, progress=progress
     )
     write_jsonl_atomically(

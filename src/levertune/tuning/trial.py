@@ -13,8 +13,9 @@ from levertune.errors import DivergedError
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.results.tuning import RowLoss, Trial, Value, read_trial, write_trial
+from levertune.runs.arm_rows import arm_example
 from levertune.runs.arms import Arm
-from levertune.runs.cells import CellData, CellPlan, arm_example, build_cell
+from levertune.runs.cells import CellData, CellPlan, build_cell
 from levertune.runs.prepare import Prepared
 from levertune.runs.train_cell import claim_folder, train_cell
 from levertune.runs.tuned import with_settings

@@ -20,6 +20,9 @@ EMBEDDED_GENERAL: dict[str, str] = {
 RETENTION = "embedded-retention"
 _FILES: dict[str, str] = {**EMBEDDED_GENERAL, RETENTION: "general/retention.jsonl"}
 
+# How like a known name an unknown one must be to be taken for a slip of the pen.
+_NEAR = 0.6
+
 EMBEDDED_TASKS: tuple[str, ...] = ("ticket_codes", "command_json", "house_notation")
 """Names of the shipped tasks, without the `embedded:` in front."""
 
@@ -88,8 +91,9 @@ def _root() -> Path:
 def _unknown(
     name: str, kind: str, known: dict[str, str] | list[str], *, found: str | None = None
 ) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
-    return (
-        f"{found or name}: is no {kind}; the known ones are {', '.join(known)}. "
-        f"Did you mean {near[0]!r}?"
-    )
+    # Without what all of them begin with, which would make any name like any other.
+    bare = {one.removeprefix(TASK_PREFIX).removeprefix("embedded-"): one for one in known}
+    wanted = name.removeprefix(TASK_PREFIX).removeprefix("embedded-")
+    near = difflib.get_close_matches(wanted, list(bare), n=1, cutoff=_NEAR)
+    hint = f"Did you mean {bare[near[0]]!r}?" if near else "Name one of them."
+    return f"{found or name}: is no {kind}; the known ones are {', '.join(known)}. {hint}"

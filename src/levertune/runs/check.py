@@ -1,0 +1,192 @@
+"""A recipe looked at without torch: refused where a run of it would be, described otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from levertune.anchors.anchor import Anchor, Example, plain_example
+from levertune.anchors.auto import AnchorChoice
+from levertune.data.check_report import CheckReport
+from levertune.data.checks import check_task, require_rows_that_fit
+from levertune.data.general import read_general
+from levertune.data.records import TASK_SOURCE, Record, RecordFile
+from levertune.models.rendering import ChatTokenizer
+from levertune.progress import Progress
+from levertune.recipes.recipe import Recipe
+from levertune.recipes.url_secrets import without_secrets
+from levertune.runs.arm_rows import arm_example, choose_arm_anchor
+from levertune.runs.arms import ARMS, Arm
+from levertune.runs.cells import draw_training_rows, expand_cells
+from levertune.runs.control_tokens import keep_out_control_tokens
+from levertune.runs.general_amounts import describe_shortfalls
+from levertune.runs.general_draw import hold_out_general
+from levertune.runs.inputs import Inputs, read_inputs
+from levertune.runs.same_recipe import require_same_recipe
+from levertune.runs.self_sources import describe_unwritten
+from levertune.runs.workspace import Workspace
+from levertune.settings import unsettled_keys
+
+_ENGLISH = "embedded-skills"
+_BATCH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The training rows of a cell, and how it shows them to the model."""
+
+    train: tuple[Record, ...]
+    arm: Arm
+    choice: AnchorChoice | None
+
+    @property
+    def look(self) -> tuple[object, ...]:
+        """Equal for views that show every row alike."""
+        if self.choice is None:
+            return ()
+        anchor = self.choice.anchor
+        return (self.choice.lifted_instruction, None if anchor is None else anchor.id)
+
+    def show(self, record: Record) -> Example:
+        return arm_example(record, self.arm, self.choice)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A recipe that a run would take.
+
+    Args:
+        inputs: The inputs.
+        tokenizer: The model's tokenizer.
+        report: What was found in the rows.
+    """
+
+    inputs: Inputs
+    tokenizer: ChatTokenizer
+    report: CheckReport
+    _view: _View
+
+    @property
+    def anchor(self) -> Anchor | None:
+        """The anchor, as chosen on all task rows; None where no arm has one."""
+        return None if self._view.choice is None else self._view.choice.anchor
+
+    def show(self, record: Record) -> Example:
+        """A task row as it is trained on: anchored if an arm is."""
+        return self._view.show(record)
+
+
+def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked:
+    """Read and describe the rows of a recipe.
+
+    Args:
+        recipe: The recipe.
+        progress: Where to show the progress of downloads.
+
+    Returns:
+        What was found.
+
+    Raises:
+        UserError: If a run of this recipe would be refused before it trains.
+    """
+    workspace = Workspace(recipe)
+    tokenizer = workspace.tokenizer
+    inputs, notes = keep_out_control_tokens(
+        recipe, read_inputs(recipe, progress=progress), tokenizer.control_tokens
+    )
+    recipe = without_secrets(recipe)
+    require_same_recipe(Path(recipe.output_dir), recipe, unsettled=unsettled_keys(recipe))
+    views = _list_views(recipe, inputs)
+    looks = list({view.look: view for view in views}.values())
+    dropped = {(row["source"], row["id"]) for row in inputs.dropped}
+
+    def count_row(record: Record) -> int:
+        if record.source == TASK_SOURCE:
+            return max(len(tokenizer.tokenize(view.show(record)).input_ids) for view in looks)
+        if (record.source, record.id) in dropped:  # it may hold a control token
+            return 0
+        return len(tokenizer.tokenize(plain_example(record)).input_ids)
+
+    report = check_task(
+        inputs.task,
+        test=inputs.test_file,
+        general=inputs.sources,
+        count_tokens=lambda texts: _count_tokens(tokenizer, texts),
+        count_row=count_row,
+        max_length=recipe.training.max_length,
+        leakage=inputs.leakage,
+        instruction=inputs.instruction,
+        english=_english_texts(inputs.sources),
+        unseen=inputs.unseen_labels,
+    )
+    _require_rows_that_fit(recipe, views, set(report.task.over_length), workspace)
+    _, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
+    notes += [note for file in inputs.sources for note in file.notes]
+    notes += describe_shortfalls(recipe, pool, count_tokens=workspace.count_record)
+    notes += describe_unwritten(recipe)
+    report = replace(report, warnings=(*report.warnings, *notes))
+    return Checked(inputs, tokenizer, report, _view_of_all(recipe, inputs, views))
+
+
+def _list_views(recipe: Recipe, inputs: Inputs) -> list[_View]:
+    """The cells of a run in its order, without those that show the same rows alike."""
+    by_look: dict[tuple[bool, bool], str] = {}
+    for name in recipe.arms:
+        arm = ARMS[name]
+        known = by_look.get((arm.is_lifted, arm.is_anchored))
+        if known is None or not ARMS[known].is_trained:  # that one has no cell for a second seed
+            by_look[arm.is_lifted, arm.is_anchored] = name
+    is_drawn = recipe.task.subset is not None and recipe.task.subset_seed == "seed"
+    plans = expand_cells(
+        tuple(by_look.values()),
+        recipe.seeds if is_drawn else recipe.seeds[:1],
+        len(inputs.splits) if inputs.test_mode == "cv" else None,
+    )
+    views = []
+    for plan in plans:
+        train = draw_training_rows(recipe, inputs, plan)
+        views.append(_View(train, plan.arm, choose_arm_anchor(recipe, inputs, train, plan.arm)))
+    return views
+
+
+def _view_of_all(recipe: Recipe, inputs: Inputs, views: Sequence[_View]) -> _View:
+    """All task rows as the most telling arm shows them: an anchored one, if there is any."""
+    rows = inputs.task.records
+    view = max(views, key=lambda view: (view.arm.is_anchored, view.arm.is_lifted))
+    if view.train == rows:
+        return view
+    return _View(rows, view.arm, choose_arm_anchor(recipe, inputs, rows, view.arm))
+
+
+def _require_rows_that_fit(
+    recipe: Recipe, views: Sequence[_View], over_length: set[str], workspace: Workspace
+) -> None:
+    """Refuse rows too long for training as building the cells of a run does."""
+    for view in views:
+        near = [view.show(record) for record in view.train if record.id in over_length]
+        _, too_long = workspace.tokenize_within(near, recipe.training.max_length)
+        require_rows_that_fit(
+            recipe.task.path,
+            too_long,
+            len(view.train),
+            max_length=recipe.training.max_length,
+            allow_dropped=recipe.task.allow_dropped,
+        )
+
+
+def _count_tokens(tokenizer: ChatTokenizer, texts: Sequence[str]) -> list[int]:
+    """Tokens of each text, on all cores; in batches, as encodings are large."""
+    return [
+        len(encoding)
+        for start in range(0, len(texts), _BATCH)
+        for encoding in tokenizer.tokenizer.encode_batch_fast(
+            list(texts[start : start + _BATCH]), add_special_tokens=False
+        )
+    ]
+
+
+def _english_texts(sources: Sequence[RecordFile]) -> list[str]:
+    """Prompts of a shipped source in English."""
+    files = [file for file in sources if file.path == _ENGLISH] or read_general(_ENGLISH)
+    return [record.user_text for file in files for record in file.records]

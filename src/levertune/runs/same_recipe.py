@@ -1,0 +1,72 @@
+"""Whether a run folder holds the run of this recipe, or of another one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from levertune.errors import RunError
+from levertune.recipes.loading import load_recipe
+from levertune.recipes.recipe import Recipe
+
+RECIPE_FILE = "recipe.yaml"
+
+# May change from one call to the next in one folder: they change what is done, not any cell.
+_FREE_KEYS = frozenset(
+    {"arms", "seeds", "output_dir", "training.save_steps", "training.report_to",
+     "training.logging_steps", "training.gradient_checkpointing", "evaluation.batch_size"}
+)  # fmt: skip
+
+
+def require_same_recipe(run_dir: Path, recipe: Recipe, *, unsettled: Collection[str] = ()) -> None:
+    """Refuse a run folder that another recipe made.
+
+    Args:
+        run_dir: The run folder; it need not be there.
+        recipe: The recipe, resolved as far as it can be.
+        unsettled: Keys still `auto`, of which a run alone knows what they come to.
+
+    Raises:
+        RunError: If a setting that changes cells differs, naming each, or the folder is a file.
+        RecipeError: If the recipe there cannot be read.
+    """
+    path = run_dir / RECIPE_FILE
+    if not path.is_file():
+        if run_dir.is_file():
+            raise RunError(f"{run_dir}: is a file. Name a folder with output_dir=...")
+        return
+    free = _FREE_KEYS.union(unsettled)
+    changes = describe_changes(load_recipe(path).model_dump(), recipe.model_dump(), free=free)
+    if changes:
+        raise RunError(
+            f"{run_dir}: holds the run of another recipe; changed: {'; '.join(changes)}. "
+            "Change it back, or choose another output_dir."
+        )
+
+
+def describe_changes(
+    old: dict[str, Any],
+    new: dict[str, Any],
+    prefix: str = "",
+    *,
+    free: Collection[str] = _FREE_KEYS,
+) -> list[str]:
+    """Settings that differ, as `training.learning_rate: 0.0002 -> 0.0005`.
+
+    Args:
+        old: Sections and keys of one recipe.
+        new: Those of the other.
+        prefix: What stands before their names.
+        free: Keys that may differ; by default those that change no cell (arms, seeds, where it is
+            written, how it is logged).
+    """
+    changes = []
+    for key in dict.fromkeys([*old, *new]):
+        name = prefix + key
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            changes += describe_changes(before, after, f"{name}.", free=free)
+        elif before != after and name not in free:
+            changes.append(f"{name}: {before!r} -> {after!r}")
+    return changes

@@ -1,0 +1,70 @@
+"""`check` refuses what a run refuses, and reads the rows as a run reads them."""
+
+import pytest
+
+from levertune.errors import RunError
+from levertune.recipes.dumping import dump_recipe
+from levertune.runs.check import check_recipe
+from levertune.runs.prepare import prepare_run
+
+pytestmark = pytest.mark.usefixtures("on_cpu")
+
+
+@pytest.mark.parametrize("test", ["test.jsonl", "cv:3", 0.25])
+def test_a_check_reads_splits_and_judges_the_rows_as_a_run(project, test):
+    recipe = project.recipe(task__test=test)
+    checked, prepared = check_recipe(recipe).inputs, prepare_run(recipe).inputs
+    assert checked == prepared
+
+
+def test_the_kind_is_told_from_task_and_test_rows_together(project):
+    """Few labels alone; no labels with test answers that are all different."""
+    project.write(
+        "test.jsonl", [(f"a thing, number {i}", f"colour {i} of a kind") for i in range(40)]
+    )
+    recipe = project.recipe()
+    kind = check_recipe(recipe).inputs.kind
+    assert kind == prepare_run(recipe).inputs.kind
+    assert kind.kind != "label"
+
+
+def test_every_arm_counts_the_rows_as_it_shows_them(project):
+    """An anchor makes rows longer, so that a limit holds for some arms only."""
+    project.write("task.jsonl", [(f"{word} fields", "red") for word in ("one", "two", "three")])
+    text = "Name the colour of what the message is about, in one word. " * 2
+    settings = {"anchor__text": text, "training__max_length": 60}
+    with pytest.raises(ValueError, match="all 3 task rows are longer"):
+        check_recipe(project.recipe(arms=["base", "tell"], **settings))
+    report = check_recipe(project.recipe(arms=["base", "sft"], **settings)).report
+    assert report.task.over_length == ()
+
+
+def test_rows_are_shown_as_an_anchored_arm_has_them_if_there_is_one(project):
+    checked = check_recipe(project.recipe(arms=["base", "sft", "tell"], anchor__text="Name it."))
+    shown = checked.show(checked.inputs.task.records[0])
+    assert (shown.is_anchored, checked.anchor.text) == (True, "Name it.")
+    checked = check_recipe(project.recipe(arms=["base", "sft"], anchor__text="Name it."))
+    shown = checked.show(checked.inputs.task.records[0])
+    assert (shown.is_anchored, checked.anchor) == (False, None)
+
+
+def test_what_a_run_settles_by_itself_is_no_other_recipe(project):
+    recipe = project.recipe(training__learning_rate="auto")
+    folder = project.folder / "runs/whole"
+    folder.mkdir(parents=True)
+    settled = prepare_run(recipe).recipe
+    assert settled.training.learning_rate != "auto"
+    (folder / "recipe.yaml").write_text(dump_recipe(settled, {}), "utf-8")
+    check_recipe(recipe)
+    with pytest.raises(RunError, match="changed: training.learning_rate: .* -> 0.125"):
+        check_recipe(project.recipe(training__learning_rate=0.125))
+    with pytest.raises(RunError, match="changed: anchor.text: 'auto' -> 'Name it.'"):
+        check_recipe(project.recipe(training__learning_rate="auto", anchor__text="Name it."))
+
+
+def test_rows_not_written_yet_are_neither_counted_nor_missed(project):
+    sources = [{"path": "general.jsonl"}, {"path": "self:50"}]
+    report = check_recipe(project.recipe(general__sources=sources, general__rows=60)).report
+    assert [summary.source for summary in report.general] == ["general"]
+    assert not [w for w in report.warnings if "were asked for" in w]
+    assert any("the base model writes these rows when a run starts" in w for w in report.warnings)
