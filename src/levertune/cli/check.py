@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from levertune.anchors.anchor import Example
     from levertune.anchors.auto import AnchorChoice
     from levertune.data.records import Record, RecordFile
+    from levertune.data.splits import Split
     from levertune.models.rendering import ChatTokenizer
     from levertune.recipes.recipe import Recipe
 
@@ -58,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from levertune.anchors.lift import lift_instruction
     from levertune.cli.check_view import print_report, print_rows
     from levertune.data.checks import check_task
+    from levertune.data.splits import warn_of_large_groups
     from levertune.runs.general_draw import describe_shortfalls
     from levertune.runs.inputs import (
         choose_fold_anchor,
@@ -80,6 +82,13 @@ def run(args: argparse.Namespace) -> int:
     instruction = choice.lifted_instruction or lift_instruction(task.records).instruction
     rows, test_setting = recipe.general.rows, recipe.task.test
     is_small = len(task.records) < CROSS_VALIDATION_BELOW
+    splits: Sequence[Split] = ()
+    refusal: list[str] = []
+    if test is None and len(task.records) > 1:  # of one row `check_task` says more
+        try:
+            splits = split_task(recipe, task, test, instruction)[1]
+        except DataError as error:
+            refusal = [f"`levertune run` would refuse these rows: {error}"]
     report = check_task(
         task,
         test=test,
@@ -95,17 +104,13 @@ def run(args: argparse.Namespace) -> int:
         train_leaks=recipe.general.train_leaks,
         is_all_tested=test is None
         and ((test_setting == "auto" and is_small) or str(test_setting).startswith("cv:")),
+        splits=splits,
     )
     pool = {file.records[0].source: list(file.records) for file in general if file.records}
     said = [note for file in general for note in file.notes]
     said += describe_shortfalls(recipe, pool) + describe_unwritten(recipe)
+    said += [*warn_of_large_groups(splits), *refusal]
     report = replace(report, warnings=(*report.warnings, *said))
-    if is_small:  # more never have fewer rows than folds
-        try:
-            split_task(recipe, task, test, instruction)
-        except DataError as error:
-            warning = f"`levertune run` would refuse these rows: {error}"
-            report = replace(report, warnings=(*report.warnings, warning))
     shown = [
         (tokenizer.render(example), tokenizer.tokenize(example))
         for example in (_as_example(record, choice) for record in task.records[: args.show])

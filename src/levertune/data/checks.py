@@ -9,12 +9,13 @@ from levertune.data.check_report import CheckReport, Regime, SourceSummary
 from levertune.data.check_warnings import write_warnings
 from levertune.data.draws import label_counts
 from levertune.data.language import TokenCounter, compare_with_english
-from levertune.data.leak_policy import LeakPolicy, guard_general
-from levertune.data.leaks import Leak, find_leaks, strongest_by_row, turned_round
+from levertune.data.leak_policy import Leakage, LeakPolicy, guard_general
+from levertune.data.leaks import Leak, search_leaks, turned_round
 from levertune.data.near_duplicates import MAX_NEAR_ROWS, group_near_duplicates
 from levertune.data.overlaps import RowGroup, find_conflicts, find_duplicates
 from levertune.data.records import Record, RecordFile
 from levertune.data.row_texts import make_own_text, normalize_text
+from levertune.data.splits import Split
 from levertune.errors import DataError
 
 RowCounter = Callable[[Record], int]
@@ -43,6 +44,7 @@ def check_task(
     test_leaks: LeakPolicy = "drop",
     train_leaks: LeakPolicy = "drop-exact",
     is_all_tested: bool = False,
+    splits: Sequence[Split] = (),
 ) -> CheckReport:
     """Check the rows of a task before anything is trained.
 
@@ -60,6 +62,8 @@ def check_task(
         test_leaks: What a run does about general rows like test rows.
         train_leaks: What it does about general rows like training rows.
         is_all_tested: Whether all task rows are test rows, as in cross-validation.
+        splits: The task rows to train and to test on, where there is no test file and a run can
+            split them: one split, or one a fold.
 
     Returns:
         The report.
@@ -75,10 +79,11 @@ def check_task(
     ]
     task_summary, rest = summaries[0], summaries[1:]
     require_rows_that_fit(task, task_summary.over_length, max_length)
-    test_rows = test.records if test else ()
-    in_task = find_test_rows_in_task(task.records, test_rows, instruction=instruction)
+    test_rows = test.records if test else tuple(r for split in splits for r in split.test)
+    sides = splits or (Split(task.records, test_rows),)
+    in_task = find_test_rows_in_task(sides, instruction=instruction)
     if test:
-        require_no_test_rows_in_task(test, in_task, allow_overlap=allow_overlap)
+        require_no_test_rows_in_task(test, in_task.by_row, allow_overlap=allow_overlap)
     tested = guard_general(
         general,
         task.records if is_all_tested else test_rows,
@@ -88,7 +93,7 @@ def check_task(
     )
     trained = guard_general(
         tested.files,
-        () if is_all_tested else task.records,
+        () if is_all_tested else sides[0].train,
         sets="general-train",
         policy=train_leaks,
         instruction=instruction,
@@ -103,11 +108,11 @@ def check_task(
         duplicates=tuple(find_duplicates(task.records, instruction=instruction)),
         conflicts=tuple(find_conflicts(task.records)),
         near_duplicates=_near_groups(task.records, instruction),
-        test_in_task=tuple(in_task),
+        test_in_task=in_task,
         general_in_test=tested.leakage,
         general_in_task=trained.leakage,
         labels=label_counts(task.records),
-        unseen_labels=tuple(unseen_labels(task.records, test_rows)),
+        unseen_labels=tuple(unseen_labels(task.records, test.records if test else ())),
         regime=find_regime(task_summary.tokens),
         language=compare_with_english(
             [own_text(record) for record in task.records],
@@ -154,17 +159,20 @@ def require_rows_that_fit(task: RecordFile, over_length: Sequence[str], max_leng
         )
 
 
-def find_test_rows_in_task(
-    train: Sequence[Record], test: Sequence[Record], *, instruction: str | None = None
-) -> list[Leak]:
-    """The test rows that are, or are nearly, training rows, each with its strongest leak.
+def find_test_rows_in_task(splits: Sequence[Split], *, instruction: str | None = None) -> Leakage:
+    """The test rows that are, or are nearly, rows trained on beside them.
 
     Args:
-        train: Training rows.
-        test: Test rows.
+        splits: The rows to train and to test on: one split, or one a fold.
         instruction: The instruction the rows share.
     """
-    return strongest_by_row(turned_round(find_leaks(train, test, instruction=instruction)))
+    found = [search_leaks(s.train, s.test, instruction=instruction) for s in splits]
+    return Leakage(
+        "train-test",
+        tuple(leak for one in found for leak in turned_round(one.leaks)),
+        {},
+        tuple(dict.fromkeys(record.id for one in found for record in one.passed_over)),
+    )
 
 
 def require_no_test_rows_in_task(
