@@ -31,7 +31,6 @@ from levertune.results.files import write_jsonl_atomically
 from levertune.results.provenance import collect_provenance
 from levertune.runs.cells import CellData, arm_example, split_of
 from levertune.runs.inputs import Inputs
-from levertune.runs.mixture_rows import count_tokens
 from levertune.runs.train_cell import stopped_at
 from levertune.runs.workspace import Workspace
 from levertune.scoring.metrics import find_metric
@@ -292,7 +291,7 @@ def _exposures(data: CellData, summary: TrainSummary | None, recipe: Recipe) -> 
 def _tokens(data: CellData, summary: TrainSummary | None, recipe: Recipe) -> TokenCounts:
     if summary is None:
         return TokenCounts(0, 0, 0, 0)
-    return count_tokens(data.rows.first(_rows_seen(data, summary, recipe)))
+    return data.rows.first(_rows_seen(data, summary, recipe)).count_tokens()
 
 
 def _tokens_per_second(
