@@ -61,6 +61,8 @@ def select(
         return select_dissimilar(
             task, candidates, budget, encoder=workspace.encoder, seed=seed, progress=progress
         )
+    from levertune.models.embedded import cache_folder
+
     settings: dict[str, Any] = {
         "model": workspace.base(),
         "tokenizer": workspace.tokenizer,
@@ -68,6 +70,8 @@ def select(
         "max_length": max_length,
         "seed": seed,
         "progress": progress,
+        "identity": workspace.model_hash + workspace.tokenizer_hash,
+        "folder": cache_folder() / "scores",
     }
     if name == "loss":
         from levertune.selection.losses import select_loss
@@ -94,5 +98,5 @@ def selector_settings(name: str) -> dict[str, Any]:
     if name == "gradient":
         from levertune.selection.gradients import SETTINGS
 
-        return {"factor": SHORTLIST_FACTOR, **asdict(SETTINGS)}
+        return {"factor": SHORTLIST_FACTOR, "warm_up_from": "pool", **asdict(SETTINGS)}
     return {"factor": SHORTLIST_FACTOR}

@@ -1,4 +1,4 @@
-"""Vectors by a hash of their text, in blocks on disk: a killed run loses one block at most."""
+"""Vectors by a hash of their row, in blocks on disk: a killed run loses one block at most."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEYS, _STATES = ".keys.npy", ".states.npy"
 
 
 class StateCache:
-    """Float16 vectors in a folder, found by 64-bit content hashes.
+    """Vectors in a folder, found by 64-bit content hashes.
 
     The folder is named by the hash of everything the vectors depend on beside their rows, so what
     lies in it is never from another model or setting. A block is two files, each written whole; the
@@ -26,10 +26,12 @@ class StateCache:
 
     Args:
         folder: The folder; made when the first block is written.
+        dtype: Number type of the vectors.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, dtype: type = np.float16) -> None:
         self._folder = folder
+        self._dtype = np.dtype(dtype)
         self._blocks: list[Array] = []
         self._keys: list[Array] = []
         self._index: tuple[Array, Array, Array] | None = None
@@ -48,7 +50,7 @@ class StateCache:
             width = self._blocks[0].shape[1] if self._blocks else states.shape[-1]
             if (
                 keys.dtype == np.uint64
-                and states.dtype == np.float16
+                and states.dtype == self._dtype
                 and states.shape == (len(keys), width)
             ):
                 self._keep(keys, states)
@@ -72,7 +74,7 @@ class StateCache:
 
         Args:
             keys: 64-bit content hashes.
-            states: `[keys, width]`, in float16.
+            states: `[keys, width]`, of the cache's number type.
 
         Raises:
             RunError: If it cannot be written.
@@ -100,7 +102,7 @@ class StateCache:
             raise KeyError("states that were never added")
         places = np.searchsorted(known, keys)
         width = self._blocks[0].shape[1] if self._blocks else 0
-        taken = np.empty((len(keys), width), dtype=np.float16)
+        taken = np.empty((len(keys), width), dtype=self._dtype)
         blocks, rows = block_of[places], row_of[places]
         for block in np.unique(blocks):
             mine = np.flatnonzero(blocks == block)
