@@ -69,11 +69,11 @@ def test_a_tuning_that_was_stopped_goes_on(project, monkeypatch):
     trained = []
     real = trial_module.train_cell
 
-    def train(recipe, workspace, cell, folder, progress):
+    def train(recipe, workspace, cell, folder, progress, **options):
         if len(trained) == 2:
             raise KeyboardInterrupt
         trained.append(str(folder))
-        return real(recipe, workspace, cell, folder, progress)
+        return real(recipe, workspace, cell, folder, progress, **options)
 
     monkeypatch.setattr(trial_module, "train_cell", train)
     with pytest.raises(KeyboardInterrupt):
@@ -82,7 +82,7 @@ def test_a_tuning_that_was_stopped_goes_on(project, monkeypatch):
     monkeypatch.setattr(
         trial_module,
         "train_cell",
-        lambda *args: (trained.append(str(args[3])), real(*args))[1],
+        lambda *args, **options: (trained.append(str(args[3])), real(*args, **options))[1],
     )
     tune_recipe(recipe, what=["general"])
     assert len(trained) == len(set(trained)) == 6

@@ -31,7 +31,7 @@ def is_done(prepared: Prepared, cell: CellData) -> bool:
         RunError: If its folder holds a cell trained on something else.
     """
     folder = prepared.run_dir / cell.plan.folder
-    check_adapter(folder, prepared.workspace.model_hash, cell.manifest.fingerprint)
+    check_adapter(folder, prepared.workspace.model_hash)
     if not (folder / CELL_FILE).is_file():
         return False
     claim_folder(folder, cell)

@@ -14,7 +14,6 @@ from levertune.mixtures.export.write import (
     check_place,
     write_export,
 )
-from levertune.mixtures.manifest import read_manifest
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
 from levertune.results.cells import CELL_FILE, PREDICTIONS_FILE
@@ -188,8 +187,7 @@ def _require_trained(prepared: Prepared, plan: CellPlan) -> None:
     folder = prepared.run_dir / plan.folder
     if not (folder / ADAPTER_FOLDER / "adapter_config.json").is_file():
         raise RunError(f"{folder}: has no adapter yet. Train it first, with: levertune train")
-    manifest = read_manifest(folder / MANIFEST_FILE)
-    check_adapter(folder, prepared.workspace.model_hash, manifest.fingerprint)
+    check_adapter(folder, prepared.workspace.model_hash)
 
 
 def _evaluate(prepared: Prepared, cell: CellData, progress: Progress) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from levertune.anchors.lift import lift_instruction
 from levertune.data.splits import split_holdout
 from levertune.errors import DataError, ModelError, RunError
-from levertune.mixtures.manifest import check_same_run, write_manifest
+from levertune.mixtures.manifest import check_same_run, read_manifest, write_manifest
 from levertune.mixtures.order import build_mixture
 from levertune.mixtures.plan import MixturePlan
 from levertune.models.adapters import (
@@ -67,7 +67,7 @@ def train_cell(
         RunError: If the folder holds a cell made from something else, or another cell's adapter.
     """
     claim_folder(folder, data)
-    check_adapter(folder, workspace.model_hash, data.manifest.fingerprint)
+    check_adapter(folder, workspace.model_hash)
     adapter = folder / ADAPTER_FOLDER
     name = f"{Path(recipe.output_dir).name}/{data.plan.label}{variant and f' {variant}'}"
     if (adapter / "adapter_config.json").is_file():
@@ -106,27 +106,27 @@ def claim_folder(folder: Path, data: CellData) -> None:
     write_manifest(path, data.manifest)
 
 
-def check_adapter(folder: Path, base_sha256: str, fingerprint: str) -> None:
-    """Refuse an adapter in a cell's folder that was not trained there as it would be now.
+def check_adapter(folder: Path, base_sha256: str) -> None:
+    """Refuse an adapter in a cell's folder that was not trained there, or not on this base model.
 
     Args:
         folder: The cell's folder.
         base_sha256: Fingerprint of the base model.
-        fingerprint: Fingerprint of the cell's manifest.
 
     Raises:
         ModelError: If it was trained on another base model, or its card cannot be read.
-        RunError: If it was trained for another cell.
+        RunError: If it was trained for another cell than the folder's manifest describes.
     """
     adapter = folder / ADAPTER_FOLDER
-    if not all((adapter / name).is_file() for name in (CARD_FILE, "adapter_config.json")):
+    needed = (folder / MANIFEST_FILE, adapter / CARD_FILE, adapter / "adapter_config.json")
+    if not all(path.is_file() for path in needed):
         return  # none there, or a kill came before its card
     card = read_card(adapter)
     try:
         check_base(adapter, card, base_sha256)
     except ModelError as error:
         raise ModelError(f"{folder}/{error}") from error
-    if card.fingerprint != fingerprint:
+    if card.fingerprint != read_manifest(folder / MANIFEST_FILE).fingerprint:
         raise RunError(
             f"{adapter}: was trained for another cell (arm {card.arm!r}, manifest "
             f"{card.fingerprint[:12]}). Remove the folder to have this cell's adapter trained, or "
