@@ -399,3 +399,58 @@ def test_what_deserves_a_look_is_warned_of_listed_and_counted(project, capsys, v
     }[verb]
     for name, words in wanted.items():
         assert any(all(word in line for word in words) for line in found), (name, found)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    ("rows", "own", "said"),
+    [
+        (12, 3, "12 general rows were asked for; with the sources' own `rows` and `tokens` there "),
+        (
+            3,
+            9,
+            "3 general rows were asked for; by their own `rows` and `tokens` the sources give 9",
+        ),
+    ],
+)
+def test_rows_of_a_source_that_are_not_those_asked_for_are_said(
+    project, capsys, verb, rows, own, said
+):
+    project.recipe_file(
+        general__rows=rows, general__sources=[{"path": "general.jsonl", "rows": own}]
+    )
+    found = warnings_of(verb, capsys, *(["--dry-run"] if verb == "run" else []))
+    assert any(said in line for line in found), found
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_empty_general_source_is_named(refuse, verb):
+    for content, words in (("", "the file is empty."), ("\n \n", "the file holds no rows.")):
+        put("none.jsonl", content)
+        line = refuse(verb, general__sources=[{"path": "none.jsonl"}, {"path": "general.jsonl"}])
+        assert f"none.jsonl: {words} Put " in line
+    Path("bare").mkdir()
+    assert "bare: " in refuse(verb, general__sources=[{"path": "bare"}])
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_parquet_files_of_one_source_with_other_columns_are_named(refuse, verb):
+    import pyarrow
+    from pyarrow import parquet
+
+    Path("drift").mkdir()
+    for name, column in (("a", "completion"), ("b", "answer")):
+        table = pyarrow.table({"prompt": ["count up", "count down"], column: ["1 2", "2 1"]})
+        parquet.write_table(table, f"drift/{name}.parquet")
+    line = refuse(verb, general__sources=[{"path": "drift"}])
+    assert (
+        "drift/a.parquet and drift/b.parquet: Parquet files of one source must have the sa" in line
+    )
+    assert "'answer'" in line
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_amounts_that_leave_nothing_to_draw_from_are_refused(refuse, verb):
+    sources = [{"path": "general.jsonl", "weight": 0, "rows": 2}]
+    line = refuse(verb, general__sources=sources)
+    assert "6 of 8 rows of general.rows remain to be shared out by weight" in line

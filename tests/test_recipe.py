@@ -208,6 +208,25 @@ WRONG = [
         "general.sources=[{path: x, weight: 0}, {path: y, weight: 0}]",
         "general.sources: the weights sum to 0, so that nothing can be drawn; found [0.0, 0.0].",
     ),
+    (
+        "general.sources=[{path: x, weight: 0, rows: 0}]",
+        "a whole number of at least 1, or null; fo",
+    ),
+    (
+        "general={rows: null, tokens: 500, sources: [{path: x, weight: 0, rows: 4}]}",
+        "500 tokens of general.tokens remain to be shared out by weight, and every source has an "
+        "amount of its own or weight 0; found weights [0.0]. Raise one without an amount of its "
+        "own, or set general.tokens=null.",
+    ),
+    (
+        "general={rows: null, tokens: 500, sources: [{path: x, rows: 4}]}",
+        "500 tokens of general.tokens remain",
+    ),
+    (
+        "general={rows: 20, sources: [{path: x, rows: 4}, {path: y, weight: 0}]}",
+        "16 of 20 rows of general.rows remain to be shared out by weight, and every source",
+    ),
+    ("general={rows: null, sources: [{path: x}]}", "nothing says how much to take of them; found"),
     ("general.sources=[{path: 'self:0'}]", "'self:0' must be self:N with N from 1 to 1,000,000"),
     ("general.sources=[{path: 'self:many'}]", "'self:many' must be self:N"),
     ("general.sources=[{path: 'self-answers:'}]", "must name a file of prompts"),

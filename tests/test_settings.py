@@ -119,6 +119,16 @@ def test_too_few_general_rows_are_said():
     assert choose_general_rows(48, 100, "cpu")[1].endswith("would be 300")
 
 
+def test_rows_that_sources_ask_for_are_the_fewest_general_rows():
+    recipe = recipe_from_mapping({"task": {"path": "t.jsonl"}})
+    facts = replace(FACTS, task_rows=48, general_available=900, general_fixed=500)
+    _, settings = resolve_settings(recipe, facts)
+    (found,) = [setting for setting in settings if setting.key == "general.rows"]
+    assert found.value == 500
+    assert found.reason.startswith("asked for by the sources themselves; ")
+    assert found.reason.endswith("would be 300")
+
+
 def test_general_tokens_or_no_source_decide_the_general_rows():
     assert values(["general.tokens=1000"])["general.rows"] is None
     assert values(["general.sources=[]"])["general.rows"] == 0

@@ -6,6 +6,7 @@ __version__ = "0.1.0"
 # `levertune --help` must not wait for pandas or torch.
 _LAZY = {
     "Run": "levertune.api",
+    "compare_runs": "levertune.runs.compare",
     "load_results": "levertune.results.load",
     "run": "levertune.api",
 }

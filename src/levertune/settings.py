@@ -63,6 +63,7 @@ class Facts:
         memory_bytes: Memory of that device.
         longest_completion: Tokens of the longest training completion, None if not counted.
         has_native_bfloat16: Whether the device multiplies bfloat16 natively.
+        general_fixed: General rows that sources give by amounts of their own, whatever the setting.
     """
 
     task_rows: int
@@ -72,6 +73,7 @@ class Facts:
     memory_bytes: int
     longest_completion: int | None = None
     has_native_bfloat16: bool = False
+    general_fixed: int = 0
 
     @property
     def is_large_model(self) -> bool:
@@ -189,7 +191,13 @@ def _general_rows(recipe: Recipe, facts: Facts) -> tuple[int | None, str]:
         return None, "general.tokens decides"
     if not recipe.general.sources:
         return 0, "there are no general sources"
-    return choose_general_rows(facts.task_rows, facts.general_available, facts.device)
+    wanted, reason = choose_general_rows(facts.task_rows, facts.general_available, facts.device)
+    if wanted < facts.general_fixed:
+        return (
+            facts.general_fixed,
+            f"asked for by the sources themselves; {reason} would be {wanted}",
+        )
+    return wanted, reason
 
 
 def _max_new_tokens(longest: int | None) -> AutoSetting:

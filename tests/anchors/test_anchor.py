@@ -89,3 +89,16 @@ def test_anchor_survives_json():
 def test_bad_anchor_names_setting_and_value(change, message):
     with pytest.raises(RecipeError, match=re.escape(message)):
         Anchor(**{"text": "Go.", **change})
+
+
+def test_the_token_cost_is_that_of_text_and_lead_in_counted_apart():
+    def count(text):
+        return len(text.split())
+
+    assert Anchor("Name the code.").token_cost(count) == 3
+    assert Anchor("Name the code.", "suffix", separator="\n\n").token_cost(count) == 3
+    # Together they would be one word less: they never meet.
+    assert Anchor("Name the code:", lead_in="Code:").token_cost(count) == 4
+    seen = []
+    Anchor("a", lead_in=None).token_cost(lambda text: seen.append(text) or 0)
+    assert seen == ["a"]

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from levertune.cli.init import _is_offline
-from levertune.cli.machine import BASE_MODELS
+from levertune.cli.machine import BASE_MODELS, GIB, Machine
 from levertune.cli.main import main
 from levertune.recipes.loading import load_recipe, recipe_for_task
 
@@ -66,7 +66,50 @@ def test_init_json_names_the_file_and_the_notes(rows, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["recipe"] == "recipe.yaml"
     assert found["notes"]["task.path"] == "20 rows of jsonl, schema prompt/completion"
-    assert isinstance(found["models"], list)
+
+
+SMALL = "for this machine (2 cores, 16 GiB) none larger is proposed"
+LARGE = (
+    "for this machine (GPU) a larger one fits too; it comes from the Hub, which needs a network:"
+)
+
+
+@pytest.mark.parametrize(
+    ("machine", "lines", "models"),
+    [
+        (Machine(2, 16 * GIB), [SMALL], []),
+        (
+            Machine(8, 64 * GIB, "GPU", 24 * GIB),
+            [
+                LARGE,
+                "model.model_name_or_path=HuggingFaceTB/SmolLM2-1.7B-Instruct (1.7B, English, "
+                "Apache-2.0)",
+                "model.model_name_or_path=Qwen/Qwen2.5-1.5B-Instruct (1.5B, 29 languages, "
+                "Apache-2.0)",
+            ],
+            ["HuggingFaceTB/SmolLM2-1.7B-Instruct", "Qwen/Qwen2.5-1.5B-Instruct"],
+        ),
+    ],
+    ids=["small", "large"],
+)
+def test_init_proposes_base_models_for_the_machine_it_finds(
+    rows, capsys, monkeypatch, machine, lines, models
+):
+    monkeypatch.setattr("levertune.cli.machine.read_machine", lambda: machine)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    assert main(["init", "notes.jsonl", "--json"]) == 0
+    out, err = capsys.readouterr()
+    shown = err.splitlines()
+    start = shown.index("base model: HuggingFaceTB/SmolLM2-135M-Instruct") + 1
+    assert [line.strip() for line in shown[start:-1]] == lines
+    found = json.loads(out)
+    assert found["models"] == models
+    note = "works offline" + "".join(
+        f"; larger, over the network: {name} (Apache-2.0)" for name in models
+    )
+    assert found["notes"]["model.model_name_or_path"] == note
+    written = (rows / "recipe.yaml").read_text(encoding="utf-8").replace("#", "")
+    assert f"Here: {note}." in " ".join(written.split())
 
 
 @pytest.mark.parametrize(

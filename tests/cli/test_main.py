@@ -10,6 +10,7 @@ import time
 from importlib.util import find_spec
 
 import pytest
+from safetensors import SafetensorError
 
 from levertune.cli import main as main_module
 from levertune.cli.main import VERBS, build_parser, main
@@ -154,6 +155,22 @@ def test_a_full_disk_is_one_line_and_status_2(verb, capsys):
     err = capsys.readouterr().err
     assert err.startswith("error: out.jsonl: the disk is full.")
     assert err.endswith("levertune fake 'a b'\n")
+
+
+def test_a_full_disk_is_one_line_too_where_a_native_library_met_it(verb, capsys):
+    def fail(args):
+        text = "Error while serializing: I/O error: No space left on device (os error 28)"
+        try:
+            raise SafetensorError(text)
+        except SafetensorError as error:
+            raise RuntimeError("the checkpoint was not saved") from error
+
+    verb(fail)
+    assert main(["fake"]) == 2
+    assert capsys.readouterr().err == (
+        "error: the disk is full. Free some space, then type the same command again: "
+        "levertune fake\n"
+    )
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device here")

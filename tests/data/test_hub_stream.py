@@ -1,6 +1,8 @@
+import json
 import sys
 import types
 
+import pyarrow
 import pytest
 
 from levertune.data import hub_stream
@@ -34,13 +36,19 @@ class FakeStream:
                 yield {"prompt": f"p{number}", "completion": "c", "meta": {"n": number}}
 
 
+def write_rows(path, rows):
+    table = pyarrow.Table.from_pylist(rows)
+    with pyarrow.ipc.new_file(str(path), table.schema) as writer:
+        writer.write_table(table)
+
+
 @pytest.fixture
 def hub(monkeypatch, cache):
     calls = []
     facts = types.SimpleNamespace(calls=calls, revision="r1", num_rows=50)
 
-    def load_dataset(name, config, *, split, streaming):
-        calls.append((name, config, split, streaming))
+    def load_dataset(name, config, *, split, revision, streaming):
+        calls.append((name, config, split, revision, streaming))
         if name == "nobody/nothing":
             raise ValueError("no such\ndata set")
         return FakeStream(list(range(facts.num_rows)))
@@ -61,7 +69,11 @@ def read(max_rows, **settings):
 
 def test_only_the_rows_asked_for_are_streamed_and_only_once(hub):
     file, ten = read(10)
-    assert (len(set(ten)), FakeStream.read, hub.calls) == (10, 10, [("a/b", "en", "test", True)])
+    assert (len(set(ten)), FakeStream.read, hub.calls) == (
+        10,
+        10,
+        [("a/b", "en", "test", "r1", True)],
+    )
     assert (file.path, file.file_format, file.records[0].source) == ("hub:a/b:en@test", "hub", "b")
     assert read(10)[1] == ten
     assert read(4)[1] == ten[:4]
@@ -101,6 +113,79 @@ def test_rows_kept_of_another_version_are_streamed_again(hub, monkeypatch):
         "hub:a/b:en@test: could not be asked whether it has changed; used the rows kept.",
     )
     assert FakeStream.read == 10
+
+
+def kept_files(cache, pattern):
+    return sorted((cache / "hub").rglob(pattern))
+
+
+def test_a_file_of_other_rows_is_not_taken_by_its_name(hub, cache):
+    rows = read(10)[1]
+    (front,) = kept_files(cache, "front-*.arrow")
+    write_rows(front, [{"prompt": f"foreign {i}", "completion": "c"} for i in range(10)])
+    file, again = read(10)
+    assert again == rows
+    assert file.notes == (
+        "hub:a/b:en@test: the file of these rows in the cache is not as it was written; made "
+        "again.",
+    )
+    assert FakeStream.read == 10
+    assert read(10)[0].notes == ()
+    write_rows(front.with_name("front-7.arrow"), [{"prompt": "foreign", "completion": "c"}])
+    assert read(7)[1] == rows[:7]
+
+
+@pytest.mark.parametrize("damage", [b"", b"ARROW1", None])
+def test_damaged_chunks_are_streamed_again_from_there_on(hub, cache, damage):
+    rows = read(10)[1]
+    _, second, _ = kept_files(cache, "chunk-*.arrow")
+    if damage is None:
+        second.unlink()
+    else:
+        second.write_bytes(damage)
+    file, more = read(12)
+    assert more[:10] == rows
+    assert file.notes == (
+        "hub:a/b:en@test: the rows kept in the cache from row 5 on are not those that came; "
+        "streamed again.",
+    )
+    assert FakeStream.read == 10 + 8
+
+
+def test_the_number_of_rows_is_not_read_off_a_name(hub, cache):
+    rows = read(8)[1]
+    first, _ = kept_files(cache, "chunk-*.arrow")
+    first.rename(first.with_name("chunk-000000000000-400.arrow"))
+    assert read(9)[1][:8] == rows
+    assert read(9)[1] == read(12)[1][:9]
+
+
+def test_rows_kept_by_another_version_of_datasets_are_streamed_again(hub, monkeypatch):
+    read(5)
+    monkeypatch.setattr(hub_stream.metadata, "version", lambda name: "99.0")
+    file, _ = read(5)
+    assert file.notes == ("hub:a/b:en@test: was kept by another version; streamed again.",)
+    assert FakeStream.read == 10
+    assert read(5)[0].notes == ()
+
+
+def test_a_head_that_was_damaged_is_not_trusted(hub, cache):
+    rows = read(5)[1]
+    (head,) = kept_files(cache, "head.json")
+    content = json.loads(head.read_text("utf-8"))
+    del content["chunks"]
+    for text in (json.dumps(content), "[]", "{"):
+        head.write_text(text, "utf-8")
+        file, again = read(5)
+        assert again == rows
+        assert file.notes == ("hub:a/b:en@test: was kept by another version; streamed again.",)
+
+
+def test_the_stream_is_of_the_revision_asked_for(hub):
+    read(5)
+    hub.revision = None
+    read(6)
+    assert [call[3] for call in hub.calls] == ["r1", "r1"]
 
 
 def test_what_cannot_be_streamed_is_one_line(hub):

@@ -1,7 +1,11 @@
 import dataclasses
+import multiprocessing
+import os
 import pickle
 import random
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -13,6 +17,9 @@ from scipy import stats
 from levertune.mixtures import order, permutation
 from levertune.mixtures.order import Position, Positions, build_mixture
 from levertune.mixtures.plan import MixturePlan, Order
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that a spawned process finds it too
+from order_slices import read_slices, send_slices
 
 ORDERS = get_args(Order)
 ROUND_ORDERS = [name for name in ORDERS if name != "shuffle"]
@@ -284,6 +291,28 @@ def assert_hash_covers(plan, place, monkeypatch):
 
     monkeypatch.setattr(mixture, "positions", read_another_row)
     assert mixture.content_hash != hashed
+
+
+def test_two_processes_that_read_their_slices_of_a_long_order_find_those_of_one():
+    plan = MixturePlan(48, 24, (("pool", 10**9), ("more", 10**6)), seed=3)
+    size = len(build_mixture(plan))
+    starts = [0, 777, size // 3, size // 2 + 1, size - 9_000, size - 2_000]
+    slices = [(start, start + 2_000) for start in starts]
+    spawn = multiprocessing.get_context("spawn")
+    asked = []
+    for worker in range(2):
+        ours, theirs = spawn.Pipe(duplex=False)
+        process = spawn.Process(target=send_slices, args=(theirs, plan, slices[worker::2]))
+        process.start()
+        theirs.close()
+        asked.append((process, ours))
+    answers = [ours.recv() for _, ours in asked]
+    for process, _ in asked:
+        process.join()
+    assert len({os.getpid(), *(pid for pid, _ in answers)}) == 3
+    whole = read_slices(plan, slices)
+    for worker, (_, found) in enumerate(answers):
+        assert found == whole[worker::2]
 
 
 def test_hash_tells_mixtures_of_equal_order_but_other_names_apart():

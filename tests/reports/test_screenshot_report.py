@@ -1,5 +1,7 @@
 import importlib.util
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,9 +15,28 @@ def screenshots():
     spec = importlib.util.spec_from_file_location("screenshot_report", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    if module.find_browser() is None:
-        pytest.skip("no Chromium on this machine")
+    require_browser(module)
     return module
+
+
+def require_browser(module):
+    """Skip without a browser, or fail where LEVERTUNE_REQUIRE_BROWSER=1 asks for one."""
+    if module.find_browser() is not None:
+        return
+    if os.environ.get("LEVERTUNE_REQUIRE_BROWSER") == "1":
+        pytest.fail("no Chromium on this machine, and LEVERTUNE_REQUIRE_BROWSER=1")
+    pytest.skip("no Chromium on this machine")
+
+
+def test_a_browser_can_be_required(monkeypatch):
+    without, there = (SimpleNamespace(find_browser=lambda found=f: found) for f in (None, "/b"))
+    monkeypatch.delenv("LEVERTUNE_REQUIRE_BROWSER", raising=False)
+    with pytest.raises(pytest.skip.Exception):
+        require_browser(without)
+    monkeypatch.setenv("LEVERTUNE_REQUIRE_BROWSER", "1")
+    with pytest.raises(pytest.fail.Exception, match="LEVERTUNE_REQUIRE_BROWSER=1"):
+        require_browser(without)
+    require_browser(there)
 
 
 @pytest.mark.slow

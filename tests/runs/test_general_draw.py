@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -6,12 +7,7 @@ from hypothesis import strategies as st
 
 from levertune.data.records import Message, Record, RecordFile
 from levertune.recipes.recipe import GeneralSection, GeneralSource
-from levertune.runs.general_draw import (
-    describe_shortfalls,
-    draw_general,
-    hold_out_general,
-    share_out,
-)
+from levertune.runs.general_draw import count_repeats, draw_general, hold_out_general, share_out
 
 names = st.sampled_from("abcde")
 sources = st.dictionaries(
@@ -123,30 +119,26 @@ def test_a_source_without_weight_gives_nothing_and_stops_nothing():
     assert share_out(9, {}, {}) == {}
 
 
-def test_a_source_asked_for_more_than_it_has_is_said_and_gives_what_it_has():
-    pool = {name: make_rows(name, 6) for name in ("a", "b/x", "b/y", "c", "d")}
-    sources = [
-        source("a", rows=7), source("b", rows=12), source("c", tokens=25), source("d", tokens=24),
-        source("e", rows=1),
-    ]  # fmt: skip
-    recipe = recipe_of(sources=sources, rows=None)
-    said = describe_shortfalls(recipe, pool, count_tokens=lambda record: 4)
-    assert said == [
-        "general.sources: 7 rows of 'a' were asked for; there are 6.",
-        "general.sources: 25 tokens of 'c' were asked for; there are 24.",
-        "general.sources: 1 rows of 'e' were asked for; there are 0.",
-    ]
-    assert describe_shortfalls(recipe, pool) == [said[0], said[2]]
+def test_no_prompt_is_drawn_twice_while_its_source_has_others():
+    pool = {"a": make_rows("a", 6), "b": make_rows("b", 3)}
+    first = pool["a"][0].prompt
+    pool["b"][1] = replace(pool["b"][1], prompt=(Message("user", f"  {first[0].content.upper()}"),))
+    pool["a"] += [replace(row, id=f"again {row.id}") for row in pool["a"]]
+    recipe = recipe_of(sources=[source("a", rows=6), source("b")])
+    for seed in range(5):
+        drawn = draw_general(recipe, pool, num_rows=8, seed=seed, count_tokens=len)
+        assert (len(drawn), count_repeats(drawn)) == (8, 0)
+        drawn = draw_general(recipe, pool, num_rows=9, seed=seed, count_tokens=len)
+        assert (len(drawn), count_repeats(drawn)) == (9, 1)
+    recipe = recipe_of(sources=[source("a", tokens=40), source("b")], rows=None)
     drawn = draw_general(recipe, pool, num_rows=0, seed=0, count_tokens=lambda record: 4)
-    assert len({(r.source, r.id) for r in drawn}) == len(drawn) == 6 + 12 + 6 + 6
+    assert (len(drawn), count_repeats(drawn)) == (10, 4)
 
 
-def test_a_share_of_tokens_that_a_source_lacks_is_said():
-    pool = {"a": make_rows("a", 2), "b": make_rows("b", 20)}
-    recipe = recipe_of(sources=[source("a", weight=3), source("b")], rows=None, tokens=40)
-    assert describe_shortfalls(recipe, pool, count_tokens=lambda record: 4) == [
-        "general.tokens: 30 tokens of 'a' were asked for; there are 8."
-    ]
+def test_the_same_prompt_to_another_system_is_no_repeat():
+    pair = [Message("system", "Be brief."), Message("user", "a 0")]
+    rows = [*make_rows("a", 1), replace(make_rows("a", 2)[1], prompt=tuple(pair))]
+    assert count_repeats(rows) == 0
 
 
 def as_file(name, count):

@@ -1,16 +1,23 @@
 """General rows chosen by relevance: per source, once, on training rows alone."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from levertune.errors import RunError
 from levertune.recipes.loading import recipe_from_mapping
+from levertune.results.selection import DepthAgreement
 from levertune.runs import general_selection
 from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellPlan
 from levertune.runs.prepare import prepare_run
-from levertune.runs.selection_summary import describe_selection, summarize_selection
+from levertune.runs.selection_summary import (
+    collect_selection_texts,
+    describe_selection,
+    summarize_selection,
+)
+from levertune.selection.selection import Agreement
 
 TELL = ARMS["tell"]
 
@@ -95,6 +102,56 @@ def test_a_source_with_rows_or_tokens_of_its_own_gives_those(project, near):
     assert len(names(cell)) == sum(len(s.rows) for s in cell.selections)
 
 
+@pytest.mark.parametrize("select", ["stratified", "random", "bm25"])
+def test_a_folder_gives_exactly_the_rows_its_source_asks_for_however_many_its_files(
+    project, near, select
+):
+    (project.folder / "web").mkdir()
+    for name in ("apples", "roses"):
+        rows = [(f"{name} of kind {i} {'abcdefghi'[i] * 9}", str(i)) for i in range(9)]
+        project.write(f"web/{name}.jsonl", rows)
+    items = sources({"path": "web", "rows": 5}, "general.jsonl")
+    prepared, cell = chosen(
+        project, general__select=select, general__sources=items, general__rows=8
+    )
+    counts = {source: len(rows) for source, rows in cell.general.items()}
+    assert counts.pop("general") == 3
+    assert set(counts) <= {"web/apples", "web/roses"}
+    assert sum(counts.values()) == 5
+
+
+@pytest.mark.parametrize("select", ["stratified", "bm25"])
+def test_no_prompt_is_taken_from_two_parts_of_a_choice(project, near, select):
+    same = [(f"what grows: {word}", f"It is {word}.") for word in ("apples", "moss", "peas")]
+    project.write("again.jsonl", [*same, *((f"name wood {i}", "Oak.") for i in range(6))])
+    items = sources({"path": near, "rows": 3}, "again.jsonl", "general.jsonl")
+    _, cell = chosen(project, general__select=select, general__sources=items, general__rows=8)
+    assert cell.num_general == 8
+    texts = {tuple(row.input_ids) for rows in cell.general.values() for row in rows}
+    assert len(texts) == 8
+
+
+@pytest.mark.parametrize("select", ["stratified", "bm25"])
+def test_without_a_number_of_rows_sources_give_what_they_ask_for(project, near, select):
+    items = sources({"path": near, "rows": 2}, "general.jsonl")
+    _, cell = chosen(project, general__select=select, general__sources=items, general__rows=None)
+    assert {source: len(rows) for source, rows in cell.general.items()} == {"near": 2}
+
+
+def test_nothing_is_scored_where_nothing_is_left_to_choose(project, near, monkeypatch):
+    asked = []
+    real = general_selection.select
+
+    def spy(name, task, candidates, budget, **settings):
+        asked.append({row.source for row in candidates})
+        return real(name, task, candidates, budget, **settings)
+
+    monkeypatch.setattr(general_selection, "select", spy)
+    items = sources({"path": near, "rows": 2}, "general.jsonl")
+    chosen(project, general__sources=items, general__rows=2)
+    assert asked == [{"near"}]
+
+
 def test_a_limit_in_tokens_holds_for_a_choice(project, near):
     items = sources("general.jsonl", near)
     prepared, cell = chosen(
@@ -149,14 +206,52 @@ def test_a_file_of_something_else_is_not_trusted_by_its_name(project, near):
 
 def test_the_choice_is_told_and_summarised(project, near):
     prepared, cell = chosen(project, general__sources=sources("general.jsonl", near))
-    info = summarize_selection([cell])
-    assert info.selector == "bm25"
+    info = summarize_selection([cell], prepared.chooser.pool)
+    assert (info.selector, info.is_draw) == ("bm25", False)
+    assert info.available == {name: len(rows) for name, rows in prepared.chooser.pool.items()}
     assert info.rows == sum(info.by_source.values()) == 4
     assert len(info.top) == 4
     assert "4 chosen by bm25" in describe_selection(prepared, [cell])[0]
-    _, drawn = chosen(project, general__select="random", output_dir="runs/drawn")
-    assert summarize_selection([drawn]) is None
-    assert drawn.selections == ()
+    none = {"general__rows": 0, "output_dir": "runs/none"}
+    assert summarize_selection([chosen(project, **none)[1]], {}) is None
+
+
+@pytest.mark.parametrize("select", ["stratified", "random"])
+def test_a_draw_is_counted_by_source(project, near, select):
+    items = sources("general.jsonl", near)
+    prepared, cell = chosen(project, general__select=select, general__sources=items)
+    info = summarize_selection([cell], prepared.chooser.pool)
+    assert (info.selector, info.is_draw, info.top, info.notes) == (select, True, (), ())
+    assert info.by_source == {source: len(rows) for source, rows in cell.general.items()}
+    assert info.available == {"general": 16, "near": 4}
+    assert describe_selection(prepared, [cell]) == []
+    assert collect_selection_texts(prepared, [cell]) == {}
+
+
+def test_prompts_drawn_twice_for_want_of_others_are_said(project):
+    project.write("twins.jsonl", [("Name a tree.", word) for word in ("oak", "ash", "elm")])
+    prepared, cell = chosen(
+        project,
+        general__select="stratified",
+        general__rows=3,
+        general__sources=sources("twins.jsonl"),
+    )
+    (said,) = describe_selection(prepared, [cell])
+    assert said == "general rows: 2 rows drawn have the prompt of another."
+
+
+def test_the_agreement_with_all_layers_is_told(project, near):
+    prepared, cell = chosen(project, general__sources=sources("general.jsonl", near))
+    found = Agreement(share=0.6, top=10, rows=200, by_chance=0.05, layers=20, all_layers=30)
+    (selection,) = cell.selections
+    measured = replace(cell, selections=(replace(selection, agreement=found),))
+    (_, line, *_) = describe_selection(prepared, [measured])
+    assert line == (
+        "bm25 ran 20 of 30 layers: of the nearest 10 rows among 200 sampled, 60 % are those all "
+        "layers find (5 % by chance)"
+    )
+    info = summarize_selection([measured], prepared.chooser.pool)
+    assert info.agreement == DepthAgreement(0.6, 10, 200, 0.05, 20, 30)
 
 
 def test_weights_are_refused_where_they_would_mean_nothing(project):

@@ -10,6 +10,7 @@ import pytest
 
 from levertune.cli.main import main
 from levertune.errors import ModelError, RunError
+from levertune.results.full_disk import FullDiskError
 from levertune.runs import pool
 from levertune.runs.jobs import Jobs
 from levertune.runs.pool import _error_of
@@ -178,9 +179,11 @@ def test_what_the_user_must_mend_is_raised_here(project):
 def test_errors_come_back_as_what_they_were():
     error = _error_of({"kind": "DataError", "message": "task.jsonl: is empty."})
     assert (type(error).__name__, str(error)) == ("DataError", "task.jsonl: is empty.")
-    error = _error_of({"kind": "OSError", "number": 28, "message": "No space", "file": "cell.json"})
-    assert isinstance(error, OSError)
-    assert (error.errno, error.filename) == (28, "cell.json")
+    error = _error_of(
+        {"kind": "full disk", "number": 28, "message": "the disk is full", "file": "cell.json"}
+    )
+    assert type(error) is FullDiskError
+    assert (error.errno, error.strerror, error.filename) == (28, "the disk is full", "cell.json")
     error = _error_of({"kind": "fault", "message": "Traceback: boom"})
     assert type(error) is RuntimeError
     assert "boom" in str(error)

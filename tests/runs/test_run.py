@@ -1,6 +1,8 @@
 """Whole runs on a tiny model: what they leave, what a second call does, what is refused."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -185,26 +187,39 @@ def test_results_load_as_a_table(finished):
     assert (table["num_test_rows"] == 6).all()
 
 
-def test_the_printed_lines_load_the_best_adapter_with_peft_alone(finished, monkeypatch):
-    import torch
+# Follows the printed lines in a process that has never heard of levertune.
+USE_PRINTED_LINES = """
+import sys
+import torch
+batch = tokenizer.apply_chat_template(
+    [{"role": "user", "content": "roses"}],
+    add_generation_prompt=True, return_tensors="pt", return_dict=True,
+)
+model.eval()
+with torch.no_grad():
+    adapted = model(**batch).logits
+    with model.disable_adapter():
+        plain = model(**batch).logits
+assert not torch.equal(adapted, plain)
+assert not [name for name in sys.modules if name.partition(".")[0] == "levertune"]
+print("loaded", type(model).__name__)
+"""
 
+
+def test_the_printed_lines_load_the_best_adapter_with_peft_alone(finished):
     project, outcome, _ = finished
-    monkeypatch.chdir(project.folder)
-    lines = [line for line in outcome.lines if line.startswith("  ") and "anchor" not in line]
+    lines = [line.strip() for line in outcome.lines if line.startswith("  ")]
+    lines = [line for line in lines if "anchor" not in line]
     assert len(lines) == 5
-    names = {}
-    exec("\n".join(line.strip() for line in lines), names)
-    model, tokenizer = names["model"].eval(), names["tokenizer"]
-    turn = [{"role": "user", "content": "roses"}]
-    batch = tokenizer.apply_chat_template(
-        turn, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join([*lines, USE_PRINTED_LINES])],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
-    with torch.no_grad():
-        adapted = model(**batch).logits
-        with model.disable_adapter():
-            plain = model(**batch).logits
-    assert not torch.equal(adapted, plain)
-    assert "levertune" not in "".join(lines)
+    assert done.stdout == "loaded PeftModelForCausalLM\n", done.stderr
 
 
 def test_the_best_folder_is_the_best_arms_adapter_and_knows_its_anchor(run_dir, result):

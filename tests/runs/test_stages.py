@@ -10,7 +10,6 @@ import pytest
 from levertune.cli.main import main
 from levertune.errors import RunError
 from levertune.results.files import read_json
-from levertune.runs import train_cell as train_module
 from levertune.runs.stages import eval_stage, mix_stage, train_stage
 
 RUN = Path("runs/whole")
@@ -132,16 +131,3 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(project, capsys):
         assert main([verb, recipe, "--dry-run"]) == 0
         assert "runs/whole/arms/tell/seed-0" in capsys.readouterr().out
     assert project.files() == before
-
-
-def test_a_disk_that_fills_up_in_training_ends_the_run_in_one_line(project, monkeypatch, capsys):
-    def fill(*args, **kwargs):
-        raise OSError(28, "No space left on device", "checkpoint-2")
-
-    monkeypatch.setattr(train_module, "train_adapter", fill)
-    assert main(["run", project.recipe_file(arms=["sft", "tell"]), "--quiet"]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("error: checkpoint-2: the disk is full.")
-    assert err.count("\n") == 1
-    assert not list(RUN.rglob("failure.json"))

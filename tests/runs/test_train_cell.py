@@ -18,9 +18,10 @@ from levertune.training.train import TrainSummary, count_steps
 @pytest.fixture
 def engine(monkeypatch):
     """Takes steps without a model; keeps the rows of each training and of each validation."""
-    found = {"trainings": [], "validated": [], "losses": []}
+    found = {"trainings": [], "validated": [], "losses": [], "names": []}
 
     def train(base, rows, config, folder, *, on_step=None, keep_adapter=True, **options):
+        found["names"].append(options["run_name"])
         found["trainings"].append((options["label"], [row.id for row in rows], config))
         steps = count_steps(len(rows), config.effective_batch_size)
         for step in range(1, steps + 1):
@@ -82,6 +83,8 @@ def test_the_adapter_is_trained_afresh_on_all_rows_for_the_steps_found(engine, t
     _, cell, folder = train("sft-steps")
     label, ids, _ = engine["trainings"][1]
     assert label == "train sft-steps seed 0 fold 1"
+    name = "whole/sft-steps seed 0 fold 1"  # what experiment trackers tell the trainings apart by
+    assert engine["names"] == [f"{name} trial", name]
     assert len(ids) == 3 * 5
     assert set(ids) == {record.id for record in cell.records}
     assert stopped_at(folder) == 3

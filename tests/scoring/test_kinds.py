@@ -36,6 +36,28 @@ def test_each_row_of_the_decision_table(completions, kind, primary):
     assert choice.reason
 
 
+def formal(num_rows, length=5):
+    """Different formal strings of a length."""
+    return [f"k{number}_".ljust(length, "z") for number in range(num_rows)]
+
+
+@pytest.mark.parametrize(
+    ("on_the_limit", "kind", "over_it", "otherwise"),
+    [
+        (["x" * 60] * 4, "label", ["x" * 60] * 3 + ["x" * 61], "text"),
+        (["red", "red", "blue", "jade"], "label", ["red", "red", "blue", "jade", "pink"], "text"),
+        ([*formal(9), "two words"], "code", [*formal(8), "two words", "and more"], "text"),
+        (formal(3, 200), "code", formal(3, 201), "text"),
+    ],
+    ids=["60 characters", "half the rows", "nine in ten", "200 characters"],
+)
+def test_the_limits_of_the_decision_table_hold_to_the_row_and_character(
+    on_the_limit, kind, over_it, otherwise
+):
+    assert recognise_kind(on_the_limit).kind == kind
+    assert recognise_kind(over_it).kind == otherwise
+
+
 def test_labels_are_listed_in_order_of_first_appearance():
     assert recognise_kind(LABELS).labels == ("A1", "B2", "C3", "D4")
     assert recognise_kind(SENTENCES).labels == ()

@@ -25,3 +25,11 @@ def test_case_and_white_space_make_no_difference():
     assert near.add_unless_near("Count to three.")
     assert not near.add_unless_near("count  to three.")
     assert near.add_unless_near("Name a colour.")
+
+
+def test_rows_chosen_elsewhere_count_whatever_they_are_like():
+    near = NearRows(0.8)
+    for text in ("Count to three.", "count to three!"):
+        near.add(text)
+    assert not near.add_unless_near("Count to three.")
+    assert near.add_unless_near("Name a colour.")

@@ -4,8 +4,10 @@ import torch
 
 from levertune.errors import ModelError
 from levertune.selection import encoder as encoder_module
+from levertune.selection import rds
 from levertune.selection.dissimilar import select_dissimilar
 from levertune.selection.encoder import CosineSimilarity, Encoder, encode_similarity
+from levertune.selection.ranking import ScoreTable
 from levertune.selection.rds import measure_agreement, select_rds
 from levertune.selection.selection import Budget, row_text
 from levertune.selection.states import count_layers, lower_layers, pool_states
@@ -141,6 +143,49 @@ def test_agreement_with_all_layers_is_measured_on_a_sample(make_encoder, fruit_t
     assert tokens > 0
     assert measure_agreement(make_encoder(layer_share=1.0), fruit_task, pool, top=4) == (None, 0)
     assert measure_agreement(make_encoder(), fruit_task, pool, top=10) == (None, 0)
+
+
+class MadeUpEncoder:
+    """Scores that are written down, for few layers and for all."""
+
+    num_layers, all_layers, tokens_run = 1, 2, 7
+
+    def __init__(self, scores, deep=None):
+        self.scores, self.deep = np.array(scores, dtype=float), deep
+
+    def at_full_depth(self):
+        return MadeUpEncoder(self.deep)
+
+
+def test_the_agreement_is_the_mean_share_of_nearest_rows_in_common(fruit_task, pool, monkeypatch):
+    monkeypatch.setattr(
+        rds, "encode_similarity", lambda encoder, *_, **__: ScoreTable(encoder.scores)
+    )
+    few = [[9, 8, 7, 6, 0, 0], [9, 8, 7, 6, 0, 0], [1, 2, 3, 4, 5, 6]]
+    # In common: all three of the nearest; one of 0, 1, 2; none.
+    all_layers = [[7, 9, 8, 0, 0, 6], [0, 0, 5, 6, 7, 0], [6, 5, 4, 3, 2, 1]]
+    found, tokens = measure_agreement(MadeUpEncoder(few, all_layers), fruit_task, pool[:6], top=3)
+    assert found.share == pytest.approx((3 + 1 + 0) / 9)
+    assert (found.top, found.rows, found.by_chance, tokens) == (3, 6, 0.5, 7)
+    same, _ = measure_agreement(MadeUpEncoder(few, few), fruit_task, pool[:6], top=3)
+    assert same.share == 1
+
+
+def test_states_that_were_changed_on_the_disk_are_computed_again_and_it_is_said(
+    make_encoder, fruit_task, pool, tmp_path
+):
+    chosen = select_rds(fruit_task, pool, Budget(5), encoder=make_encoder(), seed=0)
+    assert chosen.notes == ()
+    for path in (tmp_path / "states").rglob("*.states.npy"):
+        np.save(path, -np.load(path))
+    again = select_rds(fruit_task, pool, Budget(5), encoder=make_encoder(), seed=0)
+    assert again.rows == chosen.rows
+    assert "blocks of states in the cache were not as they had been written" in again.notes[0]
+    for path in (tmp_path / "states").rglob("*.keys.npy"):
+        path.write_bytes(b"")
+    far = select_dissimilar(fruit_task, pool, Budget(5), encoder=make_encoder(), seed=0)
+    assert far.notes[0].startswith("2 blocks of states")
+    assert far.tokens > 0
 
 
 def test_the_control_takes_what_rds_would_take_last(make_encoder, fruit_task, pool):

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 
 import numpy as np
@@ -6,6 +7,8 @@ import pytest
 
 from levertune.errors import RunError
 from levertune.selection.state_cache import StateCache
+
+SETTINGS = {"model": "tiny", "max_tokens": 64}
 
 
 def block(*keys, width=4):
@@ -15,17 +18,17 @@ def block(*keys, width=4):
 
 
 def test_what_was_added_is_found_by_another_cache_of_the_folder(tmp_path):
-    cache = StateCache(tmp_path / "states")
+    cache = StateCache(tmp_path / "states", SETTINGS)
     cache.add(*block(7, 3))
     cache.add(*block(5))
-    for one in (cache, StateCache(tmp_path / "states")):
+    for one in (cache, StateCache(tmp_path / "states", SETTINGS)):
         wanted = np.array([5, 7, 3, 7], dtype=np.uint64)
         assert one.take(wanted)[:, 0].tolist() == [5, 7, 3, 7]
         assert one.holds(np.array([3, 4], dtype=np.uint64)).tolist() == [True, False]
 
 
 def test_an_empty_cache_holds_nothing_and_a_missing_row_is_a_fault(tmp_path):
-    cache = StateCache(tmp_path)
+    cache = StateCache(tmp_path, SETTINGS)
     keys = np.array([1], dtype=np.uint64)
     assert not cache.holds(keys).any()
     with pytest.raises(KeyError, match="never added"):
@@ -33,18 +36,69 @@ def test_an_empty_cache_holds_nothing_and_a_missing_row_is_a_fault(tmp_path):
     assert cache.take(keys[:0]).shape[0] == 0
 
 
-def test_a_block_that_was_not_finished_or_is_damaged_does_not_exist(tmp_path):
-    cache = StateCache(tmp_path)
-    cache.add(*block(1))
-    cache.add(*block(2))
-    cache.add(*block(3, 4))
-    one, two, three = (sorted(tmp_path.glob(f"*{n:x}-*.keys.npy")) for n in (1, 2, 7))
-    one[0].unlink()  # killed between the two files
-    two[0].write_bytes(two[0].read_bytes()[:90])
-    again = StateCache(tmp_path)
-    assert again.holds(np.array([1, 2, 3, 4], dtype=np.uint64)).tolist() == [0, 0, 1, 1]
-    np.save(three[0], np.arange(2.0))  # of another type
-    assert not StateCache(tmp_path).holds(np.array([3], dtype=np.uint64)).any()
+def files_of(folder, ending):
+    return sorted(folder.glob(f"*{ending}"))
+
+
+def test_a_block_that_was_not_finished_does_not_exist_and_is_left_alone(tmp_path):
+    StateCache(tmp_path, SETTINGS).add(*block(1))
+    (facts,) = files_of(tmp_path, ".json")
+    facts.unlink()  # killed before the last of the three files
+    again = StateCache(tmp_path, SETTINGS)
+    assert not again.holds(np.array([1], dtype=np.uint64)).any()
+    assert again.num_removed == 0
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def another_setting(folder):
+    (facts,) = files_of(folder, ".json")
+    content = json.loads(facts.read_text("utf-8"))
+    content["settings"]["model"] = "another"
+    facts.write_text(json.dumps(content), "utf-8")
+
+
+def another_format(folder):
+    (facts,) = files_of(folder, ".json")
+    facts.write_text(facts.read_text("utf-8").replace('"format": 2', '"format": 1'), "utf-8")
+
+
+def other_states(folder):
+    (states,) = files_of(folder, ".states.npy")
+    np.save(states, np.load(states) + np.float16(1))
+
+
+def cut_keys(folder):
+    (keys,) = files_of(folder, ".keys.npy")
+    keys.write_bytes(keys.read_bytes()[:90])
+
+
+def no_facts(folder):
+    (facts,) = files_of(folder, ".json")
+    facts.write_text("[", "utf-8")
+
+
+@pytest.mark.parametrize(
+    "change", [another_setting, another_format, other_states, cut_keys, no_facts]
+)
+def test_a_block_that_is_not_as_it_was_written_is_removed_and_counted(tmp_path, change):
+    StateCache(tmp_path, SETTINGS).add(*block(3, 4))
+    change(tmp_path)
+    again = StateCache(tmp_path, SETTINGS)
+    assert again.num_removed == 1
+    assert not again.holds(np.array([3, 4], dtype=np.uint64)).any()
+    assert list(tmp_path.iterdir()) == []
+    again.add(*block(3, 4))
+    assert StateCache(tmp_path, SETTINGS).take(np.array([4], dtype=np.uint64))[0, 0] == 4
+
+
+def test_two_processes_may_write_the_same_rows(tmp_path):
+    first, second = (StateCache(tmp_path, SETTINGS) for _ in range(2))
+    first.add(*block(5, 6))
+    keys, states = block(5, 6)
+    second.add(keys, states + np.float16(0.5))
+    both = StateCache(tmp_path, SETTINGS)
+    assert both.num_removed == 0
+    assert both.take(keys)[0, 0] in (5, 5.5)
 
 
 def test_a_full_disk_is_told_and_leaves_no_half_file(tmp_path, monkeypatch):
@@ -53,5 +107,5 @@ def test_a_full_disk_is_told_and_leaves_no_half_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(RunError, match=r"written to the cache; No space.*LEVERTUNE_CACHE"):
-        StateCache(tmp_path).add(*block(1))
+        StateCache(tmp_path, SETTINGS).add(*block(1))
     assert list(tmp_path.iterdir()) == []

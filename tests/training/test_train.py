@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from levertune.errors import ModelError, RecipeError, RunError
+from levertune.errors import ModelError, RunError
 from levertune.models.hardware import Hardware
 from levertune.models.load import load_base_model
 from levertune.models.resolve import resolve_model
@@ -366,20 +366,3 @@ def test_bfloat16_training_keeps_the_adapter_in_float32(tiny_model, train, tmp_p
     summary = train(tiny_model.to(torch.bfloat16), tmp_path, config, hardware=bfloat16)
     assert {tensor.dtype for tensor in weights(tmp_path).values()} == {torch.float32}
     assert summary.curve[-1]["loss"] < summary.curve[0]["loss"]
-
-
-def test_a_logger_that_is_not_installed_is_refused_before_anything_is_done(
-    tiny_model, train, tmp_path
-):
-    config = TrainingConfig(learning_rate=1e-3, report_to=("no-such-logger",))
-    with pytest.raises(RecipeError, match="training.report_to: 'no-such-logger' is not installed"):
-        train(tiny_model, tmp_path / "cell", config)
-    assert not (tmp_path / "cell").exists()
-
-
-def test_a_logger_gets_the_curve_and_its_files_stay(tiny_model, train, tmp_path):
-    pytest.importorskip("tensorboard")
-    config = TrainingConfig(learning_rate=1e-3, report_to=("tensorboard",))
-    train(tiny_model, tmp_path, config)
-    assert list((tmp_path / "checkpoints").rglob("events.out.tfevents.*"))
-    assert not list((tmp_path / "checkpoints").glob("checkpoint-*"))

@@ -27,6 +27,18 @@ def test_general_rows_go_by_task_rows_and_stop_at_what_there_is(recipe):
     assert values(found, "general.rows") == [0, 20, 50, 100, 120]
 
 
+def test_no_two_candidates_have_the_same_mixture(recipe):
+    # Below what sources give by themselves, and above what there is, every number is one.
+    found = list_candidates(
+        ["general"], recipe, train_rows=10, general_available=120, general_fixed=60
+    )
+    assert values(found, "general.rows") == [0, 60, 100, 120]
+    found = list_candidates(
+        ["general"], recipe, train_rows=10, general_available=3, general_fixed=3
+    )
+    assert values(found, "general.rows") == [0, 3]
+
+
 def test_learning_rates_and_exposures_surround_what_auto_says(recipe):
     found = list_candidates(["learning_rate"], recipe, train_rows=10, general_available=0)
     assert values(found, "training.learning_rate") == [0.00025, 0.0005, 0.001, 0.002]

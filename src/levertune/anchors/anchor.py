@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -84,6 +84,17 @@ class Anchor:
         """Content hash of text, placement, lead-in and separator: 12 hexadecimal digits."""
         content = json.dumps([self.text, self.placement, self.lead_in, self.separator])
         return hashlib.sha256(content.encode("ascii")).hexdigest()[:12]
+
+    def token_cost(self, count_tokens: Callable[[str], int]) -> int:
+        """Tokens that the anchor's words add to every prompt that carries it.
+
+        Text and lead-in stand apart, so each is counted by itself; the white space between anchor
+        and row, of which a tokenizer often makes no token of its own, is left out.
+
+        Args:
+            count_tokens: Gives the tokens of a bare text, as `ChatTokenizer.count` does.
+        """
+        return count_tokens(self.text) + (count_tokens(self.lead_in) if self.lead_in else 0)
 
     def to_json(self) -> dict[str, Any]:
         """The anchor as a JSON object, its id included for the reader."""

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     found = describe_rows(recipe, rows)
     notes = {**found, **proposed_settings(recipe, rows, machine)}
     notes["model.model_name_or_path"] = "works offline" + "".join(
-        f"; larger: {model.name} ({model.licence})" for model in models
+        f"; larger, over the network: {model.name} ({model.licence})" for model in models
     )
     text = annotate_recipe(recipe, notes)
     if args.dry_run:
@@ -149,7 +149,10 @@ def _model_lines(recipe: Recipe, machine: Machine, models: list[BaseModel]) -> l
     lines = [f"base model: {recipe.model.model_name_or_path}"]
     if not models:
         return [*lines, f"  for this machine ({where}) none larger is proposed"]
-    lines.append(f"  for this machine ({where}) a larger one fits too, from the Hub:")
+    lines.append(
+        f"  for this machine ({where}) a larger one fits too; it comes from the Hub, which needs a "
+        "network:"
+    )
     lines.extend(
         f"  model.model_name_or_path={model.name} ({model.parameters / 1e9:.2g}B, "
         f"{model.languages}, {model.licence})"

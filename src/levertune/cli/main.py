@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib
 import os
 import shlex
@@ -13,6 +12,7 @@ from typing import NoReturn
 
 from levertune import __version__
 from levertune.errors import UserError
+from levertune.results.full_disk import find_full_disk
 from levertune.results.url_secrets import without_url_secrets
 
 # Verb -> module and help. A module is imported when its verb is used, so that `--help` is quick.
@@ -20,6 +20,7 @@ VERBS = {
     "init": ("levertune.cli.init", "write an annotated recipe for a file"),
     "check": ("levertune.cli.check", "look at the data before anything is trained"),
     "run": ("levertune.cli.run", "train and compare the arms of a recipe"),
+    "compare": ("levertune.cli.compare", "one finished run against another, row by row"),
     "report": ("levertune.cli.report", "write the page of a finished run"),
     "chat": ("levertune.cli.chat", "talk to an adapter"),
     "generate": ("levertune.cli.generate", "answer the prompts of a file with an adapter"),
@@ -71,13 +72,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _close_output()
         return EXIT_BROKEN_PIPE
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        full = find_full_disk(error)
+        if full is None:
             raise
-        place = f"{error.filename}: " if error.filename else ""
+        place = f"{full.filename}: " if full.filename else ""
         _settle_output()
         return _fail(
-            f"{place}the disk is full. Free some space, then type the same command again: "
+            f"{place}{full.strerror}. Free some space, then type the same command again: "
             f"{_command(words)}"
         )
 

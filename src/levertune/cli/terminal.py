@@ -14,7 +14,7 @@ from levertune.progress import Progress, SilentProgress, Stage
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
-SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_LINES = 60.0
 WIDTH_OF_FILES = 160
 
 
@@ -121,7 +121,7 @@ class _Pace:
 
 
 class LineProgress:
-    """Plain lines, for logs: at most one every ten seconds for a stage.
+    """Plain lines, for logs: at most one a minute for a stage (docs/design.md says why any).
 
     Args:
         stream: Where the lines go.

@@ -1,7 +1,9 @@
 """The front of a Hub dataset too large to download whole: streamed once, kept in Arrow files.
 
 Rows come in the order of the stream after a seeded shuffle of its shards and, within a buffer, of
-its rows; the same seed gives the same order, so a broken stream goes on where it stopped.
+its rows; the same seed gives the same order, so a broken stream goes on where it stopped. A file
+that is kept counts only while it has the hash it was written with, and for the revision of the
+dataset and the version of `datasets` it was streamed with.
 """
 
 from __future__ import annotations
@@ -12,22 +14,24 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from levertune.data.cache_folder import cache_folder
+from levertune.data.cache_folder import cache_folder, sha256_of
 from levertune.data.hub import HubName, parse_hub_name
 from levertune.errors import DataError
 from levertune.progress import Progress, SilentProgress, Stage
 from levertune.results.files import write_json_atomically
 
-STREAM_FORMAT = 1
+STREAM_FORMAT = 2
 """Raise when the kept files change: rows of another format are streamed again."""
 
 BUFFER_ROWS = 10_000
 """Rows among which the stream is shuffled."""
 
 _CHUNK_ROWS = 1_000
+_HEAD = {"revision", "is_whole", "chunks", "fronts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +69,29 @@ def stream_hub(
 
     name = parse_hub_name(text)
     revision = _find_revision(name)
+    what = {"name": name.name, "config": name.config, "split": name.split, "seed": seed}
     head = {
+        **what,
         "format": STREAM_FORMAT,
-        "name": name.name,
-        "config": name.config,
-        "split": name.split,
-        "seed": seed,
         "buffer": BUFFER_ROWS,
+        "datasets": metadata.version("datasets"),  # another one may shuffle otherwise
     }
-    key = hashlib.sha256(json.dumps(head, sort_keys=True).encode("utf-8")).hexdigest()[:32]
+    key = hashlib.sha256(json.dumps(what, sort_keys=True).encode("utf-8")).hexdigest()[:32]
     folder = cache_folder() / "hub" / key
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         kept = _Kept(folder, text, head, revision)
-        stage_name = f"stream {name.name}"
-        with (progress or SilentProgress()).stage(stage_name, max_rows, "row") as stage:
-            kept.extend_to(max_rows, name, stage)
-        return StreamedRows(kept.write_front(max_rows), tuple(kept.notes))
+        front = kept.find_front(max_rows)
+        if front is None:
+            stage_name = f"stream {name.name}"
+            with (progress or SilentProgress()).stage(stage_name, max_rows, "row") as stage:
+                kept.extend_to(max_rows, name, stage)
+            front = kept.write_front(max_rows)
+        return StreamedRows(front, tuple(kept.notes))
 
 
 class _Kept:
-    """The rows kept of one stream: numbered chunks and a head that says of what."""
+    """The rows kept of one stream: chunks, fronts, and a head that says of what, with hashes."""
 
     def __init__(self, folder: Path, text: str, head: dict[str, Any], revision: str | None) -> None:
         self._folder = folder
@@ -93,8 +99,10 @@ class _Kept:
         self._head_path = folder / "head.json"
         self.notes: list[str] = []
         old = self._read_head()
-        is_same = {name: old.get(name) for name in head} == head
-        self._head = {**head, "revision": revision, "is_whole": False}
+        is_same = {name: old.get(name) for name in head} == head and old.keys() >= _HEAD
+        self._head = {
+            **head, "revision": revision, "is_whole": False, "chunks": [], "fronts": {},
+        }  # fmt: skip
         if is_same and revision is None:
             if old.get("revision") is not None:
                 self.notes.append(
@@ -108,15 +116,32 @@ class _Kept:
             self.notes.append(f"{text}: {why}; streamed again.")
             shutil.rmtree(folder)
             folder.mkdir()
-        write_json_atomically(self._head_path, self._head)
+        self._write_head()
+
+    def find_front(self, max_rows: int) -> Path | None:
+        """The file of the first rows, if it is there as it was written."""
+        if self._num_rows() < max_rows and not self._head["is_whole"]:
+            return None
+        path = self._front(max_rows)
+        sha256 = self._head["fronts"].get(path.name)
+        if sha256 is None:
+            return None
+        if self._is_intact(path.name, sha256):
+            return path
+        self.notes.append(
+            f"{self._text}: the file of these rows in the cache is not as it was written; made "
+            "again."
+        )
+        return None
 
     def extend_to(self, max_rows: int, name: HubName, stage: Stage) -> None:
-        """Stream the rows that are missing."""
+        """Stream the rows that are missing, or were changed on the disk."""
+        self._drop_damaged()
         kept = self._num_rows()
         stage.advance(min(kept, max_rows))
         if kept >= max_rows or self._head["is_whole"]:
             return
-        rows = _open_stream(self._text, name, self._head["seed"], kept)
+        rows = _open_stream(self._text, name, self._head["seed"], self._head["revision"], kept)
         while kept < max_rows:
             wanted = min(_CHUNK_ROWS, max_rows - kept)
             chunk, fault = _take(rows, wanted)
@@ -131,21 +156,26 @@ class _Kept:
                 )
             if len(chunk) < wanted:
                 self._head["is_whole"] = True
-                write_json_atomically(self._head_path, self._head)
+                self._write_head()
                 return
 
     def write_front(self, max_rows: int) -> Path:
         """One Arrow file of the first rows."""
         import pyarrow
 
-        path = self._folder / f"front-{min(max_rows, self._num_rows())}.arrow"
-        if not path.is_file():
-            tables = [pyarrow.ipc.open_file(chunk).read_all() for chunk in self._chunks()]
-            if not tables:
-                raise DataError(f"{self._text}: the split holds no rows. Name another split.")
-            table = pyarrow.concat_tables(tables, promote_options="permissive")
-            _write_table(path, table.slice(0, max_rows))
+        path = self._front(max_rows)
+        chunks = [self._folder / chunk["file"] for chunk in self._head["chunks"]]
+        tables = [pyarrow.ipc.open_file(chunk).read_all() for chunk in chunks]
+        if not tables:
+            raise DataError(f"{self._text}: the split holds no rows. Name another split.")
+        table = pyarrow.concat_tables(tables, promote_options="permissive")
+        _write_table(path, table.slice(0, max_rows))
+        self._head["fronts"][path.name] = sha256_of(path)
+        self._write_head()
         return path
+
+    def _front(self, max_rows: int) -> Path:
+        return self._folder / f"front-{min(max_rows, self._num_rows())}.arrow"
 
     def _write_chunk(self, start: int, rows: list[dict[str, Any]]) -> None:
         import pyarrow
@@ -160,19 +190,32 @@ class _Kept:
                 f"{reason!r}. Download the dataset and name its files."
             ) from error
         _write_table(path, table)
+        entry = {"file": path.name, "rows": len(rows), "sha256": sha256_of(path)}
+        self._head["chunks"].append(entry)
+        self._write_head()
 
-    def _chunks(self) -> list[Path]:
-        """The chunks without a gap from the first row on."""
-        found, expected = [], 0
-        for path in sorted(self._folder.glob("chunk-*.arrow")):
-            _, start, count = path.stem.split("-")
-            if int(start) == expected:
-                found.append(path)
-                expected += int(count)
-        return found
+    def _drop_damaged(self) -> None:
+        """Forget the rows from the first chunk on that is not on the disk as it was written."""
+        chunks = self._head["chunks"]
+        whole = list(itertools.takewhile(lambda c: self._is_intact(c["file"], c["sha256"]), chunks))
+        if len(whole) < len(chunks):
+            kept = sum(chunk["rows"] for chunk in whole)
+            self.notes.append(
+                f"{self._text}: the rows kept in the cache from row {kept + 1:,} on are not those "
+                "that came; streamed again."
+            )
+            self._head |= {"chunks": whole, "is_whole": False}
+            self._write_head()
+
+    def _is_intact(self, name: str, sha256: str) -> bool:
+        path = self._folder / name
+        return path.is_file() and sha256_of(path) == sha256
 
     def _num_rows(self) -> int:
-        return sum(int(path.stem.split("-")[2]) for path in self._chunks())
+        return sum(chunk["rows"] for chunk in self._head["chunks"])
+
+    def _write_head(self) -> None:
+        write_json_atomically(self._head_path, self._head)
 
     def _read_head(self) -> dict[str, Any]:
         try:
@@ -202,11 +245,15 @@ def _take(rows: Iterator[dict[str, Any]], count: int) -> tuple[list[dict[str, An
     return taken, None
 
 
-def _open_stream(text: str, name: HubName, seed: int, start: int) -> Iterator[dict[str, Any]]:
+def _open_stream(
+    text: str, name: HubName, seed: int, revision: str | None, start: int
+) -> Iterator[dict[str, Any]]:
     import datasets
 
     try:
-        stream = datasets.load_dataset(name.name, name.config, split=name.split, streaming=True)
+        stream = datasets.load_dataset(
+            name.name, name.config, split=name.split, revision=revision, streaming=True
+        )
         stream = stream.shuffle(seed=seed, buffer_size=BUFFER_ROWS)
         return iter(stream.skip(start) if start else stream)
     except Exception as error:  # as in `hub.open_hub`

@@ -89,7 +89,7 @@ def read_records(
     )
     records = tuple(builder.build(number, row) for number, row in rows)
     if not records:
-        raise DataError(f"{path}: the file holds no rows. Give it at least two.")
+        raise DataError(f"{path}: the file holds no rows. Put some into it, or name another.")
     return RecordFile(records, path, file_format, builder.schema, sha256, builder.unused_columns())
 
 
@@ -172,5 +172,5 @@ def _read_bytes(place: Path, path: str) -> bytes:
             f"{path}: cannot be read; found {error.strerror!r}. Check its permissions."
         ) from error
     if not data:
-        raise DataError(f"{path}: the file is empty. Give it at least two rows.")
+        raise DataError(f"{path}: the file is empty. Put rows into it, or name another.")
     return data

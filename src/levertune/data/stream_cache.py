@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from levertune.data.cache_folder import cache_folder
+from levertune.data.cache_folder import cache_folder, sha256_of
 from levertune.data.remote_files import (
     RemoteFault,
     RemoteFile,
@@ -192,7 +192,7 @@ class _Entry:
 
     def _seal_copy(self, now: Validators, old: dict[str, Any] | None) -> dict[str, Any]:
         self._seal.unlink(missing_ok=True)
-        sha256 = _sha256(self._partial)
+        sha256 = sha256_of(self._partial)
         if old is not None and old["sha256"] != sha256:
             self._notes.append(f"{self._shown}: has changed since it was last used.")
         self._partial.replace(self._data)
@@ -221,7 +221,7 @@ class _Entry:
             stat = self._data.stat()
             if seal.get("stat") == [stat.st_size, stat.st_mtime_ns]:
                 return seal
-            if seal.get("sha256") == _sha256(self._data):
+            if seal.get("sha256") == sha256_of(self._data):
                 return seal
             fault = "was changed on the disk"
         self._notes.append(f"{self._shown}: the copy in the cache {fault}; fetched again.")
@@ -256,8 +256,3 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

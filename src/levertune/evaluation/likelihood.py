@@ -25,7 +25,7 @@ from levertune.progress import Progress, SilentProgress
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_KL_SHARE = 4
+_KL_SHARE = 2
 _BLOCK_ROWS = 32  # rows sorted and split together; bounds memory, changes no figure
 
 

@@ -12,7 +12,7 @@ _DEVICES = ("cuda", "mps", "cpu")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 EAGER_ATTENTION_MAX_LENGTH = 320
-"""Longest row for which plain matrix attention is used on a CPU (LOG.md 2026-11-21).
+"""Longest row for which plain matrix attention is used on a CPU (LOG.md 2026-11-22).
 
 The CPU kernel behind `sdpa` has a slow backward pass; plain attention is faster on short rows but
 its memory grows with the square of the length.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from levertune.errors import ModelError
 from levertune.models.hardware import Hardware
+from levertune.models.memory import limit_kernel_cache
 from levertune.models.quiet import quiet_libraries
 from levertune.models.resolve import ModelLocation
 
@@ -34,6 +35,7 @@ def load_base_model(
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
+    limit_kernel_cache()
     try:
         with quiet_libraries():
             model = AutoModelForCausalLM.from_pretrained(

@@ -128,8 +128,10 @@ class GeneralSource(Section):
         description="Share of the general rows drawn from this source, relative to the others. 0: "
         "none, and the source is not opened, unless it has `rows` or `tokens`.",
     )
-    rows: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="Exactly so many rows of this source, whatever its weight."
+    rows: Count | None = Field(
+        default=None,
+        description="Exactly so many rows of this source, whatever its weight. For none of it, "
+        "weight: 0.",
     )
     tokens: Count | None = Field(
         default=None, description="Rows of this source up to so many tokens, whatever its weight."
@@ -164,7 +166,12 @@ class GeneralSource(Section):
     @property
     def is_used(self) -> bool:
         """Whether rows may be drawn from it: it has a weight, or an amount of its own."""
-        return self.weight > 0 or self.rows is not None or self.tokens is not None
+        return self.weight > 0 or self.has_own_amount
+
+    @property
+    def has_own_amount(self) -> bool:
+        """Whether it says itself how much of it is taken, whatever `general.rows` and weights."""
+        return self.rows is not None or self.tokens is not None
 
 
 class GeneralSection(Section):
@@ -175,7 +182,9 @@ class GeneralSection(Section):
         description="Where the general rows come from. []: none.",
     )
     rows: Annotated[int, Field(ge=0)] | Auto | None = Field(
-        default="auto", description="General rows in the mixture, each used once. 0: none."
+        default="auto",
+        description="General rows in the mixture, each used once. 0: none. null: what `tokens`, or "
+        "the sources' own `rows` and `tokens`, say.",
     )
     tokens: Count | None = Field(
         default=None, description="General rows up to so many tokens, instead of a number of rows."
@@ -201,9 +210,9 @@ class GeneralSection(Section):
 
     @model_validator(mode="after")
     def _check_sources(self) -> GeneralSection:
-        if fault := fault_of_sources(self.sources, self.rows):
+        if fault := fault_of_sources(self.sources, self.rows, self.tokens):
             raise ValueError(f"sources: {fault}")
-        weights = [s.weight for s in self.sources if s.rows is None and s.tokens is None]
+        weights = [source.weight for source in self.sources if not source.has_own_amount]
         if self.select not in ("stratified", "random") and len({w for w in weights if w > 0}) > 1:
             raise ValueError(
                 f"select: {self.select} takes the nearest rows whatever their source, so weights "

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 MAX_SELF_ROWS = 1_000_000
 
 
-def fault_of_sources(sources: Sequence[GeneralSource], rows: int | str | None) -> str | None:
+def fault_of_sources(
+    sources: Sequence[GeneralSource], rows: int | str | None, tokens: int | None
+) -> str | None:
     """What is wrong with the sources, in words; None if nothing is.
 
     Args:
         sources: The entries.
         rows: `general.rows`.
+        tokens: `general.tokens`.
     """
     names = [source.source_name for source in sources]
     for name in names:
@@ -30,13 +33,43 @@ def fault_of_sources(sources: Sequence[GeneralSource], rows: int | str | None) -
         fault = _fault_of_path(source) or _fault_of_amounts(source)
         if fault is not None:
             return fault
-    if sources and rows != 0 and not any(source.is_used for source in sources):
+    if not sources or rows == 0:
+        return None
+    return _fault_of_rest(sources, rows, tokens)
+
+
+def _fault_of_rest(
+    sources: Sequence[GeneralSource], rows: int | str | None, tokens: int | None
+) -> str | None:
+    """What is wrong with how the rest is shared out: that which no source asks for by itself."""
+    weights = [source.weight for source in sources]
+    shared = [source.weight for source in sources if not source.has_own_amount]
+    if not any(source.is_used for source in sources):
         return (
-            "the weights sum to 0, so that nothing can be drawn; found "
-            f"{[source.weight for source in sources]}. Raise one, or use no general rows with "
-            "general.rows=0."
+            f"the weights sum to 0, so that nothing can be drawn; found {weights}. Raise one, or "
+            "use no general rows with general.rows=0."
         )
-    return None
+    if sum(shared) > 0:
+        if rows is None and tokens is None and len(shared) == len(sources):
+            return (
+                "nothing says how much to take of them; found general.rows null without "
+                "general.tokens. Set one, or general.rows=0 for none."
+            )
+        return None
+    rest = None
+    if tokens is not None:
+        rest, key = f"{tokens} tokens of general.tokens remain", "general.tokens"
+    elif isinstance(rows, int) and 0 in weights and all(s.tokens is None for s in sources):
+        # Without a weight of 0 the sources are all there is: less is taken then, and warned of.
+        left = rows - sum(source.rows or 0 for source in sources)
+        rest, key = f"{left} of {rows} rows of general.rows remain", "general.rows"
+        rest = rest if left > 0 else None
+    if rest is None:
+        return None
+    return (
+        f"{rest} to be shared out by weight, and every source has an amount of its own or weight "
+        f"0; found weights {weights}. Raise one without an amount of its own, or set {key}=null."
+    )
 
 
 def _fault_of_path(source: GeneralSource) -> str | None:

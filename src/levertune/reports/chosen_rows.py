@@ -1,4 +1,4 @@
-"""Which general rows were chosen, and why, as the page's template prints it."""
+"""Which general rows were drawn or chosen, and why, as the page's template prints it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ _MAX_ROWS = 24
 _MAX_TEXT = 200
 _MAX_ID = 80
 
-_IN_TURN = "In turn each task row was given the row that suits it best of those left."
-_FARTHEST = "The control: rows whose nearest task row is farthest come first."
+_BLIND = "No test row had a part in it."
+_IN_TURN = f"In turn each task row was given the row that suits it best of those left. {_BLIND}"
+_FARTHEST = f"The control: rows whose nearest task row is farthest come first. {_BLIND}"
+_DRAWS = {
+    "stratified": "A seeded draw, every source and family in proportion to its rows; no task row "
+    "was looked at. Each seed draws other rows.",
+    "random": "A seeded uniform draw of each source; no task row was looked at. Each seed draws "
+    "other rows.",
+}
 
 _SCORES = {
     "bm25": "BM25 with that task row",
@@ -26,23 +33,25 @@ _SCORES = {
 
 @dataclass(frozen=True, slots=True)
 class ChosenView:
-    """The chosen rows as text.
+    """The rows taken as text.
 
     Args:
+        title: What was done, as a heading.
         selector: Name of the selector.
         how: In which way rows were taken.
         facts: Names and values.
-        sources: Source, rows chosen and their share.
+        sources: Source, rows taken, rows there were, and the share of all rows taken.
         more_sources: Sources left off.
         score_title: What the score is.
         rows: The first choices: source, id, score, task row, and both texts or None.
         notes: Sentences, as the result has them.
     """
 
+    title: str
     selector: str
     how: str
     facts: list[tuple[str, str]]
-    sources: list[tuple[str, str, str]]
+    sources: list[tuple[Clipped, str, str, str]]
     more_sources: int
     score_title: str
     rows: list[dict[str, object]]
@@ -52,7 +61,7 @@ class ChosenView:
 def chosen_view(
     result: RunResult, texts: dict[tuple[str, str], str], *, include_text: bool
 ) -> ChosenView | None:
-    """What the page shows of the choice; None where the rows were drawn.
+    """What the page shows of the choice or draw; None where no general rows were taken.
 
     Args:
         result: The result.
@@ -68,11 +77,11 @@ def chosen_view(
         text = None if id_ is None else shown.get((source, id_))
         return None if text is None else clip(text, _MAX_TEXT)
 
-    facts = [
-        ("rows chosen", count_text(info.rows)),
-        ("took", seconds_text(info.seconds)),
-        ("tokens through the model", count_text(info.tokens)),
-    ]
+    done = "drawn" if info.is_draw else "chosen"
+    facts = [(f"rows {done}", count_text(info.rows))]
+    if not info.is_draw:
+        facts.append(("took", seconds_text(info.seconds)))
+        facts.append(("tokens through the model", count_text(info.tokens)))
     if info.agreement is not None:
         found = info.agreement
         facts.append(
@@ -83,13 +92,21 @@ def chosen_view(
                 f"({100 * found.by_chance:.0f} % by chance)",
             )
         )
-    sources = list(info.by_source.items())
+    unused = {name: 0 for name in info.available if name not in info.by_source}
+    sources = list({**info.by_source, **unused}.items())
+    how = _FARTHEST if info.selector == "dissimilar" else _IN_TURN
     return ChosenView(
+        title=f"Which general rows were {done}",
         selector=info.selector,
-        how=_FARTHEST if info.selector == "dissimilar" else _IN_TURN,
+        how=_DRAWS.get(info.selector, how),
         facts=facts,
         sources=[
-            (clip(name, _MAX_ID).text, count_text(rows), f"{100 * rows / max(1, info.rows):.0f} %")
+            (
+                clip(name, _MAX_ID),
+                count_text(rows),
+                count_text(info.available[name]) if name in info.available else "",
+                f"{100 * rows / max(1, info.rows):.0f} %",
+            )
             for name, rows in sources[:_MAX_SOURCES]
         ],
         more_sources=max(0, len(sources) - _MAX_SOURCES),

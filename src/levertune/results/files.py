@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import secrets
@@ -12,8 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from levertune.errors import RunError
-
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+from levertune.results.full_disk import find_full_disk
 
 
 @contextmanager
@@ -184,9 +182,10 @@ def _parse_object(text: str, *, where: str) -> dict[str, Any]:
 
 
 def _write_error(target: Path, error: OSError) -> RunError:
-    if error.errno in _DISK_FULL:
+    full = find_full_disk(error)
+    if full is not None:
         return RunError(
-            f"{target}: the disk is full; the file was not written, what was there before is "
+            f"{target}: {full.strerror}; the file was not written, what was there before is "
             "untouched. Free some space, then run the same command again."
         )
     return RunError(

@@ -231,7 +231,7 @@ class RunResult:
         failures: Cells that did not finish.
         provenance: Versions and machine kind.
         leaks: Rows of one set like rows of another; None if they were not looked for.
-        selection: Which general rows were chosen; None where they were drawn.
+        selection: Which general rows were drawn or chosen; None without general rows.
     """
 
     format_version: int

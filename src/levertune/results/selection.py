@@ -1,9 +1,9 @@
-"""Which general rows were chosen, and why: the part of `result.json`, and their texts beside it."""
+"""Which general rows were taken, and why: the part of `result.json`, and their texts beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +54,18 @@ class DepthAgreement:
 
 @dataclass(frozen=True, slots=True)
 class SelectionInfo:
-    """How the general rows of the `tell` arm were chosen, at its first seed and fold.
+    """How the general rows of the `tell` arm were drawn or chosen, at its first seed and fold.
 
     Args:
         selector: Name of the selector, as the recipe's `general.select`.
-        rows: Rows chosen; those too long to train on are left out afterwards.
-        by_source: Rows chosen of each source.
-        top: The first choices.
+        rows: Rows taken; those too long to train on are left out afterwards.
+        by_source: Rows taken of each source.
+        top: The first choices; none of a draw.
         notes: Caps that were lifted, and rows that were not to be had, one sentence each.
         seconds: Time it took when it was chosen.
         tokens: Tokens that went through the model for it; 0 without one.
         agreement: For `rds` with fewer layers, how far all layers agree; None if not measured.
+        available: Rows there were of each source, leaks and held-out rows taken away.
     """
 
     selector: str
@@ -75,6 +76,12 @@ class SelectionInfo:
     seconds: float
     tokens: int
     agreement: DepthAgreement | None = None
+    available: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_draw(self) -> bool:
+        """Whether the rows were drawn without a look at the task rows."""
+        return self.selector in ("stratified", "random")
 
 
 def write_selection_texts(run_dir: Path, texts: dict[tuple[str, str], str]) -> None:

@@ -105,7 +105,7 @@ def assemble_result(
             for leakage in prepared.inputs.leakage
             for kind, rows in leakage.counts.items()
         ),
-        selection=summarize_selection(cells),
+        selection=summarize_selection(cells, prepared.chooser.pool),
     )
 
 
@@ -116,7 +116,7 @@ def _comparisons(prepared: Prepared, arms: dict[str, ArmRows]) -> tuple[Comparis
     return tuple(
         comparison
         for first, second in pairs
-        for comparison in compare_arms(arms[first], arms[second], prepared.inputs)
+        for comparison in compare_arms(arms[first], arms[second])
     )
 
 
@@ -150,14 +150,13 @@ def _anchor_info(prepared: Prepared, cells: Sequence[CellData]) -> AnchorInfo | 
     if tell is None or tell.choice is None or tell.choice.anchor is None:
         return None
     anchor = tell.choice.anchor
-    with_lead_in = anchor.text + (anchor.lead_in or "")
     return AnchorInfo(
         id=anchor.id,
         text=anchor.text,
         placement=anchor.placement,
         lead_in=anchor.lead_in,
         dropout=anchor.dropout,
-        tokens=prepared.workspace.tokenizer.count(with_lead_in),
+        tokens=anchor.token_cost(prepared.workspace.tokenizer.count),
         reason=tell.choice.reason,
     )
 

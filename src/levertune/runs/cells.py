@@ -103,7 +103,7 @@ class CellData:
         tokens: Tokens trained on, exposures counted.
         exposures: Exposures of each task row, on average.
         dropped: Rows left out.
-        selections: How the general rows were chosen; empty for a draw.
+        selections: How the general rows were drawn or chosen; empty without any.
     """
 
     plan: CellPlan

@@ -20,7 +20,8 @@ from levertune.runs.arm_rows import arm_example, choose_arm_anchor
 from levertune.runs.arms import ARMS, Arm
 from levertune.runs.cells import draw_training_rows, expand_cells
 from levertune.runs.control_tokens import keep_out_control_tokens
-from levertune.runs.general_draw import describe_shortfalls, hold_out_general
+from levertune.runs.general_amounts import describe_shortfalls
+from levertune.runs.general_draw import hold_out_general
 from levertune.runs.inputs import Inputs, read_inputs
 from levertune.runs.same_recipe import require_same_recipe
 from levertune.runs.self_sources import describe_unwritten

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levertune.models.adapters import read_card
-from levertune.results.schema import Interval, RunResult
+from levertune.results.schema import Comparison, Interval, RunResult
 
 if TYPE_CHECKING:
     from levertune.runs.prepare import Prepared
@@ -36,6 +37,32 @@ def closing_table(result: RunResult) -> tuple[tuple[str, ...], tuple[tuple[str, 
             )
         )
     return columns, tuple(rows)
+
+
+def difference_table(
+    result: RunResult, differences: Sequence[Comparison]
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Differences between two arms, a row a metric.
+
+    Args:
+        result: A run that has the metrics, for their names and points.
+        differences: The differences.
+    """
+    known = {metric.name: metric for metric in result.metrics.all}
+    rows = []
+    for found in differences:
+        metric = known.get(found.metric)
+        factor, decimals = (metric.points_per_unit, 1) if metric else (1.0, 3)
+        counts = (found.rows_better, found.rows_worse, found.rows_tied)
+        rows.append(
+            (
+                metric.title if metric else found.metric,
+                _with_interval(found.difference, factor, decimals),
+                "-" if None in counts else " / ".join(f"{count:,}" for count in counts),
+                str(found.difference.n),
+            )
+        )
+    return ("measure", "difference", "better / worse / same", "rows"), tuple(rows)
 
 
 def closing_lines(prepared: Prepared, result: RunResult, best: Path | None) -> list[str]:

@@ -20,16 +20,18 @@ from levertune.runs.evaluate_cell import fingerprint_cell
 from levertune.runs.prepare import Prepared
 from levertune.runs.selection_summary import collect_selection_texts
 from levertune.runs.summary import ArmRows, gather_arm
-from levertune.runs.train_cell import claim_folder
+from levertune.runs.train_cell import check_adapter, claim_folder
 
 
 def is_done(prepared: Prepared, cell: CellData) -> bool:
     """Whether a cell was trained and evaluated on exactly what it would be now.
 
     Raises:
+        ModelError: If its folder holds an adapter of another base model.
         RunError: If its folder holds a cell trained on something else.
     """
     folder = prepared.run_dir / cell.plan.folder
+    check_adapter(folder, prepared.workspace.model_hash, cell.manifest.fingerprint)
     if not (folder / CELL_FILE).is_file():
         return False
     claim_folder(folder, cell)
@@ -45,7 +47,12 @@ def gather_done(prepared: Prepared, failures: Sequence[Failure]) -> dict[str, Ar
     for name in dict.fromkeys(plan.arm.name for plan in prepared.plans):
         plans = [plan for plan in prepared.plans if plan.arm.name == name]
         if not any(plan.folder in failed for plan in plans):
-            arms[name] = gather_arm(prepared.run_dir, plans, prepared.inputs)
+            arms[name] = gather_arm(
+                prepared.run_dir,
+                plans,
+                metrics=prepared.inputs.metrics.names,
+                labels=prepared.inputs.kind.labels,
+            )
     return arms
 
 

@@ -1,16 +1,20 @@
-"""Which general rows a cell trains on, and which are held out of all training."""
+"""Which general rows a cell draws, and which are held out of all training."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 
 from levertune.data.draws import draw_rows
-from levertune.data.general import is_self_written
 from levertune.data.records import Record, RecordFile
+from levertune.data.row_texts import make_own_text, prompt_key
 from levertune.recipes.recipe import Recipe
+from levertune.runs.general_amounts import group_by_source, token_shares, up_to_tokens
 
 HELDOUT_SEED = 1
 """Held-out rows are the same for every seed and arm of a run."""
+
+_own_text = make_own_text(None)
 
 
 def hold_out_general(
@@ -49,11 +53,12 @@ def draw_general(
     """Draw the general rows of one cell.
 
     Sources with `rows` or `tokens` of their own give exactly that (or all they have); the rest is
-    shared out by weight, and what a small source cannot give the others do.
+    shared out by weight, and what a small source cannot give the others do. No prompt is drawn a
+    second time while its source has others.
 
     Args:
         recipe: The recipe, resolved.
-        pool: Rows by source.
+        pool: Rows by file.
         num_rows: Rows in all, unless `general.tokens` is set.
         seed: Seed of the draw.
         count_tokens: Tokens of a row, for limits in tokens.
@@ -63,29 +68,54 @@ def draw_general(
     """
     is_stratified = recipe.general.select == "stratified"
     settings = {source.source_name: source for source in recipe.general.sources}
-    pool = _group_by_source(recipe, pool)
+    pool = group_by_source(recipe, pool)
+    prompts: set[str] = set()
 
-    def ordered(name: str) -> list[Record]:
-        return draw_rows(pool[name], len(pool[name]), seed=seed, stratified=is_stratified)
+    def draw(name: str, *, rows: int | None = None, tokens: float | None = None) -> list[Record]:
+        ordered = draw_rows(pool[name], len(pool[name]), seed=seed, stratified=is_stratified)
+        in_turn = _fresh_first(ordered, prompts)
+        if tokens is None:
+            taken = list(itertools.islice(in_turn, rows))
+        else:
+            taken = up_to_tokens(in_turn, tokens, count_tokens)
+        prompts.update(prompt_key(record, _own_text) for record in taken)
+        return taken
 
     chosen: list[Record] = []
     shared: dict[str, float] = {}
     for name in pool:
         source = settings.get(name)
-        if source is not None and source.rows is not None:
-            chosen += ordered(name)[: source.rows]
-        elif source is not None and source.tokens is not None:
-            chosen += _up_to_tokens(ordered(name), source.tokens, count_tokens)
+        if source is not None and source.has_own_amount:
+            chosen += draw(name, rows=source.rows, tokens=source.tokens)
         else:
             shared[name] = source.weight if source is not None else 1.0
     if recipe.general.tokens is not None:
-        for name, limit in _token_shares(recipe.general.tokens, shared).items():
-            chosen += _up_to_tokens(ordered(name), limit, count_tokens)
+        for name, limit in token_shares(recipe.general.tokens, shared).items():
+            chosen += draw(name, tokens=limit)
         return chosen
     counts = share_out(max(0, num_rows - len(chosen)), shared, {n: len(pool[n]) for n in shared})
     for name, count in counts.items():
-        chosen += ordered(name)[:count]
+        chosen += draw(name, rows=count)
     return chosen
+
+
+def count_repeats(records: Sequence[Record]) -> int:
+    """How many rows have the prompt of another, letter case and white space aside."""
+    return len(records) - len({prompt_key(record, _own_text) for record in records})
+
+
+def _fresh_first(ordered: Sequence[Record], prompts: set[str]) -> Iterator[Record]:
+    """Rows with a prompt not met yet, then the others; only as many are looked at as are taken."""
+    repeats = []
+    seen = set(prompts)
+    for record in ordered:
+        key = prompt_key(record, _own_text)
+        if key in seen:
+            repeats.append(record)
+        else:
+            seen.add(key)
+            yield record
+    yield from repeats
 
 
 def share_out(total: int, weights: dict[str, float], available: dict[str, int]) -> dict[str, int]:
@@ -116,95 +146,3 @@ def share_out(total: int, weights: dict[str, float], available: dict[str, int]) 
             counts[name] += rows
             left -= rows
     return counts
-
-
-def describe_shortfalls(
-    recipe: Recipe,
-    pool: dict[str, list[Record]],
-    *,
-    count_tokens: Callable[[Record], int] | None = None,
-) -> list[str]:
-    """Say where more general rows are asked for than there are; all there are is then taken.
-
-    Args:
-        recipe: The recipe.
-        pool: Rows by source: what the leaks and the rows held out have left.
-        count_tokens: Tokens of a row; None to leave limits in tokens alone.
-    """
-    groups = _group_by_source(recipe, pool)
-    said = []
-    shared = {}
-    wanted, available = recipe.general.rows, sum(map(len, pool.values()))
-    unwritten = [
-        s.source_name
-        for s in recipe.general.sources
-        if s.is_used and is_self_written(s.path) and s.source_name not in groups
-    ]
-    if isinstance(wanted, int) and wanted > available and not unwritten:
-        said.append(f"{wanted} general rows were asked for; there are {available}.")
-    for source in recipe.general.sources:
-        name = source.source_name
-        rows = groups.get(name, [])
-        if name in unwritten:
-            continue
-        if source.rows is not None:
-            if source.rows > len(rows):
-                said.append(
-                    f"general.sources: {source.rows} rows of {name!r} were asked for; there are "
-                    f"{len(rows)}."
-                )
-        elif source.tokens is not None:
-            said += _token_shortfall("general.sources", name, source.tokens, rows, count_tokens)
-        elif name in groups:
-            shared[name] = source.weight
-    if recipe.general.tokens is not None:
-        for name, limit in _token_shares(recipe.general.tokens, shared).items():
-            said += _token_shortfall("general.tokens", name, limit, groups[name], count_tokens)
-    return said
-
-
-def _token_shortfall(
-    key: str,
-    name: str,
-    wanted: float,
-    rows: Sequence[Record],
-    count_tokens: Callable[[Record], int] | None,
-) -> list[str]:
-    if count_tokens is None:
-        return []
-    there = 0
-    for record in rows:
-        there += count_tokens(record)
-        if there > wanted:
-            return []
-    if there == wanted:
-        return []
-    return [f"{key}: {round(wanted)} tokens of {name!r} were asked for; there are {there}."]
-
-
-def _token_shares(tokens: int, weights: dict[str, float]) -> dict[str, float]:
-    total = sum(weights.values())
-    return {name: tokens * weight / total for name, weight in weights.items() if weight > 0}
-
-
-def _group_by_source(recipe: Recipe, pool: dict[str, list[Record]]) -> dict[str, list[Record]]:
-    """Rows by the recipe's sources: the files of a folder, called NAME/FILE, belong to one."""
-    names = {source.source_name for source in recipe.general.sources}
-    groups: dict[str, list[Record]] = {}
-    for file, rows in pool.items():
-        owners = [name for name in names if file == name or file.startswith(f"{name}/")]
-        groups.setdefault(max(owners, key=len, default=file), []).extend(rows)
-    return groups
-
-
-def _up_to_tokens(
-    rows: Sequence[Record], limit: float, count_tokens: Callable[[Record], int]
-) -> list[Record]:
-    taken: list[Record] = []
-    total = 0
-    for record in rows:
-        total += count_tokens(record)
-        if total > limit:
-            break
-        taken.append(record)
-    return taken

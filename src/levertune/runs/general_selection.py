@@ -16,16 +16,17 @@ from levertune.data.records import Record
 from levertune.errors import RunError
 from levertune.mixtures.manifest import hash_records
 from levertune.progress import Progress, SilentProgress
-from levertune.recipes.recipe import GeneralSource, Recipe
+from levertune.recipes.recipe import Recipe
 from levertune.results.files import read_json, write_json_atomically
 from levertune.results.mapping import from_mapping, to_mapping
 from levertune.results.selection import SELECTION_FOLDER
-from levertune.runs.general_draw import draw_general
+from levertune.runs.general_amounts import group_by_source
+from levertune.runs.general_draw import count_repeats, draw_general
 from levertune.runs.selectors import DRAWS, WITH_MODEL, select, selector_settings
 from levertune.runs.workspace import Workspace
-from levertune.selection.selection import Budget, Selection
+from levertune.selection.selection import Budget, Diversity, SelectedRow, Selection
 
-_VERSION = 1  # raise when the same inputs choose other rows
+_VERSION = 2  # raise when the same inputs choose other rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class GeneralRows:
 
     Args:
         records: The rows, each at most once.
-        selections: How they were chosen, one entry for each pool of its own; empty for a draw.
+        selections: How they were drawn or chosen, one entry for each pool of its own.
     """
 
     records: list[Record]
@@ -91,55 +92,75 @@ class GeneralChooser:
         """
         general = self._recipe.general
         wanted = num_rows if isinstance(num_rows, int) else 0
-        if not self.pool or (wanted == 0 and general.tokens is None):
+        if not self.pool or num_rows == 0:
             return GeneralRows([])
         if general.select in DRAWS:
-            return GeneralRows(self._draw(wanted, seed))
+            return self._draw(wanted, seed)
         task = lift_instruction(train).records
         key = self._key(task, wanted)
         if key not in self._made:
             found = self._read(key)
             if found is None and self._dry_run and general.select in WITH_MODEL:
                 self.is_standing_in = True
-                return GeneralRows(self._draw(wanted, seed))
+                return self._draw(wanted, seed)
             self._made[key] = found if found is not None else self._choose(task, wanted, key)
         rows = [
             self._by_key[source_id] for selection in self._made[key] for source_id in selection.ids
         ]
         return GeneralRows(rows, self._made[key])
 
-    def _draw(self, num_rows: int, seed: int) -> list[Record]:
-        return draw_general(
+    def _draw(self, num_rows: int, seed: int) -> GeneralRows:
+        rows = draw_general(
             self._recipe,
             self.pool,
             num_rows=num_rows,
             seed=seed,
             count_tokens=self._workspace.count_record,
         )
+        name = self._recipe.general.select
+        repeats = count_repeats(rows)
+        drawn = Selection(
+            selector=name if name in DRAWS else DRAWS[0],
+            rows=tuple(SelectedRow(row.source, row.id) for row in rows),
+            notes=(f"{repeats:,} rows drawn have the prompt of another.",) if repeats else (),
+        )
+        return GeneralRows(rows, (drawn,) if rows else ())
 
     def _choose(self, task: Sequence[Record], wanted: int, key: str) -> tuple[Selection, ...]:
         """Choose within each source that has an amount of its own, then among all the others."""
-        selections, rest = [], []
-        for name, rows in self.pool.items():
-            source = self._source_of(name)
+        selections: list[Selection] = []
+        rest: list[Record] = []
+
+        def add(place: int, candidates: Sequence[Record], budget: Budget) -> None:
+            chosen = tuple(self._by_key[row] for part in selections for row in part.ids)
+            if candidates and budget.limit >= 1:
+                part = self._select(task, candidates, budget, Diversity(beside=chosen))
+                selections.insert(place, part)
+
+        sources = {source.source_name: source for source in self._recipe.general.sources}
+        for name, rows in group_by_source(self._recipe, self.pool).items():
+            source = sources.get(name)
             if source is not None and source.rows is not None:
-                selections.append(self._select(task, rows, Budget(source.rows)))
+                add(len(selections), rows, Budget(source.rows))
             elif source is not None and source.tokens is not None:
-                selections.append(self._select(task, rows, self._in_tokens(source.tokens)))
+                add(len(selections), rows, self._in_tokens(source.tokens))
             else:
                 rest += rows
         if self._recipe.general.tokens is not None:
-            budget = self._in_tokens(self._recipe.general.tokens)
+            add(0, rest, self._in_tokens(self._recipe.general.tokens))
         else:
-            budget = Budget(max(0, wanted - sum(len(s.rows) for s in selections)))
-        selections.insert(0, self._select(task, rest, budget))
+            add(0, rest, Budget(wanted - sum(len(part.rows) for part in selections)))
         made = tuple(selection for selection in selections if selection.rows)
         if not self._dry_run:
             write_json_atomically(self._path(key), {"key": key, "selections": to_mapping(made)})
         return made
 
     def _select(
-        self, task: Sequence[Record], candidates: Sequence[Record], budget: Budget
+        self,
+        task: Sequence[Record],
+        candidates: Sequence[Record],
+        budget: Budget,
+        diversity: Diversity,
     ) -> Selection:
         return select(
             self._recipe.general.select,
@@ -147,6 +168,7 @@ class GeneralChooser:
             candidates,
             budget,
             seed=self._recipe.mixture.seed,
+            diversity=diversity,
             max_length=self._recipe.training.max_length,
             workspace=self._workspace,
             progress=self._progress,
@@ -154,14 +176,6 @@ class GeneralChooser:
 
     def _in_tokens(self, limit: int) -> Budget:
         return Budget(limit, self._workspace.count_record)
-
-    def _source_of(self, name: str) -> GeneralSource | None:
-        """The recipe's source that a file belongs to; those of a folder are called NAME/FILE."""
-        return self._sources.get(name) or self._sources.get(name.split("/")[0])
-
-    @cached_property
-    def _sources(self) -> dict[str, GeneralSource]:
-        return {source.source_name: source for source in self._recipe.general.sources}
 
     @cached_property
     def _by_key(self) -> dict[tuple[str, str], Record]:

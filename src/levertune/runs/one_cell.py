@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import traceback
 
 from levertune.errors import DivergedError, UserError
+from levertune.models.memory import release_unused_memory
 from levertune.progress import Progress
 from levertune.results.files import write_json_atomically
+from levertune.results.full_disk import find_full_disk
 from levertune.results.schema import Failure
 from levertune.runs.cells import CellData
 from levertune.runs.evaluate_cell import evaluate_cell
@@ -30,7 +31,7 @@ def do_cell(prepared: Prepared, cell: CellData, progress: Progress) -> Failure |
 
     Raises:
         UserError: If something the user named cannot be used: the other cells would fare no better.
-        OSError: If the disk is full.
+        Exception: If it means a full disk (`results.full_disk`): no other cell would fit either.
     """
     folder = prepared.run_dir / cell.plan.folder
     recipe = prepared.recipe_for(cell.plan)
@@ -51,7 +52,7 @@ def do_cell(prepared: Prepared, cell: CellData, progress: Progress) -> Failure |
     except Exception as error:
         if isinstance(error, UserError) and not isinstance(error, DivergedError):
             raise
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if find_full_disk(error) is not None:
             raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         write_json_atomically(
@@ -59,5 +60,7 @@ def do_cell(prepared: Prepared, cell: CellData, progress: Progress) -> Failure |
         )
         prepared.workspace.forget_base()
         return Failure(cell.plan.folder, reason)
+    finally:
+        release_unused_memory()
     (folder / FAILURE_FILE).unlink(missing_ok=True)
     return None

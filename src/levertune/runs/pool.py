@@ -17,6 +17,7 @@ from levertune import errors
 from levertune.errors import RunError, UserError
 from levertune.progress import Progress, Stage
 from levertune.recipes.recipe import Recipe
+from levertune.results.full_disk import FullDiskError
 from levertune.results.schema import Failure
 from levertune.runs.jobs import Jobs
 
@@ -42,7 +43,7 @@ def do_cells_in_workers(
 
     Raises:
         UserError: As `do_cell`; the other workers are stopped, what they wrote is kept.
-        OSError: If the disk is full.
+        FullDiskError: If the disk is full.
         RuntimeError: If a worker ended by a fault of levertune.
     """
     pool = _Pool(recipe, deque(folders), jobs, progress, quick=quick)
@@ -166,8 +167,8 @@ class _Pool:
 
 def _error_of(event: dict[str, Any]) -> Exception:
     """The error a worker met, as this process would have raised it."""
-    if event["kind"] == "OSError":
-        return OSError(event["number"], event["message"], event["file"])
+    if event["kind"] == "full disk":
+        return FullDiskError(event["number"], event["message"], event["file"])
     kind = getattr(errors, event["kind"], None)
     if isinstance(kind, type) and issubclass(kind, UserError):
         return kind(event["message"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,8 @@ from levertune.results.tuning import Tuning
 from levertune.runs.cells import CellData, CellPlan, build_cell, expand_cells
 from levertune.runs.control_tokens import keep_out_control_tokens
 from levertune.runs.evaluate_cell import Probes
-from levertune.runs.general_draw import describe_shortfalls, hold_out_general
+from levertune.runs.general_amounts import describe_shortfalls, drawable
+from levertune.runs.general_draw import hold_out_general
 from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.inputs import Inputs, read_inputs
 from levertune.runs.same_recipe import RECIPE_FILE, require_same_recipe
@@ -30,6 +32,7 @@ from levertune.runs.self_sources import write_self_sources
 from levertune.runs.tuned import describe_choices, find_tuning, tuned_settings, with_settings
 from levertune.runs.workspace import Workspace
 from levertune.settings import Facts, resolve_settings
+from levertune.training.processes import refuse_several_processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +119,10 @@ def prepare_run(
             in its place.
 
     Raises:
-        UserError: If the recipe, its data or the model cannot be used, or the run folder holds
-            another recipe's run.
+        UserError: If the recipe, its data or the model cannot be used, the run folder holds another
+            recipe's run, or this is one of several processes.
     """
+    refuse_several_processes(os.environ)
     workspace = Workspace(recipe)
     written = write_self_sources(recipe, workspace, progress=progress)
     inputs = read_inputs(recipe, written=written, progress=progress)
@@ -127,7 +131,7 @@ def prepare_run(
     heldout, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
     resolved, settings, row_tokens = _resolve(recipe, inputs, pool, workspace)
     warnings = [*inputs.warnings, *dropped]
-    warnings += describe_shortfalls(recipe, pool, count_tokens=workspace.count_record)
+    warnings += describe_shortfalls(resolved, pool, count_tokens=workspace.count_record)
     run_dir = Path(recipe.output_dir)
     tuning, notes = find_tuning(run_dir, recipe, resolved, inputs, workspace.model_hash)
     warnings += notes
@@ -173,9 +177,11 @@ def _resolve(
     tokenizer = workspace.tokenizer
     rows = [tokenizer.tokenize(plain_example(record)) for record in inputs.task.records]
     hardware = workspace.hardware
+    general = drawable(recipe, pool, count_tokens=workspace.count_record)
     facts = Facts(
         task_rows=recipe.task.subset or len(inputs.task.records),
-        general_available=sum(map(len, pool.values())),
+        general_available=general.most,
+        general_fixed=general.fewest,
         model_parameters=_count_parameters(workspace),
         device=hardware.device,
         memory_bytes=memory_bytes(hardware.device),

@@ -1,12 +1,12 @@
-"""Which general rows were chosen, and why: as sentences, for the result, and for the report."""
+"""Which general rows were drawn or chosen, and why: as sentences, for the result and the report."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from levertune.data.records import TASK_SOURCE
+from levertune.data.records import TASK_SOURCE, Record
 from levertune.results.selection import ChosenRow, DepthAgreement, SelectionInfo
 from levertune.runs.cells import CellData
 from levertune.selection.selection import Selection, row_text
@@ -19,7 +19,7 @@ _TEXT_CHARACTERS = 400
 
 
 def describe_selection(prepared: Prepared, cells: Sequence[CellData]) -> list[str]:
-    """What was chosen, in a sentence each; nothing for a draw.
+    """What was chosen, in a sentence each; of a draw only what is not as asked for.
 
     Args:
         prepared: The run.
@@ -31,9 +31,11 @@ def describe_selection(prepared: Prepared, cells: Sequence[CellData]) -> list[st
             f"general.select: {name} needs the model, so this look counts with a stratified draw; "
             "the time to choose is not in the estimate"
         ]
-    info = summarize_selection(cells)
+    info = summarize_selection(cells, prepared.chooser.pool)
     if info is None:
         return []
+    if info.is_draw:
+        return [f"general rows: {note}" for note in info.notes]
     sources = ", ".join(f"{rows:,} of {source}" for source, rows in info.by_source.items())
     lines = [f"general rows: {info.rows:,} chosen by {name} ({sources})"]
     if info.agreement is not None:
@@ -46,11 +48,14 @@ def describe_selection(prepared: Prepared, cells: Sequence[CellData]) -> list[st
     return lines + [f"general rows: {note}" for note in info.notes]
 
 
-def summarize_selection(cells: Sequence[CellData]) -> SelectionInfo | None:
-    """How the rows of the first cell with general rows were chosen; None for a draw.
+def summarize_selection(
+    cells: Sequence[CellData], pool: Mapping[str, Sequence[Record]]
+) -> SelectionInfo | None:
+    """How the rows of the first cell with general rows were drawn or chosen; None without such.
 
     Args:
         cells: The run's cells.
+        pool: The rows there are, by source.
     """
     cell = _first_chosen(cells)
     if cell is None:
@@ -78,6 +83,7 @@ def summarize_selection(cells: Sequence[CellData]) -> SelectionInfo | None:
             layers=agreement.layers,
             all_layers=agreement.all_layers,
         ),
+        available={source: len(rows) for source, rows in pool.items()},
     )
 
 
@@ -109,4 +115,8 @@ def _first_chosen(cells: Sequence[CellData]) -> CellData | None:
 
 def _top_rows(parts: Sequence[Selection]) -> tuple[ChosenRow, ...]:
     rows = [row for part in parts for row in part.rows[: _TOP_ROWS // len(parts) + 1]]
-    return tuple(ChosenRow(r.source, r.id, r.score, r.nearest) for r in rows[:_TOP_ROWS])
+    return tuple(
+        ChosenRow(row.source, row.id, row.score, row.nearest)
+        for row in rows[:_TOP_ROWS]
+        if row.nearest is not None  # as those of a draw
+    )

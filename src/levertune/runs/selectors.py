@@ -10,7 +10,7 @@ from levertune.data.records import Record
 from levertune.progress import Progress
 from levertune.runs.workspace import Workspace
 from levertune.selection.bm25 import select_bm25
-from levertune.selection.selection import Budget, Selection
+from levertune.selection.selection import Budget, Diversity, Selection
 
 DRAWS = ("stratified", "random")
 """Selectors that look at no task row."""
@@ -26,6 +26,7 @@ def select(
     budget: Budget,
     *,
     seed: int,
+    diversity: Diversity,
     max_length: int,
     workspace: Workspace,
     progress: Progress,
@@ -38,6 +39,7 @@ def select(
         candidates: The pool.
         budget: How much to choose.
         seed: Decides ties, and any random projection.
+        diversity: The caps.
         max_length: Longest row that can be trained on, in tokens.
         workspace: The model.
         progress: Where to show progress.
@@ -49,25 +51,22 @@ def select(
         ValueError: If no selector has that name.
     """
     if name == "bm25":
-        return select_bm25(task, candidates, budget, seed=seed)
+        return select_bm25(task, candidates, budget, seed=seed, diversity=diversity)
+    shared: dict[str, Any] = {"seed": seed, "diversity": diversity, "progress": progress}
     if name == "rds":
         from levertune.selection.rds import select_rds
 
-        encoder = workspace.encoder
-        return select_rds(task, candidates, budget, encoder=encoder, seed=seed, progress=progress)
+        return select_rds(task, candidates, budget, encoder=workspace.encoder, **shared)
     if name == "dissimilar":
         from levertune.selection.dissimilar import select_dissimilar
 
-        return select_dissimilar(
-            task, candidates, budget, encoder=workspace.encoder, seed=seed, progress=progress
-        )
+        return select_dissimilar(task, candidates, budget, encoder=workspace.encoder, **shared)
     settings: dict[str, Any] = {
         "model": workspace.base(),
         "tokenizer": workspace.tokenizer,
         "hardware": workspace.hardware,
         "max_length": max_length,
-        "seed": seed,
-        "progress": progress,
+        **shared,
     }
     if name == "loss":
         from levertune.selection.losses import select_loss

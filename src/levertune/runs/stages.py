@@ -8,17 +8,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from levertune.errors import RecipeError, RunError
-from levertune.mixtures.export.write import check_format, check_place, write_export
+from levertune.mixtures.export.write import (
+    check_format,
+    check_loss_weight,
+    check_place,
+    write_export,
+)
+from levertune.mixtures.manifest import read_manifest
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
 from levertune.results.cells import CELL_FILE, PREDICTIONS_FILE
 from levertune.results.schema import RESULT_FILE
+from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellData, CellPlan
 from levertune.runs.evaluate_cell import LIKELIHOODS_FILE, evaluate_cell
 from levertune.runs.export import build_export
 from levertune.runs.finish import gather_done, is_done, write_row_lists, write_run_result
 from levertune.runs.prepare import Prepared, choose_plans, prepare_run, write_recipe
-from levertune.runs.train_cell import MANIFEST_FILE, claim_folder, train_cell
+from levertune.runs.train_cell import MANIFEST_FILE, check_adapter, claim_folder, train_cell
 from levertune.training.train import ADAPTER_FOLDER
 
 MIXTURE_FILE = "mixture.arrow"
@@ -56,6 +63,8 @@ def mix_stage(
     """
     if to is not None:
         check_format(to)
+        if _mixes_general(recipe, arm):
+            check_loss_weight(to, recipe.general.loss_weight)
     elif force:
         raise RecipeError("--force: replaces an export; found no --to. Leave it out.")
     prepared = prepare_run(recipe, progress=progress)
@@ -80,6 +89,13 @@ def mix_stage(
             export = build_export(prepared, cell, all_rows=all_rows)
             write_export(export, to, exports[number], force=force)
     return files
+
+
+def _mixes_general(recipe: Recipe, arm: str | None) -> bool:
+    """Whether a mixture asked for has general rows, as far as the recipe alone tells."""
+    names = recipe.arms if arm is None else (arm,)
+    has_arm = any(name in ARMS and ARMS[name].has_general for name in names)
+    return has_arm and bool(recipe.general.sources) and recipe.general.rows != 0
 
 
 def train_stage(
@@ -154,7 +170,7 @@ def eval_stage(
         return files
     for plan in plans:  # all of them before the first is evaluated, and before a file is written
         if plan.arm.is_trained:
-            _require_trained(prepared.run_dir, plan)
+            _require_trained(prepared, plan)
     write_recipe(prepared)
     for plan in plans:
         _evaluate(prepared, prepared.build(plan), progress or SilentProgress())
@@ -168,11 +184,12 @@ def eval_stage(
     return files
 
 
-def _require_trained(run_dir: Path, plan: CellPlan) -> None:
-    if not (run_dir / plan.folder / ADAPTER_FOLDER / "adapter_config.json").is_file():
-        raise RunError(
-            f"{run_dir / plan.folder}: has no adapter yet. Train it first, with: levertune train"
-        )
+def _require_trained(prepared: Prepared, plan: CellPlan) -> None:
+    folder = prepared.run_dir / plan.folder
+    if not (folder / ADAPTER_FOLDER / "adapter_config.json").is_file():
+        raise RunError(f"{folder}: has no adapter yet. Train it first, with: levertune train")
+    manifest = read_manifest(folder / MANIFEST_FILE)
+    check_adapter(folder, prepared.workspace.model_hash, manifest.fingerprint)
 
 
 def _evaluate(prepared: Prepared, cell: CellData, progress: Progress) -> None:

@@ -45,6 +45,7 @@ class ArmRows:
         scores: By metric, one `Scored` a seed, rows in one order for all arms.
         nll: By set of rows, one ratio (NLL per token) a seed; an empty list if not measured.
         kl: The same for the divergence from the base model.
+        ids: By set of rows, source and id of each row in the order of `scores` and `nll`.
         num_predictions: Predictions in all.
     """
 
@@ -54,6 +55,7 @@ class ArmRows:
     scores: dict[str, list[Scored]]
     nll: dict[str, list[Scored]]
     kl: dict[str, list[Scored]]
+    ids: dict[str, tuple[tuple[str, str], ...]]
     num_predictions: int
 
     @property
@@ -62,18 +64,26 @@ class ArmRows:
         return tuple(dict.fromkeys(plan.seed for plan in self.plans))
 
 
-def gather_arm(run_dir: Path, plans: Sequence[CellPlan], inputs: Inputs) -> ArmRows:
+def gather_arm(
+    run_dir: Path,
+    plans: Sequence[CellPlan],
+    *,
+    metrics: Sequence[str],
+    labels: Sequence[str] | None = None,
+) -> ArmRows:
     """Read the finished cells of one arm.
 
     Args:
         run_dir: The run folder.
         plans: The cells, all of one arm, with every fold of each seed.
-        inputs: The inputs, for metrics and labels.
+        metrics: Names of the metrics.
+        labels: The labels of a labelling task.
     """
     seeds = dict.fromkeys(plan.seed for plan in plans)
-    scores: dict[str, list[Scored]] = {name: [] for name in inputs.metrics.names}
+    scores: dict[str, list[Scored]] = {name: [] for name in metrics}
     nll: dict[str, list[Scored]] = {name: [] for name in _PROBES}
     kl: dict[str, list[Scored]] = {name: [] for name in _PROBES}
+    ids: dict[str, tuple[tuple[str, str], ...]] = {}
     total = 0
     for seed in seeds:
         mine = [plan for plan in plans if plan.seed == seed]
@@ -91,13 +101,14 @@ def gather_arm(run_dir: Path, plans: Sequence[CellPlan], inputs: Inputs) -> ArmR
         total += len(rows)
         predictions = [row.prediction for row in rows]
         references = [row.references for row in rows]
-        for name in inputs.metrics.names:
+        for name in metrics:
             scores[name].append(
-                find_metric(name).score(predictions, references, labels=inputs.kind.labels or None)
+                find_metric(name).score(predictions, references, labels=labels or None)
             )
         for name, by_row in likelihoods.items():
             if not by_row:
                 continue
+            ids[name] = tuple((source, row_id) for source, row_id, _ in by_row)
             values = np.array(list(by_row.values()))
             nll[name].append(scored_ratio(f"nll.{name}", values[:, 0], values[:, 1]))
             if values[:, 3].any():
@@ -109,6 +120,7 @@ def gather_arm(run_dir: Path, plans: Sequence[CellPlan], inputs: Inputs) -> ArmR
         scores=scores,
         nll=nll,
         kl=kl,
+        ids=ids,
         num_predictions=total,
     )
 
@@ -140,11 +152,17 @@ def summarize_arm(rows: ArmRows) -> ArmSummary:
     )
 
 
-def compare_arms(first: ArmRows, second: ArmRows, inputs: Inputs) -> list[Comparison]:
-    """One arm minus another, on every metric and every NLL, paired row by row."""
+def compare_arms(first: ArmRows, second: ArmRows) -> list[Comparison]:
+    """One arm minus another, on every metric and every NLL, paired row by row.
+
+    Args:
+        first: An arm.
+        second: Another, tested on the same rows in the same order; a set of rows whose likelihood
+            one of them lacks is left out.
+    """
     comparisons = []
     num_seeds = max(len(first.seeds), len(second.seeds))
-    for name in inputs.metrics.names:
+    for name in first.scores:
         a, b = first.scores[name], second.scores[name]
         difference = crossed_difference(a, b, seed=BOOTSTRAP_SEED)
         sign = 1.0 if find_metric(name).higher_is_better else -1.0

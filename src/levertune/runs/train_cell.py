@@ -8,11 +8,17 @@ from pathlib import Path
 from levertune.anchors.lift import lift_instruction
 from levertune.data.row_texts import make_own_text
 from levertune.data.splits import split_holdout
-from levertune.errors import DataError
+from levertune.errors import DataError, ModelError, RunError
 from levertune.mixtures.manifest import check_same_run, write_manifest
 from levertune.mixtures.order import build_mixture
 from levertune.mixtures.plan import MixturePlan
-from levertune.models.adapters import AdapterCard, write_card
+from levertune.models.adapters import (
+    CARD_FILE,
+    AdapterCard,
+    check_base,
+    read_card,
+    write_card,
+)
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.results.files import read_json, write_json_atomically
@@ -41,6 +47,8 @@ def train_cell(
     data: CellData,
     folder: Path,
     progress: Progress,
+    *,
+    variant: str = "",
 ) -> TrainSummary:
     """Train a cell's adapter into `folder/adapter`.
 
@@ -50,21 +58,25 @@ def train_cell(
         data: The cell's rows.
         folder: The cell's folder.
         progress: Where to show progress.
+        variant: What tells this training from others of the same cell, for experiment trackers.
 
     Returns:
         What the training did, now or when it was done before.
 
     Raises:
-        RunError: If the folder holds a cell made from something else.
+        ModelError: If the folder holds an adapter of another base model.
+        RunError: If the folder holds a cell made from something else, or another cell's adapter.
     """
     claim_folder(folder, data)
+    check_adapter(folder, workspace.model_hash, data.manifest.fingerprint)
     adapter = folder / ADAPTER_FOLDER
+    name = f"{Path(recipe.output_dir).name}/{data.plan.label}{variant and f' {variant}'}"
     if (adapter / "adapter_config.json").is_file():
         write_card(adapter, make_card(recipe, workspace, data))  # a kill may have come before it
         return read_summary(folder)
     rows = data.rows
     if data.plan.arm.matches_steps:
-        stop = _find_stop(recipe, workspace, data, folder, progress)
+        stop = _find_stop(recipe, workspace, data, folder, progress, run_name=f"{name} trial")
         rows = rows.first(min(len(rows), stop * recipe.training.effective_batch_size))
     summary = train_adapter(
         workspace.base(data.longest_row),
@@ -76,6 +88,7 @@ def train_cell(
         fingerprint={"manifest": data.manifest.fingerprint, "rows": len(rows)},
         progress=progress,
         label=f"train {data.plan.label}",
+        run_name=name,
     )
     write_card(adapter, make_card(recipe, workspace, data))
     return summary
@@ -92,6 +105,34 @@ def claim_folder(folder: Path, data: CellData) -> None:
         check_same_run(path, data.manifest)
         return
     write_manifest(path, data.manifest)
+
+
+def check_adapter(folder: Path, base_sha256: str, fingerprint: str) -> None:
+    """Refuse an adapter in a cell's folder that was not trained there as it would be now.
+
+    Args:
+        folder: The cell's folder.
+        base_sha256: Fingerprint of the base model.
+        fingerprint: Fingerprint of the cell's manifest.
+
+    Raises:
+        ModelError: If it was trained on another base model, or its card cannot be read.
+        RunError: If it was trained for another cell.
+    """
+    adapter = folder / ADAPTER_FOLDER
+    if not all((adapter / name).is_file() for name in (CARD_FILE, "adapter_config.json")):
+        return  # none there, or a kill came before its card
+    card = read_card(adapter)
+    try:
+        check_base(adapter, card, base_sha256)
+    except ModelError as error:
+        raise ModelError(f"{folder}/{error}") from error
+    if card.fingerprint != fingerprint:
+        raise RunError(
+            f"{adapter}: was trained for another cell (arm {card.arm!r}, manifest "
+            f"{card.fingerprint[:12]}). Remove the folder to have this cell's adapter trained, or "
+            "choose another output_dir."
+        )
 
 
 def training_config(recipe: Recipe, seed: int) -> TrainingConfig:
@@ -153,7 +194,13 @@ def stopped_at(folder: Path) -> int | None:
 
 
 def _find_stop(
-    recipe: Recipe, workspace: Workspace, data: CellData, folder: Path, progress: Progress
+    recipe: Recipe,
+    workspace: Workspace,
+    data: CellData,
+    folder: Path,
+    progress: Progress,
+    *,
+    run_name: str,
 ) -> int:
     """Number of steps for the arm that may take as many as `tell`.
 
@@ -208,6 +255,7 @@ def _find_stop(
             on_step=stopper,
             progress=progress,
             label=f"find the stop of {data.plan.label}",
+            run_name=run_name,
             keep_adapter=False,
         )
     write_json_atomically(

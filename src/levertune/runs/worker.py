@@ -22,6 +22,7 @@ from typing import Any, TextIO
 from levertune.errors import UserError
 from levertune.progress import Stage
 from levertune.recipes.recipe import Recipe
+from levertune.results.full_disk import find_full_disk
 
 EXIT_ORPHANED = 3
 
@@ -77,13 +78,18 @@ def main() -> int:
     except UserError as error:
         pipe.send("error", kind=type(error).__name__, message=str(error))
         return 1
-    except OSError as error:
-        pipe.send(
-            "error", kind="OSError", number=error.errno, message=error.strerror, file=error.filename
-        )
-        return 1
-    except Exception:
-        pipe.send("error", kind="fault", message=traceback.format_exc())
+    except Exception as error:
+        full = find_full_disk(error)
+        if full is None:
+            pipe.send("error", kind="fault", message=traceback.format_exc())
+        else:
+            pipe.send(
+                "error",
+                kind="full disk",
+                number=full.errno,
+                message=full.strerror,
+                file=full.filename,
+            )
         return 1
     return 0
 

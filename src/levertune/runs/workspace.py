@@ -109,7 +109,10 @@ class Workspace:
 
     def forget_base(self) -> None:
         """Drop the base model; after a fault inside a training it may still carry an adapter."""
+        from levertune.models.memory import release_unused_memory
+
         self._base = None
+        release_unused_memory()
 
     def tokenizer_files(self) -> list[Path]:
         """The tokenizer's own files, to put beside an adapter."""

@@ -57,7 +57,9 @@ def select_dissimilar(
     else:
         similarity = encode_similarity(encoder, task, ordered, progress=progress)
     rows, notes = choose_farthest(similarity, task, ordered, budget, diversity)
-    tokens = 0 if encoder is None else encoder.tokens_run - before
+    if encoder is None:
+        return Selection("dissimilar", rows, notes, time.perf_counter() - started)
+    notes, tokens = (*encoder.notes, *notes), encoder.tokens_run - before
     return Selection("dissimilar", rows, notes, time.perf_counter() - started, tokens)
 
 

@@ -67,9 +67,15 @@ class Encoder:
         self._folder = folder
         self._max_tokens = max_tokens
         self._layer_share = layer_share
-        settings = (_VERSION, identity, max_tokens, layer_share, hardware.dtype_name)
-        name = hashlib.sha256(repr(settings).encode()).hexdigest()[:24]
-        self._cache = StateCache(folder / name)
+        settings = {
+            "version": _VERSION,
+            "model": identity,
+            "max_tokens": max_tokens,
+            "layer_share": layer_share,
+            "dtype": hardware.dtype_name,
+        }
+        name = hashlib.sha256(repr(tuple(settings.values())).encode()).hexdigest()[:24]
+        self._cache = StateCache(folder / name, settings)
         self._keys: dict[Record, int] = {}
 
     def at_full_depth(self) -> Encoder:
@@ -82,6 +88,17 @@ class Encoder:
             folder=self._folder,
             max_tokens=self._max_tokens,
             layer_share=1.0,
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know of the vectors kept."""
+        removed = self._cache.num_removed
+        if not removed:
+            return ()
+        return (
+            f"{removed:,} blocks of states in the cache were not as they had been written; their "
+            "rows were computed again.",
         )
 
     @property

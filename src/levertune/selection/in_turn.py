@@ -114,9 +114,7 @@ class _Walk:
         sources = source_names(candidates)
         share = diversity.share_of(len(sources))
         self._source_cap = math.ceil(share * budget.limit) if share < 1 else None
-        self._near = (
-            None if diversity.near_threshold is None else NearRows(diversity.near_threshold)
-        )
+        self._near = _open_near(diversity)
         self._taken = np.zeros(len(candidates), dtype=bool)
         self._refused_source = np.zeros(len(candidates), dtype=bool)
         self._refused_near = np.zeros(len(candidates), dtype=bool)
@@ -217,6 +215,16 @@ class _Walk:
                 self._refused_near[candidate] = True
                 return False
         return True
+
+
+def _open_near(diversity: Diversity) -> NearRows | None:
+    """What near duplicates are looked up in, with the rows chosen elsewhere; None without a cap."""
+    if diversity.near_threshold is None:
+        return None
+    near = NearRows(diversity.near_threshold)
+    for record in diversity.beside:
+        near.add(row_text(record))
+    return near
 
 
 def selected_rows(

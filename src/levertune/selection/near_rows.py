@@ -40,21 +40,36 @@ class NearRows:
         Returns:
             Whether it was taken in.
         """
-        shingles = _shingles(normalize_text(text))
-        # The small term keeps a threshold such as 0.8 x 5 from being rounded up past 4.
-        kept = len(shingles) - math.ceil(self._threshold * len(shingles) - 1e-9) + 1
-        order = sorted(shingles, key=lambda s: (zlib.crc32(s.encode("utf-8", "replace")), s))
-        prefix = order[:kept]
+        shingles, prefix = self._read(text)
         others = {i for shingle in prefix for i in self._by_shingle.get(shingle, ())}
         for other in others:
             shared = len(shingles & self._chosen[other])
             union = len(shingles) + len(self._chosen[other]) - shared
             if shared >= self._threshold * union - 1e-9:
                 return False
+        self._keep(shingles, prefix)
+        return True
+
+    def add(self, text: str) -> None:
+        """Take a row in that was chosen elsewhere, whatever it is like.
+
+        Args:
+            text: The row's text.
+        """
+        self._keep(*self._read(text))
+
+    def _read(self, text: str) -> tuple[frozenset[str], list[str]]:
+        """A row's shingles, and those of them it is looked up by."""
+        shingles = _shingles(normalize_text(text))
+        # The small term keeps a threshold such as 0.8 x 5 from being rounded up past 4.
+        kept = len(shingles) - math.ceil(self._threshold * len(shingles) - 1e-9) + 1
+        order = sorted(shingles, key=lambda s: (zlib.crc32(s.encode("utf-8", "replace")), s))
+        return shingles, order[:kept]
+
+    def _keep(self, shingles: frozenset[str], prefix: list[str]) -> None:
         for shingle in prefix:
             self._by_shingle.setdefault(shingle, []).append(len(self._chosen))
         self._chosen.append(shingles)
-        return True
 
 
 def _shingles(text: str) -> frozenset[str]:

@@ -63,7 +63,7 @@ def select_rds(
     return Selection(
         selector="rds",
         rows=selected_rows(picks, ordered, task),
-        notes=tuple(notes),
+        notes=(*encoder.notes, *notes),
         seconds=time.perf_counter() - started,
         tokens=encoder.tokens_run - before + more,
         agreement=agreement,

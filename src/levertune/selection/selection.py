@@ -48,10 +48,12 @@ class Diversity:
         max_source_share: Most of the budget that one source may take; None for `source_share`.
         near_threshold: Jaccard index of character shingles from which two rows are near duplicates,
             of which one at most is taken; None to take both.
+        beside: Rows chosen already, from other candidates; near duplicates of these count too.
     """
 
     max_source_share: float | None = None
     near_threshold: float | None = NEAR_THRESHOLD
+    beside: tuple[Record, ...] = ()
 
     def share_of(self, num_sources: int) -> float:
         """The share one of so many sources may take."""

@@ -1,57 +1,71 @@
-"""Vectors by a hash of their text, in blocks on disk: a killed run loses one block at most."""
+"""Vectors by a hash of their text, in blocks on disk: a killed run loses one block at most.
+
+What lies there is trusted only while it has the hashes and settings that were written down with it.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from levertune.data.cache_folder import sha256_of
 from levertune.errors import RunError
+from levertune.results.files import write_json_atomically
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_KEYS, _STATES = ".keys.npy", ".states.npy"
+CACHE_FORMAT = 2
+"""Raise when the files below change: blocks of another format are computed again."""
+
+_KEYS, _STATES, _FACTS = ".keys.npy", ".states.npy", ".json"
 
 
 class StateCache:
     """Float16 vectors in a folder, found by 64-bit content hashes.
 
-    The folder is named by the hash of everything the vectors depend on beside their rows, so what
-    lies in it is never from another model or setting. A block is two files, each written whole; the
-    keys come last, and a block without them, or that cannot be read, does not exist.
+    A block is two files and the facts of it, each written whole, the facts last: what the vectors
+    depend on beside their rows, and the hashes of both files. A block without facts was not
+    finished and does not exist; one that is not as its facts say is removed, and counted.
 
     Args:
         folder: The folder; made when the first block is written.
+        settings: What the vectors depend on: model, version, depth.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        self.num_removed = 0
         self._folder = folder
+        self._settings = json.loads(json.dumps(dict(settings)))
         self._blocks: list[Array] = []
         self._keys: list[Array] = []
         self._index: tuple[Array, Array, Array] | None = None
-        for path in sorted(folder.glob(f"*{_KEYS}")) if folder.is_dir() else ():
+        for path in sorted(folder.glob(f"*{_FACTS}")) if folder.is_dir() else ():
             self._open(path)
 
-    def _open(self, path: Path) -> None:
+    def _open(self, facts: Path) -> None:
+        name = facts.name.removesuffix(_FACTS)
+        paths = self._folder / (name + _KEYS), self._folder / (name + _STATES)
         with suppress(OSError, ValueError, EOFError):
-            keys = np.load(path, allow_pickle=False)
-            # A map: rows are read from the disk as they are asked for.
-            states = np.load(
-                path.with_name(path.name.removesuffix(_KEYS) + _STATES),
-                mmap_mode="r",
-                allow_pickle=False,
-            )
-            width = self._blocks[0].shape[1] if self._blocks else states.shape[-1]
-            if (
-                keys.dtype == np.uint64
-                and states.dtype == np.float16
-                and states.shape == (len(keys), width)
-            ):
-                self._keep(keys, states)
+            found = json.loads(facts.read_text(encoding="utf-8"))
+            if found == self._facts(*map(sha256_of, paths)):
+                # A map: rows are read from the disk as they are asked for.
+                states = np.load(paths[1], mmap_mode="r", allow_pickle=False)
+                self._keep(np.load(paths[0], allow_pickle=False), states)
+                return
+        self.num_removed += 1
+        for path in (facts, *paths):
+            with suppress(OSError):
+                path.unlink()
+
+    def _facts(self, keys: str, states: str) -> dict[str, Any]:
+        return {"format": CACHE_FORMAT, "settings": self._settings, "keys": keys, "states": states}
 
     def _keep(self, keys: Array, states: Array) -> None:
         self._keys.append(keys)
@@ -77,17 +91,21 @@ class StateCache:
         Raises:
             RunError: If it cannot be written.
         """
-        name = f"{int(np.bitwise_xor.reduce(keys)):016x}-{len(keys)}"
+        # Of a name of its own, as another process may be writing the same rows.
+        name = f"{int(np.bitwise_xor.reduce(keys)):016x}-{len(keys)}-{secrets.token_hex(4)}"
+        paths = self._folder / (name + _KEYS), self._folder / (name + _STATES)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._write(name + _STATES, states)
-            self._write(name + _KEYS, keys)
+            self._write(paths[0], keys)
+            self._write(paths[1], states)
+            facts = self._facts(*map(sha256_of, paths))
+            write_json_atomically(self._folder / (name + _FACTS), facts)
         except OSError as error:
             raise RunError(
                 f"{self._folder.name}: states cannot be written to the cache; "
                 f"{error.strerror or error}. Make room, or set LEVERTUNE_CACHE to another folder."
             ) from error
-        self._keep(keys, np.load(self._folder / (name + _STATES), mmap_mode="r"))
+        self._keep(keys, np.load(paths[1], mmap_mode="r"))
 
     def take(self, keys: Array) -> Array:
         """The vectors of these keys, in their order.
@@ -118,14 +136,14 @@ class StateCache:
             self._index = keys[order], blocks[order], rows[order]
         return self._index
 
-    def _write(self, name: str, array: Array) -> None:
+    def _write(self, path: Path, array: Array) -> None:
         temporary = self._folder / f".tmp-{secrets.token_hex(8)}"
         try:
             with temporary.open("xb") as file:
                 np.save(file, array, allow_pickle=False)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, self._folder / name)
+            os.replace(temporary, path)
         finally:
             with suppress(OSError):
                 temporary.unlink()

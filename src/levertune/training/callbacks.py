@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from levertune.errors import DivergedError
+from levertune.models.memory import release_unused_memory
 
 if TYPE_CHECKING:
     from levertune.training.train import StepHook
@@ -78,3 +79,4 @@ class StepCallback(TrainerCallback):
         self.curve.append(line)
         with self.log_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        release_unused_memory()

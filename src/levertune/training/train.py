@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levertune.data.records import TASK_SOURCE
-from levertune.errors import RecipeError, RunError
+from levertune.errors import RunError
 from levertune.models.adapters import attach_lora, save_adapter
 from levertune.models.batches import CPU_COST, GPU_COST, BatchCost
 from levertune.models.hardware import Hardware, peak_memory_bytes
@@ -28,6 +29,8 @@ from levertune.training.checkpoints import (
     read_log,
     remove_checkpoints,
 )
+from levertune.training.loggers import check_loggers
+from levertune.training.processes import refuse_several_processes, use_one_device
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -128,6 +131,7 @@ def train_adapter(
     on_step: StepHook | None = None,
     progress: Progress | None = None,
     label: str = "train",
+    run_name: str | None = None,
     keep_adapter: bool = True,
 ) -> TrainSummary:
     """Train a LoRA adapter on rows in exactly the order given.
@@ -147,21 +151,23 @@ def train_adapter(
         on_step: Hook after each step, for early stopping; it sees the model in evaluation mode.
         progress: Where to show progress.
         label: Name of the stage in the progress display.
+        run_name: What the loggers of `report_to` call the training.
         keep_adapter: Whether to save the adapter; False for a trial that only looks for a step.
 
     Raises:
         RecipeError: If a logger of `report_to` is not installed.
-        RunError: If there are no rows, the folder holds checkpoints of another training, or the
-            loss is no longer a number.
+        RunError: If there are no rows, the folder holds checkpoints of another training, the loss
+            is no longer a number, or this is one of several processes.
         ModelError: If the adapter fits no module of the model.
     """
     from levertune.models.lora_linear import needs_autocast
     from levertune.training.callbacks import StepCallback
 
+    refuse_several_processes(os.environ)
     num_steps = count_steps(len(rows), config.effective_batch_size)
     if num_steps == 0:
         raise RunError(f"{label}: there is no row to train on, so no step would be taken.")
-    _check_loggers(config.report_to)
+    check_loggers(config.report_to)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = find_checkpoint(folder, fingerprint)
     resumed_from = checkpoint[1] if checkpoint else None
@@ -177,6 +183,7 @@ def train_adapter(
                 folder / CHECKPOINTS_FOLDER,
                 hardware,
                 mixed_precision=needs_autocast(model, hardware),
+                run_name=run_name,
             ),
             general_loss_weight=config.general_loss_weight,
             cost=CPU_COST if hardware.device == "cpu" else GPU_COST,
@@ -249,12 +256,13 @@ def _make_arguments(
     hardware: Hardware,
     *,
     mixed_precision: bool,
+    run_name: str | None = None,
 ) -> SFTConfig:
     import torch
     from trl import SFTConfig
 
     save_steps = config.save_steps or max(5, math.ceil(num_steps / 8))
-    return SFTConfig(
+    arguments = SFTConfig(
         output_dir=str(checkpoints),
         per_device_train_batch_size=config.effective_batch_size,
         gradient_accumulation_steps=1,
@@ -283,12 +291,15 @@ def _make_arguments(
         save_steps=math.ceil(save_steps / config.logging_steps) * config.logging_steps,
         save_total_limit=1,
         report_to=list(config.report_to) or "none",
+        run_name=run_name,
         disable_tqdm=True,
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
         packing=False,
         max_length=None,
     )
+    use_one_device(arguments)
+    return arguments
 
 
 def _make_trainer(
@@ -334,21 +345,6 @@ def read_summary(folder: Path) -> TrainSummary:
     from levertune.results.files import read_json
 
     return TrainSummary(**read_json(folder / SUMMARY_FILE))
-
-
-def _check_loggers(report_to: Sequence[str]) -> None:
-    """Refuse loggers that are not installed before anything is computed."""
-    if not report_to:
-        return
-    from transformers.integrations import get_available_reporting_integrations
-
-    available = get_available_reporting_integrations()
-    for name in report_to:
-        if name not in available:
-            raise RecipeError(
-                f"training.report_to: {name!r} is not installed; found {sorted(available)}. "
-                f"Install it: pip install {name}"
-            )
 
 
 def _write_adapter(model: PeftModel, folder: Path) -> None:

@@ -40,18 +40,24 @@ def parse_what(text: str) -> tuple[What, ...]:
 
 
 def list_candidates(
-    what: Sequence[What], recipe: Recipe, *, train_rows: int, general_available: int
+    what: Sequence[What],
+    recipe: Recipe,
+    *,
+    train_rows: int,
+    general_available: int,
+    general_fixed: int = 0,
 ) -> list[dict[str, Value]]:
     """Every combination of the values tried, the fewest rows to train on first.
 
-    General rows are listed for the training rows given; a number that would exceed what there is
-    becomes what there is, once.
+    General rows are listed for the training rows given; a number that no mixture can have becomes
+    the nearest that one can, once. Without general rows is one of them always.
 
     Args:
         what: What to tune.
         recipe: The recipe, resolved.
         train_rows: Task rows in training.
-        general_available: General rows there are.
+        general_available: Most general rows that a mixture can have.
+        general_fixed: Fewest, beside none: rows sources give by amounts of their own.
 
     Returns:
         The candidates, by recipe key.
@@ -61,7 +67,7 @@ def list_candidates(
     """
     axes: list[list[tuple[str, Value]]] = []
     for name in what:
-        values = _values(name, recipe, train_rows, general_available)
+        values = _values(name, recipe, train_rows, general_fixed, general_available)
         axes.append([(KEYS[name], value) for value in values])
     candidates = [dict(combination) for combination in itertools.product(*axes)]
     if len(candidates) < 2:
@@ -73,11 +79,10 @@ def list_candidates(
     return sorted(candidates, key=lambda c: _cost(c, recipe, train_rows))
 
 
-def _values(name: What, recipe: Recipe, train_rows: int, available: int) -> list[Value]:
+def _values(name: What, recipe: Recipe, train_rows: int, fewest: int, most: int) -> list[Value]:
     if name == "general":
-        return list(
-            dict.fromkeys(min(ratio * train_rows, available) for ratio in GENERAL_PER_TASK_ROW)
-        )
+        wanted = [ratio * train_rows for ratio in GENERAL_PER_TASK_ROW]
+        return list(dict.fromkeys(min(max(n, fewest), most) if n else 0 for n in wanted))
     if name == "learning_rate":
         rate = float(recipe.training.learning_rate)
         return [rate * factor for factor in LEARNING_RATE_FACTORS if rate * factor <= 1]

@@ -92,7 +92,14 @@ class Trials:
         rows: tuple[RowLoss, ...] = ()
         summary: TrainSummary | None = None
         try:
-            summary = train_cell(recipe, self._prepared.workspace, cell, folder, self._progress)
+            summary = train_cell(
+                recipe,
+                self._prepared.workspace,
+                cell,
+                folder,
+                self._progress,
+                variant=_slug(settings),
+            )
             rows = self._measure(cell, folder, fold)
         except DivergedError as error:  # a learning rate too high is a finding, not a fault
             failure = str(error)

@@ -31,6 +31,7 @@ from levertune.results.tuning import (
 from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellPlan
 from levertune.runs.estimate import measure_rate
+from levertune.runs.general_amounts import drawable
 from levertune.runs.prepare import Prepared, prepare_run
 from levertune.runs.tuned import fingerprint_tuning
 from levertune.tuning.candidates import KEYS, What, list_candidates
@@ -185,11 +186,14 @@ def _make_job(
     own_text = make_own_text(lift_instruction(rows).instruction)
     folds = cross_validation_folds(rows, INNER_FOLDS, seed=INNER_SEED, own_text=own_text)
     recipe = prepared.recipe_for(CellPlan(ARMS[arm], prepared.recipe.seeds[0], fold))
+    count_tokens = prepared.workspace.count_record
+    general = drawable(recipe, prepared.chooser.pool, count_tokens=count_tokens)
     candidates = list_candidates(
         what,
         recipe,
         train_rows=len(rows),
-        general_available=sum(map(len, prepared.chooser.pool.values())),
+        general_available=general.most,
+        general_fixed=general.fewest,
     )
     name = "all" if fold is None else f"fold-{fold + 1}"
     trials = Trials(

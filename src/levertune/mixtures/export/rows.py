@@ -194,8 +194,21 @@ def refuse_loss_weight(export: Export, trainer: str) -> None:
     Raises:
         RecipeError: If `general.loss_weight` is not 1 and there are general rows.
     """
-    weight = export.settings.general_loss_weight
-    if weight != 1.0 and any(row.example.source != "task" for row in export):
+    if any(row.example.source != "task" for row in export):
+        require_equal_weights(export.settings.general_loss_weight, trainer)
+
+
+def require_equal_weights(weight: float, trainer: str) -> None:
+    """Refuse a weight of general tokens other than 1.
+
+    Args:
+        weight: `general.loss_weight`.
+        trainer: What to call the trainer.
+
+    Raises:
+        RecipeError: If it is not 1.
+    """
+    if weight != 1.0:
         raise RecipeError(
             f"general.loss_weight: {trainer} cannot weigh the loss of some rows; found {weight}. "
             "Set it to 1, or export with --to jsonl or --to parquet, which name each row's source."

@@ -14,7 +14,7 @@ from levertune.mixtures.export.llama_factory import write_llama_factory
 from levertune.mixtures.export.ms_swift import write_ms_swift
 from levertune.mixtures.export.plain import write_jsonl, write_parquet_file
 from levertune.mixtures.export.readme import Readme, render_readme
-from levertune.mixtures.export.rows import Export
+from levertune.mixtures.export.rows import Export, require_equal_weights
 from levertune.mixtures.export.trl import write_trl
 from levertune.results.files import write_text_atomically
 
@@ -30,7 +30,12 @@ FORMATS: dict[str, Writer] = {
 }
 """What `--to` takes."""
 
-_TRAINERS = ("trl", "llama-factory", "axolotl", "ms-swift")
+_TRAINERS = {
+    "trl": "TRL",
+    "llama-factory": "LLaMA-Factory",
+    "axolotl": "axolotl",
+    "ms-swift": "ms-swift",
+}
 _SHARED_DIFFERENCES = (
     "The adapter starts from other random numbers than levertune's, so the weights will differ.",
     "A whole step fits one device's batch here. On N devices divide the batch size by N; if memory "
@@ -53,6 +58,20 @@ def check_format(name: str) -> None:
         near = difflib.get_close_matches(name, FORMATS, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else "Name one of them."
         raise RecipeError(f"--to {name}: is no format; there are {', '.join(FORMATS)}. {hint}")
+
+
+def check_loss_weight(name: str, weight: float) -> None:
+    """Refuse a loss weight that a format cannot express, before anything is built for it.
+
+    Args:
+        name: The format, one of `FORMATS`.
+        weight: `general.loss_weight` of a recipe with general rows.
+
+    Raises:
+        RecipeError: If it is not 1 and the format is a trainer's.
+    """
+    if name in _TRAINERS:
+        require_equal_weights(weight, _TRAINERS[name])
 
 
 def check_place(folder: Path, *, force: bool) -> None:
