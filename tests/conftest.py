@@ -126,6 +126,15 @@ class Project:
         (self.folder / name).write_text(text, encoding="utf-8")
         return name
 
+    @staticmethod
+    def twins() -> list[tuple[str, str]]:
+        """Two dozen task rows: TASK_PROMPTS, each of them twice, but for one word."""
+        return [
+            (f"{prompt} {end} {prompt[::-1]} if you please {len(prompt)}", COLOURS[i % 3])
+            for i, prompt in enumerate(TASK_PROMPTS)
+            for end in ("today", "now")
+        ]
+
     def settings(self, **changes) -> dict:
         """A recipe for a run of seconds; changes are named `section__key` or `key`."""
         mapping = {

@@ -143,3 +143,30 @@ def test_what_is_typed_as_a_setting_counts_more_than_a_shorthand(check, tmp_path
     words = ("--general", str(tmp_path / "general.csv"), "general.sources.0.name=mine")
     status, out, _ = check(*words, "--json")
     assert (status, json.loads(out)["general"][0]["source"]) == (0, "mine")
+
+
+def test_general_rows_are_compared_with_the_rows_a_run_will_hold_out(check, tmp_path):
+    task = [(f"{word} is what I would like to ask about", "A") for word in WORDS]
+    path = tmp_path / "general.jsonl"
+    rows = [{"prompt": prompt, "completion": "Yes."} for prompt, _ in task]
+    rows.append({"prompt": "zebra", "completion": "no"})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    status, out, _ = check("--json", "--general", str(path), "task.test=0.25", task=task)
+    report = json.loads(out)
+    assert status == 0
+    assert len(report["general_in_test"]["leaks"]) == len(WORDS) // 4
+    assert len(report["general_in_task"]["leaks"]) == len(WORDS) - len(WORDS) // 4
+
+
+def test_near_duplicates_too_many_for_one_side_are_told(check):
+    task = [
+        (f"what is the fee for a transfer of {i} crowns to a bank abroad", "A") for i in range(9)
+    ]
+    _, out, _ = check("task.test=0.25", task=task)
+    assert "Near duplicates, by chains: 9 rows" in " ".join(out.split())
+
+
+WORDS = (
+    "amber", "birch", "cedar", "dahlia", "elm", "fern", "gorse", "hazel", "iris", "juniper",
+    "kale", "lilac", "maple", "nettle", "oak", "poplar",
+)  # fmt: skip

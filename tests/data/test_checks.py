@@ -13,6 +13,7 @@ from levertune.data.checks import (
 )
 from levertune.data.leak_policy import Leakage, guard_general
 from levertune.data.records import RecordFile
+from levertune.data.splits import Split
 from levertune.errors import DataError
 
 
@@ -64,8 +65,8 @@ def test_report_counts_what_is_there(rows):
     assert (report.test.rows, [summary.source for summary in report.general]) == (2, ["g"])
     assert [group.ids for group in report.conflicts] == [("2", "3")]
     assert [group.ids for group in report.duplicates] == [("4", "5")]
-    assert [(o.id, o.like_id, o.kind) for o in report.test_in_task] == [("1", "2", "prompt")]
-    assert [(o.id, o.kind) for o in report.general_in_test.leaks] == [("1", "prompt")]
+    assert [(o.id, o.like_id, o.kind) for o in report.test_in_task.by_row] == [("1", "2", "prompt")]
+    assert [(o.id, o.kind) for o in report.general_in_test.by_row] == [("1", "prompt")]
     assert report.labels == {"X": 2, "Y": 2, "y": 1}
     assert report.unseen_labels == ("Z",)
     warnings = "\n".join(report.warnings)
@@ -146,6 +147,21 @@ def test_general_rows_like_others_are_warned_of(rows):
     assert report.general_in_task.counts == {"exact": 1, "prompt": 1}
     assert "like training rows, dropped: 1 (1 exact; '1' like '1')." in report.warnings[-2]
     assert "like training rows, kept: 1 (1 prompt; '2' like '2')." in report.warnings[-1]
+
+
+def test_rows_held_out_are_what_general_rows_are_compared_with(rows):
+    records = rows(("a", "X"), ("b", "Y"), ("c", "X"), ("d", "Y"))
+    pairs = (("A", "x"), ("d", "other"), ("C", "x"), ("zebra", "no"))
+    general = file_of(rows(*pairs, source="g"), "g.jsonl")
+    split = Split(tuple(records[:3]), tuple(records[3:]))
+    report = check(file_of(records), general=[general], splits=[split])
+    assert report.general_in_test.counts == {"prompt": 1}
+    assert report.general_in_task.counts == {"exact": 2}
+    assert report.test_in_task.counts == {}
+    split = Split(tuple(rows(("d", "X"), ("b", "Y"))), tuple(records[3:]))
+    report = check(file_of(records), splits=[split])
+    assert report.test_in_task.counts == {"prompt": 1}
+    assert "Test rows like training rows: 1" in " ".join(report.warnings)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,33 @@ def test_rows_are_dropped_as_the_policy_says_listed_and_counted(rows, files, pol
     assert len(warnings) == {"drop": 1, "drop-exact": 2, "keep": 1}[policy]
 
 
+def test_every_pair_is_kept_and_a_row_counts_once(rows, general):
+    prompt = LIKE[2][0]
+    like = rows(*LIKE, (prompt.replace("pin", "code"), "C"), (prompt.replace("card", "app"), "C"))
+    guarded = guard_general([general((prompt, "C"))], like, sets="general-test", policy="keep")
+    pairs = [(leak.id, leak.like_id, leak.kind) for leak in guarded.leakage.leaks]
+    assert pairs == [("1", "3", "exact"), ("1", "4", "near"), ("1", "5", "near")]
+    assert guarded.leakage.counts == {"exact": 1}
+    assert warn_of_leakage(guarded.leakage) == [
+        "General rows like test rows, kept: 1 (1 exact; '1' like '3')."
+    ]
+
+
+def test_test_rows_taken_for_a_templates_are_counted_and_warned_of(rows, general):
+    names = ("ada", "ben", "cleo", "dan", "eve", "finn", "gus", "hal", "ida", "jo", "kit", "lou")
+    like = [(f"how does one {verb} the lock of a garden shed", "C") for verb in ("open", "paint")]
+    made = [(f"{n} asks: {prompt}? says {n}", "yes") for prompt, _ in like for n in names]
+    for sets, told in (("general-test", True), ("general-train", False)):
+        guarded = guard_general([general(*made)], rows(*like), sets=sets, policy="drop")
+        assert len(guarded.files[0].records) == 24
+        assert guarded.leakage.passed_over == ("1", "2")
+        warnings = warn_of_leakage(guarded.leakage)
+        assert bool(warnings) == told
+    guarded = guard_general([general(*made)], rows(*like), sets="general-test", policy="drop")
+    [warning] = warn_of_leakage(guarded.leakage)
+    assert warning.startswith("Test rows taken for a template's: 2 ('1', '2'). More than ten gen")
+
+
 def test_reasons_name_the_row(rows, files):
     guarded = guard_general(files, rows(*LIKE), sets="general-train", policy="drop")
     assert [row["reason"] for row in guarded.dropped] == [

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from levertune.data.leaks import answers_agree, find_leaks, strongest_by_row, turned_round
+from levertune.data.leaks import (
+    answers_agree,
+    find_leaks,
+    find_twins,
+    search_leaks,
+    strongest_by_row,
+    turned_round,
+)
 from levertune.data.records import Message, Record
 from levertune.data.splits import cross_validation_folds, split_holdout
 
@@ -221,6 +228,56 @@ def test_rows_of_one_template_are_no_leaks_of_each_other():
     assert find_leaks(rows(6, "g", "y"), rows(3, "task", "x")[:2]) == []
 
 
+WHOLE = "which of the two shops near the old harbour sells bread on a sunday"  # 14 words
+
+
+def in_other_words(i):
+    return f"{WORDS_OF_NO_TEMPLATE[i]} asks {WHOLE} and {WORDS_OF_NO_TEMPLATE[-1 - i]} laughs"
+
+
+def a_near_copy(i):
+    return LONG.replace("cross", ("angry", "sad", "upset", "tired", "vexed", "sorry", "irate",
+                                  "glum", "bitter", "grim", "sour", "low")[i])  # fmt: skip
+
+
+def reworded(i):
+    return SHORT.replace("reset", WORDS_OF_NO_TEMPLATE[i])
+
+
+WORDS_OF_NO_TEMPLATE = [
+    "amber", "birch", "cedar", "dahlia", "elm", "fern", "gorse", "hazel", "iris", "juniper",
+    "kale", "lilac", "maple", "nettle", "oak", "poplar", "quince", "rowan", "sorrel", "thyme",
+    "umbel", "violet", "willow", "yarrow",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("prompt", "change"), [(WHOLE, in_other_words), (LONG, a_near_copy), (SHORT, reworded)]
+)
+def test_rows_that_more_than_ten_others_hold_are_a_templates_and_are_told(rows, prompt, change):
+    test = rows((prompt, "A"), ("nothing that any other row would say", "B"))
+    ten, more = (rows(*((change(i), "A") for i in range(n)), source="g") for n in (10, 12))
+    few = search_leaks(ten, test)
+    assert {leak.like_id for leak in few.leaks} == {"1"}
+    assert len(few.leaks) == 10
+    assert few.passed_over == ()
+    many = search_leaks(more, test)
+    assert many.leaks == ()
+    assert [record.id for record in many.passed_over] == ["1"]
+
+
+def test_rows_of_a_template_with_other_answers_are_not_told_as_passed_over(rows):
+    general = rows(*((reworded(i), WORDS_OF_NO_TEMPLATE[i]) for i in range(12)), source="g")
+    assert search_leaks(general, rows((SHORT, "A"))).passed_over == ()
+
+
+def test_twins_are_the_strong_pairs_by_index(rows):
+    general = rows(("x", "A"), ("a b", "B"), (reworded(0), "C"), (f"x {WHOLE} y", "D"), source="g")
+    test = rows((WHOLE, "A"), (SHORT, "C"), ("a  b", "A"))
+    assert find_twins(general, test) == [(1, 2), (2, 1)]
+    assert find_twins(general, []) == find_twins([], test) == []
+
+
 def test_the_order_of_rows_changes_nothing():
     maker = Maker(seed=6)
     test, general = maker.records(40, "task"), maker.records(200, "g")
@@ -269,15 +326,14 @@ def test_no_split_has_twins_of_its_test_rows_in_training(seed, share, data):
     records = maker.records(24, "task")
     for i in range(12):
         words = data.draw(st.sampled_from(records)).user_text.split()
-        if len(words) > 25:  # so few characters differ that the rows count as near duplicates
-            records.append(maker.record(f"twin{i}", "task", one_word_reworded(maker, words), "A"))
+        records.append(maker.record(f"twin{i}", "task", one_word_reworded(maker, words), "A"))
     splits = [
         split_holdout(records, share, seed=seed),
         *cross_validation_folds(records, 3, seed=seed),
     ]
     for split in splits:
-        if split.near_threshold == 0.8:
-            assert not [k for k in find_leaks(split.train, split.test) if k.kind in STRONG]
+        assert not any(group.is_parted for group in split.large_groups)
+        assert not [k for k in find_leaks(split.train, split.test) if k.kind in STRONG]
 
 
 def test_thousands_of_rows_of_one_template_are_passed_quickly():

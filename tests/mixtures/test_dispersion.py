@@ -27,6 +27,19 @@ def test_numbers_of_a_mixture_small_enough_to_count():
     assert sum(found.histogram_rows) == 10
 
 
+def test_shares_of_the_loss_count_its_weight_and_tokens_do_not():
+    tokens = {"task": [1, 3], "a": np.full(6, 2)}
+    found = describe_dispersion(
+        build_mixture(SEQUENTIAL), step_rows=4, loss_tokens=tokens, general_weight=0.25
+    )
+    assert (found.task_loss_tokens, found.general_loss_tokens) == (8, 12)
+    assert found.task_loss_share == pytest.approx(8 / (8 + 12 / 4))
+    assert found.task_loss_share_per_step == Spread(1 / 3, 0, 1)
+    mixed = build_mixture(MixturePlan(2, 2, (("a", 6),), "even"))
+    one = describe_dispersion(mixed, step_rows=10, loss_tokens=tokens, general_weight=4)
+    assert one.task_loss_share_per_step.mean == one.task_loss_share == 8 / 56
+
+
 def test_even_gaps_against_the_geometric_ones():
     plan = MixturePlan(10, 1, (("a", 90),), "even")
     gaps = describe_dispersion(build_mixture(plan), step_rows=8).gaps

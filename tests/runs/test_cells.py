@@ -8,7 +8,6 @@ import pytest
 from levertune.errors import DataError
 from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellPlan, expand_cells
-from levertune.runs.mixture_rows import count_tokens
 from levertune.runs.prepare import prepare_run
 
 INSTRUCTION = "Say which colour is meant."
@@ -269,9 +268,11 @@ def test_a_general_row_that_is_too_long_is_left_out_and_listed(project, build):
 
 
 def test_tokens_are_counted_as_they_are_trained_on(build):
-    for arm in ("sft-steps", "tell"):
-        _, cell = build(arm, task__exposures=2)
-        counts = count_tokens(cell.rows)
+    for arm, changes in (
+        ("sft-steps", {}), ("tell", {}), ("tell", {"anchor__dropout": 0.5}),
+    ):  # fmt: skip
+        _, cell = build(arm, task__exposures=2, **changes)
+        counts = cell.rows.count_tokens()
         task = [row for row in cell.rows if row.source == "task"]
         assert counts.task == sum(len(row.input_ids) for row in task)
         assert counts.supervised_task == sum(sum(i != -100 for i in row.labels) for row in task)
@@ -279,9 +280,20 @@ def test_tokens_are_counted_as_they_are_trained_on(build):
         assert counts == cell.tokens
 
 
+def test_the_tasks_share_of_the_loss_counts_the_weight_of_general_rows(build):
+    for weight in (1.0, 0.1):
+        _, cell = build("tell", general__loss_weight=weight)
+        task, general = cell.tokens.supervised_task, cell.tokens.supervised_general
+        expected = task / (task + weight * general)
+        assert cell.dispersion.task_loss_share == pytest.approx(expected)
+        assert cell.dispersion.general_loss_tokens == general
+
+
 def test_the_order_cut_short_is_the_start_of_the_order(build):
     _, cell = build("tell")
     assert [r.id for r in cell.rows.first(7)] == [r.id for r in cell.rows[:7]]
+    counts, rows = cell.rows.first(7).count_tokens(), cell.rows[:7]
+    assert counts.task + counts.general == sum(len(row.input_ids) for row in rows)
     with pytest.raises(IndexError):
         cell.rows.first(7)[7]
 

@@ -100,6 +100,19 @@ def test_where_the_loss_falls_to_the_end_it_takes_as_many_steps_as_tell(engine, 
     assert stopped_at(folder) is None
 
 
+def test_twins_stay_on_one_side_of_the_rows_the_stop_is_found_by(engine, train, project):
+    project.write("task.jsonl", project.twins())
+    for seed in range(4):
+        engine["losses"] = [1.0] * 99
+        _, cell, _ = train("sft-steps", seed=seed, output_dir=f"runs/{seed}")
+        held = set(engine["validated"][-1])
+        twin_of = {str(i): str(i + 1 if i % 2 else i - 1) for i in range(1, 25)}
+        rows_here = {record.id for record in cell.records}
+        assert held
+        assert {twin_of[row] for row in held} <= held
+        assert {twin_of[row] for row in rows_here} <= rows_here
+
+
 def test_rows_that_are_all_alike_leave_nothing_to_stop_by(engine, train, project):
     project.write("task.jsonl", [("roses", "red"), ("ink", "blue")])
     _, cell, folder = train("sft-steps")

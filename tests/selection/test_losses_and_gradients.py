@@ -138,6 +138,33 @@ def test_a_row_is_nearest_to_itself(settings, fruit_task, pool):
     assert chosen.scores[0] == pytest.approx(1.0, abs=1e-3)
 
 
+@pytest.mark.parametrize("select", [select_loss, select_gradient])
+def test_a_second_budget_runs_only_what_was_not_scored(
+    select, settings, fruit_task, pool, few_steps, tmp_path
+):
+    kept = {**settings, "folder": tmp_path, "identity": "tiny"}
+    few = select(fruit_task, pool, Budget(2), factor=3, **kept)
+    more = select(fruit_task, pool, Budget(4), factor=3, **kept)
+    assert more.tokens > 0
+    again = select(fruit_task, pool, Budget(3), factor=3, **kept)
+    assert again.tokens == 0
+    fresh = {n: select(fruit_task, pool, Budget(n), factor=3, **settings) for n in (2, 3, 4)}
+    assert [few.ids, again.ids, more.ids] == [fresh[n].ids for n in (2, 3, 4)]
+    assert again.scores == pytest.approx(fresh[3].scores, abs=1e-5)
+    whole = fresh[4].tokens
+    assert few.tokens + more.tokens < fresh[2].tokens + whole
+    other = select(fruit_task, pool, Budget(3), factor=3, **{**kept, "identity": "another"})
+    assert other.tokens == fresh[3].tokens
+
+
+def test_gradients_of_other_task_rows_are_others(settings, fruit_task, pool, few_steps, tmp_path):
+    kept = {**settings, "folder": tmp_path}
+    select_gradient(fruit_task, pool, Budget(2), **kept)
+    fewer = select_gradient(fruit_task[:2], pool, Budget(2), **kept)
+    assert fewer.tokens > 0
+    assert fewer.rows == select_gradient(fruit_task[:2], pool, Budget(2), **settings).rows
+
+
 def test_nothing_to_choose_from_gives_nothing(settings, fruit_task, pool):
     assert select_gradient(fruit_task, [], Budget(3), **settings).rows == ()
     assert select_loss(fruit_task, [], Budget(3), **settings).rows == ()

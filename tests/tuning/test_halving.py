@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from levertune.results.tuning import RowLoss, Trial
-from levertune.tuning.halving import compare, mean_loss, num_trials, race
-from levertune.tuning.tune import find_collapsed
+from levertune.tuning.halving import compare, find_collapsed, mean_loss, num_trials, race
 
 
 def make_trial(name, fold, rows, *, failure=None, ratio=1, first=3.0, last=1.0):
@@ -113,3 +112,17 @@ def test_a_candidate_that_hardly_learns_its_own_rows_has_collapsed():
     trials = [[t] for t in (learns, slower, stuck, few_and_stuck, broken, unknown)]
     assert find_collapsed(trials) == {2}
     assert find_collapsed([[broken], [unknown]]) == set()
+
+
+def test_a_collapse_is_judged_by_all_folds_two_candidates_were_trained_on():
+    learns = [make_trial(0, fold, [], ratio=5, first=3.0, last=1.0) for fold in range(3)]
+    lucky = [
+        make_trial(1, f, [], ratio=40, first=3.0, last=last) for f, last in enumerate((1, 3, 3))
+    ]
+    unlucky = [
+        make_trial(2, f, [], ratio=20, first=3, last=last) for f, last in enumerate((3, 1, 1))
+    ]
+    early = [make_trial(3, 0, [], ratio=10, first=3.0, last=2.5)]
+    assert find_collapsed([learns, lucky, unlucky, early]) == {1, 3}
+    none = [make_trial(0, 0, [], ratio=0, first=1.0, last=1.5)]
+    assert find_collapsed([none, [make_trial(1, 0, [], ratio=9, first=1.0, last=3.0)]]) == set()

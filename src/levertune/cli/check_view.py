@@ -115,17 +115,18 @@ def _task_rows(report: CheckReport) -> list[tuple[str, object, str]]:
             f"groups of nearly equal prompts (up to {MAX_NEAR_ROWS:,} rows)",
         ),
     ]
-    rows.append(("test in task", len(report.test_in_task), "test rows like training rows"))
+    count = len(report.test_in_task.by_row)
+    rows.append(("test in task", count, "test rows like training rows"))
     if report.general:
         rows += [
             (
                 "general in test",
-                len(report.general_in_test.leaks),
+                len(report.general_in_test.by_row),
                 "general rows like test rows",
             ),
             (
                 "general in task",
-                len(report.general_in_task.leaks),
+                len(report.general_in_task.by_row),
                 "other general rows like training rows",
             ),
         ]

@@ -8,7 +8,6 @@ from typing import Any
 
 from levertune.data.language import LanguageFit
 from levertune.data.leak_policy import Leakage
-from levertune.data.leaks import Leak
 from levertune.data.overlaps import RowGroup
 
 
@@ -65,7 +64,7 @@ class CheckReport:
         duplicates: Task rows that stand in the file more than once.
         conflicts: Task rows that answer one prompt differently.
         near_duplicates: Groups of nearly equal task prompts; None if there were too many rows.
-        test_in_task: Test rows like task rows, each with its strongest leak.
+        test_in_task: Test rows like the task rows trained on.
         general_in_test: General rows like test rows; all task rows in cross-validation.
         general_in_task: General rows like task rows, where these are not all test rows.
         labels: Rows by label, where the completions are labels.
@@ -83,7 +82,7 @@ class CheckReport:
     duplicates: tuple[RowGroup, ...]
     conflicts: tuple[RowGroup, ...]
     near_duplicates: tuple[RowGroup, ...] | None
-    test_in_task: tuple[Leak, ...]
+    test_in_task: Leakage
     general_in_test: Leakage
     general_in_task: Leakage
     labels: Mapping[str, int] | None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from levertune.data.check_report import CheckReport
-from levertune.data.leak_policy import Leakage, describe_pairs, warn_of_leakage
+from levertune.data.leak_policy import describe_pairs, warn_of_leakage
 from levertune.data.near_duplicates import MAX_NEAR_ROWS
 from levertune.data.overlaps import RowGroup
 
@@ -60,16 +61,17 @@ def write_warnings(report: CheckReport) -> tuple[str, ...]:
 
 
 def _leak_warnings(report: CheckReport) -> list[str]:
-    exact = [leak for leak in report.test_in_task if leak.kind == "exact"]
+    exact = [leak for leak in report.test_in_task.by_row if leak.kind == "exact"]
     warnings = []
     if exact:
         warnings.append(
             f"{_count(len(exact), 'test row')} that is a training row too, as allowed: "
             f"{describe_pairs(exact)}. The score may be too good."
         )
-    others = tuple(leak for leak in report.test_in_task if leak.kind != "exact")
+    named = {leak.id for leak in exact}
+    others = tuple(leak for leak in report.test_in_task.leaks if leak.id not in named)
     for leakage in (
-        Leakage("train-test", others, {}),
+        replace(report.test_in_task, leaks=others),
         report.general_in_test,
         report.general_in_task,
     ):

@@ -10,11 +10,12 @@ from levertune.data.check_warnings import write_warnings
 from levertune.data.draws import label_counts
 from levertune.data.language import TokenCounter, compare_with_english
 from levertune.data.leak_policy import Leakage
-from levertune.data.leaks import Leak, find_leaks, strongest_by_row, turned_round
+from levertune.data.leaks import Leak, search_leaks, turned_round
 from levertune.data.near_duplicates import MAX_NEAR_ROWS, group_near_duplicates
 from levertune.data.overlaps import RowGroup, find_conflicts, find_duplicates
 from levertune.data.records import Record, RecordFile
 from levertune.data.row_texts import make_own_text, normalize_text
+from levertune.data.splits import Split
 from levertune.errors import DataError
 
 RowCounter = Callable[[Record], int]
@@ -76,7 +77,7 @@ def check_task(
         duplicates=tuple(find_duplicates(task.records, instruction=instruction)),
         conflicts=tuple(find_conflicts(task.records)),
         near_duplicates=_near_groups(task.records, instruction),
-        test_in_task=leaks["train-test"].leaks,
+        test_in_task=leaks["train-test"],
         general_in_test=leaks["general-test"],
         general_in_task=leaks["general-train"],
         labels=label_counts(task.records),
@@ -142,17 +143,20 @@ def require_rows_that_fit(
         )
 
 
-def find_test_rows_in_task(
-    train: Sequence[Record], test: Sequence[Record], *, instruction: str | None = None
-) -> list[Leak]:
-    """The test rows that are, or are nearly, training rows, each with its strongest leak.
+def find_test_rows_in_task(splits: Sequence[Split], *, instruction: str | None = None) -> Leakage:
+    """The test rows that are, or are nearly, rows trained on beside them.
 
     Args:
-        train: Training rows.
-        test: Test rows.
+        splits: The rows to train and to test on: one split, or one a fold.
         instruction: The instruction the rows share.
     """
-    return strongest_by_row(turned_round(find_leaks(train, test, instruction=instruction)))
+    found = [search_leaks(s.train, s.test, instruction=instruction) for s in splits]
+    return Leakage(
+        "train-test",
+        tuple(leak for one in found for leak in turned_round(one.leaks)),
+        {},
+        tuple(dict.fromkeys(record.id for one in found for record in one.passed_over)),
+    )
 
 
 def require_no_test_rows_in_task(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from levertune.data.leaks import LEAK_KINDS, Leak, LeakKind, find_leaks, strongest_by_row
+from levertune.data.leaks import LEAK_KINDS, Leak, LeakKind, search_leaks, strongest_by_row
 from levertune.data.records import Record, RecordFile
 from levertune.errors import DataError
 
@@ -31,18 +31,26 @@ class Leakage:
 
     Args:
         sets: Which two sets. The rows are the test rows for `train-test`, else the general rows.
-        leaks: The strongest leak of each such row.
+        leaks: Every pair that was found.
         dropped: How many of each kind were dropped.
+        passed_over: Ids of the test or training rows that are taken for a template's, with no leak
+            named, since more than ten rows of the other set hold or nearly equal them.
     """
 
     sets: SetPair
     leaks: tuple[Leak, ...]
     dropped: dict[LeakKind, int]
+    passed_over: tuple[str, ...] = ()
+
+    @property
+    def by_row(self) -> list[Leak]:
+        """The strongest leak of each row."""
+        return strongest_by_row(self.leaks)
 
     @property
     def counts(self) -> dict[LeakKind, int]:
         """Rows by kind, the strongest first."""
-        found = Counter(leak.kind for leak in self.leaks)
+        found = Counter(leak.kind for leak in self.by_row)
         return {kind: found[kind] for kind in LEAK_KINDS if found[kind]}
 
 
@@ -86,7 +94,8 @@ def guard_general(
         DataError: If rows leak and the policy is `refuse`, or every row of a source is dropped.
     """
     pool = [record for file in files for record in file.records]
-    leaks = strongest_by_row(find_leaks(pool, like, instruction=instruction))
+    found = search_leaks(pool, like, instruction=instruction)
+    leaks = strongest_by_row(found.leaks)
     if leaks and policy == "refuse":
         raise DataError(
             f"{_SETTINGS[sets]}: {len(leaks)} of {len(pool)} general rows are like {_ROWS[sets]} "
@@ -114,25 +123,39 @@ def guard_general(
         for leak in gone.values()
     )
     counts = Counter(leak.kind for leak in gone.values())
-    return GuardedRows(tuple(kept), Leakage(sets, tuple(leaks), dict(counts)), dropped)
+    passed_over = tuple(record.id for record in found.passed_over)
+    leakage = Leakage(sets, found.leaks, dict(counts), passed_over)
+    return GuardedRows(tuple(kept), leakage, dropped)
 
 
 def warn_of_leakage(leakage: Leakage) -> list[str]:
     """What a reader should know of it, in sentences; none if there is nothing."""
-    if not leakage.leaks:
-        return []
+    leaks = leakage.by_row
     if leakage.sets == "train-test":
-        return [
-            f"Test rows like training rows: {len(leakage.leaks):,} ({_count_kinds(leakage.leaks)}; "
-            f"{describe_pairs(leakage.leaks)}). The score may be too good."
+        warnings = [
+            f"Test rows like training rows: {len(leaks):,} ({_count_kinds(leaks)}; "
+            f"{describe_pairs(leaks)}). The score may be too good."
         ]
-    gone = [leak for leak in leakage.leaks if leak.kind in leakage.dropped]
-    kept = [leak for leak in leakage.leaks if leak.kind not in leakage.dropped]
+        return (warnings if leaks else []) + _warn_of_passed_over(leakage, "training")
+    gone = [leak for leak in leaks if leak.kind in leakage.dropped]
+    kept = [leak for leak in leaks if leak.kind not in leakage.dropped]
+    warnings = [
+        f"General rows like {_ROWS[leakage.sets]} rows, {done}: {len(some):,} "
+        f"({_count_kinds(some)}; {describe_pairs(some)})."
+        for some, done in ((gone, "dropped"), (kept, "kept"))
+        if some
+    ]
+    return warnings + _warn_of_passed_over(leakage, "general")
+
+
+def _warn_of_passed_over(leakage: Leakage, others: str) -> list[str]:
+    ids = list(dict.fromkeys(leakage.passed_over))
+    if not ids or leakage.sets == "general-train":
+        return []
+    shown = ", ".join(map(repr, ids[:5])) + (f" and {len(ids) - 5:,} more" if len(ids) > 5 else "")
     return [
-        f"General rows like {_ROWS[leakage.sets]} rows, {done}: {len(leaks):,} "
-        f"({_count_kinds(leaks)}; {describe_pairs(leaks)})."
-        for leaks, done in ((gone, "dropped"), (kept, "kept"))
-        if leaks
+        f"Test rows taken for a template's: {len(ids):,} ({shown}). More than ten {others} rows "
+        "hold or nearly equal each of them, and these are not counted as leaks: look at them."
     ]
 
 

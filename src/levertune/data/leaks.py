@@ -57,6 +57,21 @@ class Leak:
     similarity: float
 
 
+@dataclass(frozen=True, slots=True)
+class FoundLeaks:
+    """What a search found.
+
+    Args:
+        leaks: The pairs, in the order of the rows, then of those looked for; each pair once, with
+            its strongest kind.
+        passed_over: Rows looked for that no leak names, though some row holds all their runs of
+            words or nearly equals them: more than ten rows do, which makes them a template's.
+    """
+
+    leaks: tuple[Leak, ...]
+    passed_over: tuple[Record, ...]
+
+
 def find_leaks(
     rows: Iterable[Record], like: Sequence[Record], *, instruction: str | None = None
 ) -> list[Leak]:
@@ -75,12 +90,49 @@ def find_leaks(
     Returns:
         The pairs, in the order of `rows`, then of `like`; each pair once, with its strongest kind.
     """
+    return list(search_leaks(rows, like, instruction=instruction).leaks)
+
+
+def search_leaks(
+    rows: Iterable[Record], like: Sequence[Record], *, instruction: str | None = None
+) -> FoundLeaks:
+    """As `find_leaks`, and the rows of `like` that the rules for templates passed over.
+
+    Args:
+        rows: Rows to look through.
+        like: Rows to look for.
+        instruction: The instruction the task rows share.
+
+    Returns:
+        What was found.
+    """
     if not like:
-        return []
+        return FoundLeaks((), ())
     search = _Search(like, instruction)
     for chunk in _chunks(rows):
         search.add(chunk)
-    return search.leaks()
+    return search.found()
+
+
+def find_twins(
+    rows: Sequence[Record], like: Sequence[Record], *, instruction: str | None = None
+) -> list[tuple[int, int]]:
+    """The pairs that `find_leaks` calls `exact`, `prompt` or `near`, found without the others.
+
+    Args:
+        rows: Rows to look through.
+        like: Rows to look for.
+        instruction: The instruction the task rows share.
+
+    Returns:
+        Indices into both; of rows with equal prompts not every pair.
+    """
+    if not like:
+        return []
+    search = _Search(like, instruction, with_runs=False)
+    for chunk in _chunks(rows):
+        search.add(chunk)
+    return sorted(search.pairs())
 
 
 def strongest_by_row(leaks: Sequence[Leak]) -> list[Leak]:
@@ -115,7 +167,9 @@ def _weakness(leak: Leak) -> tuple[Any, ...]:
 class _Search:
     """What was found so far."""
 
-    def __init__(self, like: Sequence[Record], instruction: str | None) -> None:
+    def __init__(
+        self, like: Sequence[Record], instruction: str | None, *, with_runs: bool = True
+    ) -> None:
         self._instruction = instruction
         self._own_text = make_own_text(instruction)
         self._like = like
@@ -123,7 +177,7 @@ class _Search:
         self._by_prompt: dict[tuple[str, str], list[int]] = {}
         for i in sorted(range(len(like)), key=lambda i: _rank(like[i])):
             self._by_prompt.setdefault(self._texts[i].prompt_key, []).append(i)
-        self._runs = RunIndex(self._texts)
+        self._runs = RunIndex(self._texts) if with_runs else None
         self._reworded = RewordedIndex(self._texts)
         self._near = NearIndex([texts.prompt for texts in self._texts])
         self._num_rows = 0
@@ -141,14 +195,28 @@ class _Search:
             if key in self._by_prompt:
                 self._same_prompt.setdefault(key, []).append(i)
                 touched.add(i)
-        touched.update(self._runs.add(texts, first))
+        if self._runs is not None:
+            touched.update(self._runs.add(texts, first))
         touched.update(self._reworded.add(texts, first))
         touched.update(self._near.add([row.prompt for row in texts], first))
         for i in touched:
             self._rows[i] = chunk[i - first], texts[i - first]
 
-    def leaks(self) -> list[Leak]:
-        """The pairs."""
+    def found(self) -> FoundLeaks:
+        """The leaks, and what was passed over."""
+        pairs = self.pairs()
+        leaks = []
+        for (row, like), (kind, similarity) in sorted(pairs.items()):
+            record, other = self._rows[row][0], self._like[like]
+            leaks.append(
+                Leak(record.id, record.source, other.id, other.source, kind, round(similarity, 4))
+            )
+        leaking = {like for _, like in pairs}
+        over = sorted(set(self._passed_over()) - leaking)
+        return FoundLeaks(tuple(leaks), tuple(self._like[like] for like in over))
+
+    def pairs(self) -> dict[tuple[int, int], tuple[LeakKind, float]]:
+        """Kind and similarity of each pair of indices."""
         found: dict[tuple[int, int], tuple[LeakKind, float]] = {}
         for row, like, kind in self._equal_prompts():
             found[row, like] = (kind, 1.0)
@@ -159,15 +227,17 @@ class _Search:
             if (row, like) not in found and self._agree(row, like):
                 similarity = _jaccard(self._rows[row][1].prompt, self._texts[like].prompt)
                 found[row, like] = ("near", similarity)
-        for run in self._runs.pairs():
+        for run in self._runs.pairs() if self._runs is not None else ():
             found.setdefault((run.row, run.like), (run.kind, run.share))
-        leaks = []
-        for (row, like), (kind, similarity) in sorted(found.items()):
-            record, other = self._rows[row][0], self._like[like]
-            leaks.append(
-                Leak(record.id, record.source, other.id, other.source, kind, round(similarity, 4))
-            )
-        return leaks
+        return found
+
+    def _passed_over(self) -> Iterator[int]:
+        if self._runs is not None:
+            yield from self._runs.passed_over()
+        for index in (self._near, self._reworded):
+            for row, like in index.passed_over():
+                if self._agree(row, like):
+                    yield like
 
     def _equal_prompts(self) -> Iterator[tuple[int, int, LeakKind]]:
         """For each row with an equal prompt on the other side one such row, an equal one first."""
@@ -187,14 +257,17 @@ class _Search:
                     yield rows[0], like, "prompt"
 
     def _agree(self, row: int, like: int) -> bool:
-        """Whether nearly equal prompts are one prompt: same numbers, answers that agree."""
-        left, right = self._rows[row][1], self._texts[like]
-        return numbers_in(left.prompt) == numbers_in(right.prompt) and answers_agree(
-            left.answer, right.answer
-        )
+        return are_one_prompt(self._rows[row][1], self._texts[like])
 
     def _compared(self, record: Record) -> RowTexts:
         return compared_texts(record, self._own_text, self._instruction)
+
+
+def are_one_prompt(left: RowTexts, right: RowTexts) -> bool:
+    """Whether nearly equal prompts are one: they have the same numbers, and the answers agree."""
+    return numbers_in(left.prompt) == numbers_in(right.prompt) and answers_agree(
+        left.answer, right.answer
+    )
 
 
 def answers_agree(left: str, right: str) -> bool:

@@ -72,6 +72,7 @@ class NearIndex:
         self._candidates = np.zeros(len(self._texts), dtype=np.int64)
         self._twins: list[dict[str, float]] = [{} for _ in self._texts]
         self._twin_rows: dict[str, list[int]] = {}
+        self._of_templates: dict[int, list[str]] = {}  # nearly equal texts of a template's
 
     def add(self, texts: Sequence[str], first: int) -> set[int]:
         """Look up more texts.
@@ -108,11 +109,7 @@ class NearIndex:
 
     def pairs(self) -> Iterator[tuple[int, int, float]]:
         """The nearly equal rows: the index passed to `add`, that of the row, the Jaccard index."""
-        num_twins: dict[str, int] = {}
-        for i, twins in enumerate(self._twins):
-            if not self._is_template[i]:
-                for text in twins:
-                    num_twins[text] = num_twins.get(text, 0) + 1
+        num_twins = self._count_twins()
         for i, twins in enumerate(self._twins):
             if self._is_template[i]:
                 continue
@@ -121,6 +118,30 @@ class NearIndex:
                     for row in self._twin_rows[text]:
                         for like in self._rows[i]:
                             yield row, like, similarity
+
+    def passed_over(self) -> Iterator[tuple[int, int]]:
+        """Nearly equal rows that are none for being a template's, as far as they were compared."""
+        num_twins = self._count_twins()
+        for i, likes in enumerate(self._rows):
+            texts = self._of_templates.get(i, [])
+            if not self._is_template[i]:
+                texts = [
+                    text
+                    for text, similarity in self._twins[i].items()
+                    if similarity >= NEAR_THRESHOLD and num_twins[text] > MAX_TWINS
+                ]
+            for text in texts:
+                for like in likes:
+                    yield self._twin_rows[text][0], like
+
+    def _count_twins(self) -> dict[str, int]:
+        """How many texts that are no template's each text that was looked up is alike to."""
+        num_twins: dict[str, int] = {}
+        for i, twins in enumerate(self._twins):
+            if not self._is_template[i]:
+                for text in twins:
+                    num_twins[text] = num_twins.get(text, 0) + 1
+        return num_twins
 
     def _without_usual(self, shingles: Array) -> Array:
         """Distinct shingles in order, without those many of the texts share."""
@@ -196,6 +217,9 @@ class NearIndex:
             twins[text] = similarity
             if len(twins) > MAX_TWINS:
                 self._is_template[like] = True
+                near = [other for other, found in twins.items() if found >= NEAR_THRESHOLD]
+                if near:
+                    self._of_templates[like] = near
                 twins.clear()
         if not is_twin.any():
             return False

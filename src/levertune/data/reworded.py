@@ -28,9 +28,10 @@ class RewordedIndex:
 
     Args:
         rows: The rows.
+        max_rows: Most different rows of a set that may leave the same.
     """
 
-    def __init__(self, rows: Sequence[RowTexts]) -> None:
+    def __init__(self, rows: Sequence[RowTexts], *, max_rows: int = MAX_ROWS_OF_A_RUN) -> None:
         found = _shortened(rows)
         self._table, self._frames = KeyTable(found.keys), KeyTable(found.frames)
         _, entries = self._table.find(found.keys)
@@ -39,9 +40,10 @@ class RewordedIndex:
         self._rows = found.rows[order]
         self._offsets = np.searchsorted(entries[order], np.arange(len(self._table) + 1))
         self._frame_of = frames[order][self._offsets[:-1]]
-        self._own = CommonKeys(len(self._frames), MAX_ROWS_OF_A_RUN)
+        self._own = CommonKeys(len(self._frames), max_rows)
         self._own.add(frames, found.contents)
-        self._seen = CommonKeys(len(self._frames), MAX_ROWS_OF_A_RUN)
+        self._seen = CommonKeys(len(self._frames), max_rows)
+        self._is_closed = np.zeros(len(self._table), dtype=bool)
         self._hits: list[Array] = []
 
     def add(self, rows: Sequence[RowTexts], first: int) -> set[int]:
@@ -58,18 +60,28 @@ class RewordedIndex:
         places, frames = self._frames.find(found.frames)
         self._seen.add(frames, found.contents[places])
         places, entries = self._table.find(found.keys)
-        is_open = ~self._is_template(entries)
-        hits = np.stack((found.rows[places] + first, entries))[:, is_open]
+        # What turns out to be a template's is kept once, to be told as passed over.
+        is_kept = ~self._is_template(entries) | ~self._is_closed[entries]
+        is_kept &= ~self._own.is_common[self._frame_of[entries]]
+        self._is_closed |= self._is_template(np.arange(len(self._is_closed)))
+        hits = np.stack((found.rows[places] + first, entries))[:, is_kept]
         self._hits.append(hits)
         return set(hits[0].tolist())
 
     def pairs(self) -> Iterator[tuple[int, int]]:
         """The rows that differ in one word, as the index passed to `add` and that of the row."""
+        yield from self._pairs(of_templates=False)
+
+    def passed_over(self) -> Iterator[tuple[int, int]]:
+        """The same for rows that a template accounts for, as far as they came before it was one."""
+        yield from self._pairs(of_templates=True)
+
+    def _pairs(self, *, of_templates: bool) -> Iterator[tuple[int, int]]:
         if not self._hits:
             return
         rows, entries = np.concatenate(self._hits, axis=1)
-        is_open = ~self._is_template(entries)
-        rows, entries = rows[is_open], entries[is_open]
+        is_wanted = self._is_template(entries) == of_templates
+        rows, entries = rows[is_wanted], entries[is_wanted]
         found, owners = expand(self._offsets[entries], self._offsets[entries + 1])
         yield from sorted(set(zip(rows[owners].tolist(), self._rows[found].tolist(), strict=True)))
 

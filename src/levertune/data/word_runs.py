@@ -116,6 +116,7 @@ class RunIndex:
         self._own.add(runs[order], contents[owners[self._texts]])
         self._count_halves(self._own_halves, words, contents[owners])
         self._seen, self._seen_halves = self._counters()
+        self._is_met = np.zeros(len(self._table), dtype=bool)
         self._hits: list[Array] = []
 
     def add(self, rows: Sequence[RowTexts], first: int) -> set[int]:
@@ -137,6 +138,7 @@ class RunIndex:
             places, runs = self._table.find(hashes)
             fits = words.ends[places] - places >= length
             places, runs = places[fits], runs[fits]
+            self._is_met[runs] = True
             texts = words.texts[places]
             self._seen.add(runs, contents[owners[texts]])
             is_open = ~(self._seen.is_common | self._own.is_common)[runs]
@@ -149,9 +151,7 @@ class RunIndex:
         """The rows that share runs no template accounts for."""
         if not self._hits:
             return
-        is_common = self._own.is_common | self._seen.is_common
-        half_is_common = self._own_halves.is_common | self._seen_halves.is_common
-        is_common |= half_is_common[self._first_halves] | half_is_common[self._last_halves]
+        is_common = self._is_common()
         rows, in_answer, runs = np.concatenate(self._hits, axis=1)
         is_open = ~is_common[runs]
         rows, in_answer, runs = rows[is_open], in_answer[is_open], runs[is_open]
@@ -169,6 +169,21 @@ class RunIndex:
             size = int(self._sizes[text])
             kind: RunKind = "contained" if size < RUN_WORDS else "13-gram"
             yield SharedRun(row, int(self._owners[text]), kind, len(positions) / size)
+
+    def passed_over(self) -> Iterator[int]:
+        """Rows of the index whose prompt's every run was met, yet each is a template's."""
+        runs = np.repeat(np.arange(len(self._table)), np.diff(self._offsets))
+        is_passed_over = (self._is_met & self._is_common())[runs]
+        sizes = np.bincount(self._texts, minlength=len(self._owners))
+        found = np.bincount(self._texts[is_passed_over], minlength=len(self._owners))
+        whole = (found == sizes) & (sizes > 0) & ~self._is_answer
+        yield from self._owners[whole].tolist()
+
+    def _is_common(self) -> Array:
+        """Which runs are a template's."""
+        halves = self._own_halves.is_common | self._seen_halves.is_common
+        common: Array = self._own.is_common | self._seen.is_common
+        return common | halves[self._first_halves] | halves[self._last_halves]
 
     def _encode(self, rows: Sequence[RowTexts]) -> tuple[_Words, Array, Array]:
         """The rows' prompts, and those completions that can hold a run."""

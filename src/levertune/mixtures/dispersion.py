@@ -21,7 +21,11 @@ TokenCounts = Mapping[str, Sequence[int] | npt.NDArray[np.integer]]
 
 
 def describe_dispersion(
-    mixture: Mixture, *, step_rows: int, loss_tokens: TokenCounts | None = None
+    mixture: Mixture,
+    *,
+    step_rows: int,
+    loss_tokens: TokenCounts | None = None,
+    general_weight: float = 1.0,
 ) -> Dispersion:
     """Measure how a mixture spreads the task rows.
 
@@ -30,6 +34,8 @@ def describe_dispersion(
         step_rows: Rows a step (`training.effective_batch_size`).
         loss_tokens: For each source, the number of supervised tokens of each of its rows; None
             where nothing has been tokenized, which leaves the token shares None.
+        general_weight: Loss weight of a general row's token against a task row's
+            (`general.loss_weight`); the shares of the loss count it, the token counts do not.
 
     Returns:
         The measures.
@@ -58,11 +64,12 @@ def describe_dispersion(
     if tokens is not None:
         in_step = np.concatenate(tokens_by_step)
         of_task = np.concatenate(task_tokens_by_step)
-        total, task_tokens = int(in_step.sum()), int(of_task.sum())
-        general_tokens = total - task_tokens
-        if total:
-            share = task_tokens / total
-            share_per_step = _spread(of_task[in_step > 0] / in_step[in_step > 0])
+        task_tokens = int(of_task.sum())
+        general_tokens = int(in_step.sum()) - task_tokens
+        weighted = of_task + general_weight * (in_step - of_task)
+        if weighted.any():
+            share = float(task_tokens / weighted.sum())
+            share_per_step = _spread(of_task[weighted > 0] / weighted[weighted > 0])
     return Dispersion(
         positions=len(mixture),
         task_positions=len(task_places),

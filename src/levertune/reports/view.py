@@ -259,6 +259,11 @@ def leak_lines(result: RunResult) -> list[str]:
             dropped = sum(leak.dropped for leak in found)
             done = f"; {dropped:,} dropped" if sets != "train-test" else ""
             lines.append(f"{title}: {sum(leak.rows for leak in found):,} ({kinds}){done}")
+    if result.task.parted_rows:
+        lines.append(
+            f"near duplicates in training and test both: {result.task.parted_rows:,} rows of "
+            "groups too large for one side"
+        )
     return lines
 
 

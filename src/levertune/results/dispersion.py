@@ -62,8 +62,9 @@ class Dispersion:
         task_rows_per_step: Task rows in a step (the last, perhaps shorter step included).
         task_loss_tokens: Supervised tokens at task positions; None if not known.
         general_loss_tokens: The same at general positions.
-        task_loss_share: Task share of all supervised tokens; None if not known.
-        task_loss_share_per_step: The same within each step that has supervised tokens.
+        task_loss_share: Task share of the loss: of all supervised tokens, those of general rows
+            counted `general.loss_weight` times. None if not known.
+        task_loss_share_per_step: The same within each step that has such tokens.
         histogram: Task rows in each of equal stretches of the order, first to last.
         histogram_rows: All rows in each of these stretches.
     """

@@ -39,6 +39,8 @@ class TaskInfo:
         folds: Folds of the cross-validation; None without one.
         regime: Size class of the task, as `10^4 tokens`.
         labels: The labels of a labelling task; None for other kinds.
+        parted_rows: Rows of near-duplicate groups too large for one side, which stand in training
+            and test both; `near_groups.jsonl` lists them. None if they were not looked for.
     """
 
     path: str
@@ -54,6 +56,7 @@ class TaskInfo:
     folds: int | None
     regime: str
     labels: tuple[str, ...] | None = None
+    parted_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,9 +41,11 @@ class Trial:
         train_rows: Task rows trained on.
         general_rows: General rows trained on.
         train_tokens: Tokens trained on.
-        task_loss_share: Task share of the supervised tokens trained on; None if not known.
-        first_loss: Training loss on task rows at the first log line; None if not logged.
-        last_loss: The same at the last.
+        task_loss_share: Task share of the loss trained on (`general.loss_weight` counted); None if
+            not known.
+        first_loss: Mean training loss on task rows over the first tenth of the log lines; None if
+            not logged.
+        last_loss: The same over the last tenth.
         seconds: Wall time of training and measuring; None if the training was resumed.
         failure: Why there is no figure; None if there is.
     """
@@ -75,7 +77,7 @@ class Candidate:
             both were measured on; None for the chosen one.
         difference_se: Standard error of that mean over rows; None below two rows.
         num_rows: Rows compared.
-        task_loss_share: Task share of the supervised tokens; None if not known.
+        task_loss_share: Task share of the loss; None if not known.
         train_tokens: Tokens trained on, a trial.
         has_collapsed: Whether it hardly learnt its own training rows, with more general data than
             the candidate that learnt them best (a critical mixing ratio, 2505.18091).

@@ -138,6 +138,9 @@ def _task_info(prepared: Prepared, cells: Sequence[CellData]) -> TaskInfo:
         folds=len(inputs.splits) if inputs.test_mode == "cv" else None,
         regime=find_regime(tokens).name,
         labels=inputs.kind.labels or None,
+        parted_rows=sum(len(g.ids) for g in inputs.splits[0].large_groups if g.is_parted)
+        if inputs.test_file is None
+        else None,
     )
 
 

@@ -23,7 +23,7 @@ from levertune.runs.arm_rows import arm_example, choose_arm_anchor
 from levertune.runs.arms import ARMS, Arm
 from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.inputs import Inputs
-from levertune.runs.mixture_rows import MixtureRows, count_tokens
+from levertune.runs.mixture_rows import MixtureRows
 from levertune.runs.workspace import Workspace
 from levertune.selection.selection import Selection
 
@@ -140,7 +140,7 @@ def split_of(inputs: Inputs, plan: CellPlan, *, all_rows: bool = False) -> Split
         all_rows: For the final adapter: train on every task row, test on none.
     """
     if all_rows:
-        return Split(inputs.task.records, (), 1.0)
+        return Split(inputs.task.records, ())
     return inputs.splits[plan.fold or 0]
 
 
@@ -249,8 +249,9 @@ def build_cell(
                 TASK_SOURCE: [row.num_supervised for row in task],
                 **{name: [r.num_supervised for r in rs] for name, rs in general.items() if rs},
             },
+            general_weight=recipe.general.loss_weight,
         ),
-        tokens=count_tokens(rows),
+        tokens=rows.count_tokens(),
         exposures=(num_positions - sum(map(len, general.values()))) / len(task),
         dropped=tuple(dropped),
         selections=chosen.selections if arm.has_general else (),

@@ -12,6 +12,7 @@ from levertune.data.check_report import CheckReport
 from levertune.data.checks import check_task, require_rows_that_fit
 from levertune.data.general import read_general
 from levertune.data.records import TASK_SOURCE, Record, RecordFile
+from levertune.data.splits import warn_of_large_groups
 from levertune.models.rendering import ChatTokenizer
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
@@ -122,6 +123,7 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
     )
     _require_rows_that_fit(recipe, views, set(report.task.over_length), workspace)
     _, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
+    notes += warn_of_large_groups(inputs.splits)
     notes += [note for file in inputs.sources for note in file.notes]
     notes += describe_shortfalls(recipe, pool, count_tokens=workspace.count_record)
     notes += describe_unwritten(recipe)

@@ -32,7 +32,6 @@ from levertune.results.provenance import collect_provenance
 from levertune.runs.arm_rows import arm_example
 from levertune.runs.cells import CellData, split_of
 from levertune.runs.inputs import Inputs
-from levertune.runs.mixture_rows import count_tokens
 from levertune.runs.train_cell import stopped_at
 from levertune.runs.workspace import Workspace
 from levertune.scoring.metrics import find_metric
@@ -293,7 +292,7 @@ def _exposures(data: CellData, summary: TrainSummary | None, recipe: Recipe) -> 
 def _tokens(data: CellData, summary: TrainSummary | None, recipe: Recipe) -> TokenCounts:
     if summary is None:
         return TokenCounts(0, 0, 0, 0)
-    return count_tokens(data.rows.first(_rows_seen(data, summary, recipe)))
+    return data.rows.first(_rows_seen(data, summary, recipe)).count_tokens()
 
 
 def _tokens_per_second(

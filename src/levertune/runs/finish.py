@@ -57,7 +57,11 @@ def gather_done(prepared: Prepared, failures: Sequence[Failure]) -> dict[str, Ar
 
 
 def write_row_lists(prepared: Prepared, cells: Sequence[CellData]) -> None:
-    """List the rows left out in `dropped.jsonl` and those like others in `leaks.jsonl`, by id."""
+    """List rows by id: those left out in `dropped.jsonl`, those like others in `leaks.jsonl`.
+
+    Near duplicates too many to be balanced over the splits stand in `near_groups.jsonl`, if there
+    are any.
+    """
     rows = [*prepared.inputs.dropped, *(row for cell in cells for row in cell.dropped)]
     unique = {(row["source"], row["id"], row["reason"]): row for row in rows}
     write_jsonl_atomically(prepared.run_dir / "dropped.jsonl", list(unique.values()))
@@ -67,6 +71,12 @@ def write_row_lists(prepared: Prepared, cells: Sequence[CellData]) -> None:
         for leak in leakage.leaks
     ]
     write_jsonl_atomically(prepared.run_dir / "leaks.jsonl", leaks)
+    groups = prepared.inputs.splits[0].large_groups
+    path = prepared.run_dir / "near_groups.jsonl"
+    if groups:
+        write_jsonl_atomically(path, [asdict(group) for group in groups])
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_run_result(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,6 +76,25 @@ class GeneralChooser:
         self._progress = progress or SilentProgress()
         self._dry_run = dry_run
         self._made: dict[str, tuple[Selection, ...]] = {}
+
+    def without(self, rows: Set[tuple[str, str]]) -> GeneralChooser:
+        """The same without some rows of the pool.
+
+        Args:
+            rows: Source and id of each.
+        """
+        pool = {
+            name: [record for record in records if (record.source, record.id) not in rows]
+            for name, records in self.pool.items()
+        }
+        return GeneralChooser(
+            self._recipe,
+            {name: records for name, records in pool.items() if records},
+            self._workspace,
+            self._folder.parent,
+            progress=self._progress,
+            dry_run=self._dry_run,
+        )
 
     def choose(
         self, train: Sequence[Record], seed: int, *, num_rows: int | str | None

@@ -18,12 +18,12 @@ from levertune.data.overlaps import find_conflicts
 from levertune.data.readers import read_records
 from levertune.data.reading_keys import ReadingKeys, source_keys
 from levertune.data.records import Record, RecordFile
-from levertune.data.row_texts import make_own_text
 from levertune.data.splits import (
     Split,
     cross_validation_folds,
     require_subset,
     split_holdout,
+    warn_of_large_groups,
 )
 from levertune.errors import DataError
 from levertune.progress import Progress
@@ -220,7 +220,7 @@ def read_inputs(
         test_file=test_file,
         instruction=instruction,
     )
-    warnings = list(closed.warnings)
+    warnings = [*closed.warnings, *warn_of_large_groups(splits)]
     warnings += [note for file in sources for note in file.notes]
     conflicts = find_conflicts(task.records)
     if conflicts:
@@ -271,18 +271,17 @@ def split_task(
     """
     setting = recipe.task.test
     rows = task.records
-    own_text = make_own_text(instruction)
     if test_file is not None:
         test = _first_test_rows(recipe, test_file.records)
-        return "file", [Split(train=rows, test=test, near_threshold=1.0)]
+        return "file", [Split(train=rows, test=test)]
     if setting == "auto":
         setting = TEST_FOLDS if len(rows) < CROSS_VALIDATION_BELOW else TEST_SHARE
     if isinstance(setting, str):
         folds = int(setting.removeprefix("cv:"))
-        return "cv", cross_validation_folds(rows, folds, seed=SPLIT_SEED, own_text=own_text)
-    split = split_holdout(rows, float(setting), seed=SPLIT_SEED, own_text=own_text)
+        return "cv", cross_validation_folds(rows, folds, seed=SPLIT_SEED, instruction=instruction)
+    split = split_holdout(rows, float(setting), seed=SPLIT_SEED, instruction=instruction)
     test = _first_test_rows(recipe, split.test)
-    return "holdout", [Split(split.train, test, split.near_threshold)]
+    return "holdout", [Split(split.train, test, split.large_groups)]
 
 
 def _first_test_rows(recipe: Recipe, test: Sequence[Record]) -> tuple[Record, ...]:

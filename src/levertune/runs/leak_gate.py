@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from levertune.data.checks import find_test_rows_in_task, require_no_test_rows_in_task
 from levertune.data.leak_policy import Leakage, guard_general, warn_of_leakage
@@ -56,18 +56,14 @@ def close_leaks(
         DataError: If a test row is a training row too, or general rows leak, and the recipe does
             not allow it; or if every row of a general source leaks.
     """
-    in_task = [
-        leak
-        for split in splits
-        for leak in find_test_rows_in_task(
-            split.train,
-            # Of a file all rows, since a run may draw fewer now and more the next time.
-            split.test if test_file is None else test_file.records,
-            instruction=instruction,
-        )
-    ]
+    sides = splits
     if test_file is not None:
-        require_no_test_rows_in_task(test_file, in_task, allow_overlap=recipe.task.allow_overlap)
+        # Of a file all rows, since a run may draw fewer now and more the next time.
+        sides = [replace(split, test=test_file.records) for split in splits]
+    in_task = find_test_rows_in_task(sides, instruction=instruction)
+    if test_file is not None:
+        allow = recipe.task.allow_overlap
+        require_no_test_rows_in_task(test_file, in_task.by_row, allow_overlap=allow)
     tested = guard_general(
         general,
         [record for split in splits for record in split.test],
@@ -82,7 +78,7 @@ def close_leaks(
         policy=recipe.general.train_leaks,
         instruction=instruction,
     )
-    found = (Leakage("train-test", tuple(in_task), {}), tested.leakage, trained.leakage)
+    found = (in_task, tested.leakage, trained.leakage)
     return ClosedLeaks(
         general=trained.files,
         found=found,

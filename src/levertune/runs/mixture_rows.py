@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from levertune.data.records import TASK_SOURCE
 from levertune.mixtures.dropout import is_anchored
 from levertune.mixtures.order import Mixture
 from levertune.models.rendering import TokenizedExample
 from levertune.results.cells import TokenCounts
+
+_BLOCK_ROWS = 1 << 16
 
 
 class MixtureRows(Sequence[TokenizedExample]):
@@ -72,13 +76,37 @@ class MixtureRows(Sequence[TokenizedExample]):
             seed=self._seed,
         )
 
+    def count_tokens(self) -> TokenCounts:
+        """Tokens of the order by source, all and supervised."""
+        sources = [self._task, *(self._general[name] for name in self.mixture.sources[1:])]
+        sizes = [_sizes(rows) for rows in sources]
+        bare = _sizes(self._unanchored)
+        task, general = np.zeros((2, 2), dtype=np.int64)  # of each, all tokens and supervised
+        for start in range(0, len(self), _BLOCK_ROWS):
+            block = self.mixture.positions(start, min(start + _BLOCK_ROWS, len(self)))
+            for index, of_source in enumerate(sizes):
+                here = block.source == index
+                found = of_source[block.row[here]]
+                if index:
+                    general += found.sum(axis=0)
+                    continue
+                if self._unanchored:
+                    rows, exposures = block.row[here], block.exposure[here]
+                    dropped = [
+                        not is_anchored(self._seed, row, exposure, self._dropout)
+                        for row, exposure in zip(rows.tolist(), exposures.tolist(), strict=True)
+                    ]
+                    found = np.where(np.array(dropped, dtype=bool)[:, None], bare[rows], found)
+                task += found.sum(axis=0)
+        return TokenCounts(
+            task=int(task[0]),
+            general=int(general[0]),
+            supervised_task=int(task[1]),
+            supervised_general=int(general[1]),
+        )
 
-def count_tokens(rows: Sequence[TokenizedExample]) -> TokenCounts:
-    """Tokens of a training order by source, all and supervised."""
-    counts = {"task": 0, "general": 0, "supervised_task": 0, "supervised_general": 0}
-    for i in range(len(rows)):
-        row = rows[i]
-        kind = "task" if row.source == TASK_SOURCE else "general"
-        counts[kind] += len(row.input_ids)
-        counts[f"supervised_{kind}"] += row.num_supervised
-    return TokenCounts(**counts)
+
+def _sizes(rows: Sequence[TokenizedExample]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    """All tokens and supervised ones of each row."""
+    sizes = [(len(row.input_ids), row.num_supervised) for row in rows]
+    return np.array(sizes, dtype=np.int64).reshape(-1, 2)

@@ -61,12 +61,16 @@ def select(
         from levertune.selection.dissimilar import select_dissimilar
 
         return select_dissimilar(task, candidates, budget, encoder=workspace.encoder, **shared)
+    from levertune.models.embedded import cache_folder
+
     settings: dict[str, Any] = {
         "model": workspace.base(),
         "tokenizer": workspace.tokenizer,
         "hardware": workspace.hardware,
         "max_length": max_length,
         **shared,
+        "identity": workspace.model_hash + workspace.tokenizer_hash,
+        "folder": cache_folder() / "scores",
     }
     if name == "loss":
         from levertune.selection.losses import select_loss
@@ -93,5 +97,5 @@ def selector_settings(name: str) -> dict[str, Any]:
     if name == "gradient":
         from levertune.selection.gradients import SETTINGS
 
-        return {"factor": SHORTLIST_FACTOR, **asdict(SETTINGS)}
+        return {"factor": SHORTLIST_FACTOR, "warm_up_from": "pool", **asdict(SETTINGS)}
     return {"factor": SHORTLIST_FACTOR}

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 from levertune.anchors.lift import lift_instruction
-from levertune.data.row_texts import make_own_text
 from levertune.data.splits import split_holdout
 from levertune.errors import DataError, ModelError, RunError
 from levertune.mixtures.manifest import check_same_run, write_manifest
@@ -273,10 +272,10 @@ def _find_stop(
 
 def _hold_out(data: CellData) -> set[str]:
     """Ids of the rows to validate on; none where the rows cannot be told apart."""
-    own_text = make_own_text(lift_instruction(data.records).instruction)
+    instruction = lift_instruction(data.records).instruction
     try:
         split = split_holdout(
-            data.records, VALIDATION_SHARE, seed=data.plan.seed, own_text=own_text
+            data.records, VALIDATION_SHARE, seed=data.plan.seed, instruction=instruction
         )
     except DataError:  # one row, or rows that are all alike: nothing to validate on
         return set()

@@ -100,7 +100,7 @@ def find_tuning(
             f"{TUNING_FILE} is not used: it was made for other rows, another model or other "
             "settings. Type `levertune tune` again, or remove it."
         ]
-    return tuning, _warn_of_baselines(tuning)
+    return tuning, [*_warn_of_baselines(tuning), *_collapses(tuning)]
 
 
 def tuned_settings(tuning: Tuning, arm: Arm, fold: int | None) -> dict[str, Value]:
@@ -122,6 +122,36 @@ def tuned_settings(tuning: Tuning, arm: Arm, fold: int | None) -> dict[str, Valu
         **{key: value for key, value in plain.items() if key not in amounts},
         **{key: value for key, value in leveraged.items() if key in amounts},
     }
+
+
+def warn_of_collapse(choice: TunedChoice) -> str | None:
+    """Say from which amount of general data on the task rows were hardly learnt; None if at none.
+
+    Args:
+        choice: What was tuned for one arm on one set of training rows.
+    """
+    collapsed = [candidate for candidate in choice.candidates if candidate.has_collapsed]
+    if not collapsed:
+        return None
+    first = min(collapsed, key=lambda candidate: candidate.general_per_task_row)
+    where = "all training rows" if choice.fold is None else f"fold {choice.fold + 1}"
+    share = first.task_loss_share
+    loss = f", {share:.1%} of the loss the task's" if share is not None else ""
+    chosen = " The one chosen is among these." if choice.candidates[0].has_collapsed else ""
+    return (
+        f"{choice.arm}, {where}: from {first.general_per_task_row:.1f} general rows a task row on "
+        f"({_named(first)}{loss}) the task rows are hardly learnt: general data drown them.{chosen}"
+    )
+
+
+def _collapses(tuning: Tuning) -> list[str]:
+    """One warning an arm, that of all training rows if they have one."""
+    found: dict[str, str] = {}
+    for choice in tuning.choices:
+        warning = warn_of_collapse(choice)
+        if warning is not None and (choice.fold is None or choice.arm not in found):
+            found[choice.arm] = warning
+    return list(found.values())
 
 
 def describe_choices(tuning: Tuning) -> list[AutoSetting]:

@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,8 +30,9 @@ from levertune.models.rendering import ChatTokenizer, TokenizedExample
 from levertune.progress import Progress, SilentProgress
 from levertune.selection.encoder import CosineSimilarity
 from levertune.selection.in_turn import choose_in_turn, selected_rows
+from levertune.selection.row_scores import RowScores
 from levertune.selection.selection import DIVERSE, Budget, Diversity, Selection, canonical_order
-from levertune.selection.shortlist import SHORTLIST_FACTOR, make_shortlist
+from levertune.selection.shortlist import SHORTLIST_FACTOR, make_shortlist, tokenize_within
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -61,6 +63,8 @@ class GradientSettings:
 
 SETTINGS = GradientSettings()
 
+_VERSION = "gradient-1"  # raise when the same row gets another gradient
+
 
 def select_gradient(
     task: Sequence[Record],
@@ -76,6 +80,8 @@ def select_gradient(
     settings: GradientSettings = SETTINGS,
     diversity: Diversity = DIVERSE,
     progress: Progress | None = None,
+    identity: str = "",
+    folder: Path | None = None,
 ) -> Selection:
     """Give each task row in turn the unused candidate with the nearest gradient.
 
@@ -92,6 +98,9 @@ def select_gradient(
         settings: How gradients are taken.
         diversity: The caps.
         progress: Where to show progress.
+        identity: Hash of weights and tokenizer.
+        folder: Where gradients are kept: with the same task rows, pool and seed a row's is taken
+            once, whatever the budget; None to keep none.
 
     Returns:
         The choice; a row's score is the cosine with its task row.
@@ -106,10 +115,21 @@ def select_gradient(
     askers = [r for r, row in zip(task, own, strict=True) if len(row.input_ids) <= max_length]
     if not asked or not short.records:
         return Selection("gradient", (), short.notes, time.perf_counter() - started)
-    warm_up = _warm_up_rows(asked, short.examples, settings, seed)
-    with _warm_adapter(model, warm_up, hardware, tokenizer.pad_id, settings, seed) as adapted:
-        features = _Features(adapted, hardware, tokenizer.pad_id, settings.width, seed)
-        vectors = features.of([*asked, *short.examples], progress)
+    general = _first_rows(ordered, tokenizer, max_length, settings)
+    warm_up = _warm_up_rows(asked, general, settings, seed)
+    content = [[row.input_ids for row in rows] for rows in warm_up]
+    known = RowScores(
+        folder,
+        (_VERSION, identity, hardware.dtype_name, settings, seed, content),
+        np.float16,
+    )
+    wanted = [*asked, *short.examples]
+    missing = known.missing(wanted)
+    if missing:
+        with _warm_adapter(model, warm_up, hardware, tokenizer.pad_id, settings, seed) as adapted:
+            features = _Features(adapted, hardware, tokenizer.pad_id, settings.width, seed)
+            known.add(missing, lambda rows: features.of(rows, progress))
+    vectors = known.take(wanted)
     found = vectors[len(asked) :]
     similarity = CosineSimilarity(vectors[: len(asked)], len(found), lambda a, b: found[a:b])
     picks, notes = choose_in_turn(similarity, short.records, budget, diversity)
@@ -118,10 +138,25 @@ def select_gradient(
         rows=selected_rows(picks, short.records, askers),
         notes=(*short.notes, *notes),
         seconds=time.perf_counter() - started,
-        tokens=sum(
-            len(row.input_ids) for rows in (asked, short.examples, *warm_up) for row in rows
-        ),
+        tokens=sum(len(row.input_ids) for rows in (missing, *warm_up) for row in rows)
+        if missing
+        else 0,
     )
+
+
+def _first_rows(
+    ordered: Sequence[Record], tokenizer: ChatTokenizer, max_length: int, settings: GradientSettings
+) -> list[TokenizedExample]:
+    """General rows to warm up on: the first of a random order, so that no budget changes them."""
+    wanted = settings.warm_up_steps * settings.warm_up_rows
+    found: list[TokenizedExample] = []
+    for record in ordered:
+        example = tokenize_within(record, tokenizer, max_length)
+        if example is not None:
+            found.append(example)
+        if len(found) == wanted:
+            break
+    return found
 
 
 def _warm_up_rows(

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from levertune.anchors.anchor import Example
 from levertune.data.records import Message, Record
-from levertune.evaluation.likelihood import RowLikelihood, score_likelihood
+from levertune.evaluation.likelihood import score_likelihood
 from levertune.models.hardware import Hardware
 from levertune.models.rendering import ChatTokenizer, TokenizedExample
 from levertune.progress import Progress
 from levertune.selection.in_turn import choose_in_turn
 from levertune.selection.ranking import ScoreTable
+from levertune.selection.row_scores import RowScores
 from levertune.selection.selection import (
     DIVERSE,
     Budget,
@@ -32,6 +34,10 @@ from levertune.selection.shortlist import SHORTLIST_FACTOR, make_shortlist
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_VERSION = "loss-1"  # raise when the same row gets another score
 
 
 def select_loss(
@@ -47,6 +53,8 @@ def select_loss(
     factor: int = SHORTLIST_FACTOR,
     diversity: Diversity = DIVERSE,
     progress: Progress | None = None,
+    identity: str = "",
+    folder: Path | None = None,
 ) -> Selection:
     """Give each task row in turn, of the rows BM25 found for it, the one with the highest ratio.
 
@@ -66,6 +74,9 @@ def select_loss(
             the paper, in turn over the task rows each candidate is nearest to.
         diversity: The caps.
         progress: Where to show progress.
+        identity: Hash of weights and tokenizer.
+        folder: Where NLLs are kept, so that a row is scored once whatever the task and budget;
+            None to keep none.
 
     Returns:
         The choice; a row's score is its ratio.
@@ -80,11 +91,15 @@ def select_loss(
         for r in short.records
     ]
 
-    def score(rows: Sequence[TokenizedExample], label: str) -> list[RowLikelihood]:
-        pad_id = tokenizer.pad_id
-        return score_likelihood(
-            model, rows, hardware=hardware, pad_id=pad_id, progress=progress, label=label
-        )
+    known = RowScores(folder, (_VERSION, identity, hardware.dtype_name), np.float64)
+    num_tokens = 0
+
+    def score(rows: Sequence[TokenizedExample], label: str) -> list[float]:
+        nonlocal num_tokens
+        missing = known.missing(rows)
+        num_tokens += sum(len(row.input_ids) for row in missing)
+        known.add(missing, lambda some: _nlls(model, some, hardware, tokenizer, progress, label))
+        return [float(nll) for (nll,) in known.take(rows)]
 
     pairs = zip(score(short.examples, "answers with prompts"), score(bare, "without"), strict=True)
     ratios = [_ratio(*pair) for pair in pairs]
@@ -105,15 +120,25 @@ def select_loss(
         ),
         notes=(*short.notes, *notes),
         seconds=time.perf_counter() - started,
-        tokens=_count(short.examples) + _count(bare),
+        tokens=num_tokens,
     )
 
 
-def _ratio(with_prompt: RowLikelihood, without: RowLikelihood) -> float:
-    """Both are of the same tokens, so the ratio of sums is that of means; the end is part of it."""
-    below = without.nll + without.end_nll
-    return (with_prompt.nll + with_prompt.end_nll) / below if below > 0 else 1.0
+def _nlls(
+    model: PreTrainedModel,
+    rows: Sequence[TokenizedExample],
+    hardware: Hardware,
+    tokenizer: ChatTokenizer,
+    progress: Progress | None,
+    label: str,
+) -> Array:
+    """NLL of each answer with its end, a column."""
+    scored = score_likelihood(
+        model, rows, hardware=hardware, pad_id=tokenizer.pad_id, progress=progress, label=label
+    )
+    return np.array([[row.nll + row.end_nll] for row in scored])
 
 
-def _count(rows: Sequence[TokenizedExample]) -> int:
-    return sum(len(row.input_ids) for row in rows)
+def _ratio(with_prompt: float, without: float) -> float:
+    """Both are of the same tokens, so the ratio of sums is that of means."""
+    return with_prompt / without if without > 0 else 1.0

@@ -1,7 +1,7 @@
 """Whether a row is a near duplicate of one already chosen: exact, and cheap for a few thousand.
 
-`data.near_duplicates` groups a whole set, which takes minutes above 20,000 rows; here only the rows
-that are chosen, or nearly, are ever looked at.
+`data.near_duplicates` groups a whole set, which takes much memory above 50,000 rows; here
+only the rows that are chosen, or nearly, are ever looked at.
 """
 
 from __future__ import annotations

@@ -66,8 +66,8 @@ def make_shortlist(
     kept = []
     for pick in sorted(picks, key=lambda p: p.candidate):
         record = ordered[pick.candidate]
-        example = None if record.is_text else _tokenize(record, tokenizer)
-        if example is not None and len(example.input_ids) <= max_length:
+        example = tokenize_within(record, tokenizer, max_length)
+        if example is not None:
             kept.append((record, pick.task_row, example))
     notes = []
     if len(picks) < len(ordered):
@@ -81,8 +81,20 @@ def make_shortlist(
     return Shortlist(records, task_rows, examples, tuple(notes))
 
 
-def _tokenize(record: Record, tokenizer: ChatTokenizer) -> TokenizedExample | None:
+def tokenize_within(
+    record: Record, tokenizer: ChatTokenizer, max_length: int
+) -> TokenizedExample | None:
+    """A row as it would be trained on; None if it cannot be, or has no prompt.
+
+    Args:
+        record: The row.
+        tokenizer: Renders it.
+        max_length: Longest row, in tokens.
+    """
+    if record.is_text:
+        return None
     try:
-        return tokenizer.tokenize(plain_example(record))
+        example = tokenizer.tokenize(plain_example(record))
     except DataError:
         return None
+    return example if len(example.input_ids) <= max_length else None

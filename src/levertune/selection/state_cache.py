@@ -1,4 +1,4 @@
-"""Vectors by a hash of their text, in blocks on disk: a killed run loses one block at most.
+"""Vectors by a hash of their row, in blocks on disk: a killed run loses one block at most.
 
 What lies there is trusted only while it has the hashes and settings that were written down with it.
 """
@@ -28,7 +28,7 @@ _KEYS, _STATES, _FACTS = ".keys.npy", ".states.npy", ".json"
 
 
 class StateCache:
-    """Float16 vectors in a folder, found by 64-bit content hashes.
+    """Vectors in a folder, found by 64-bit content hashes.
 
     A block is two files and the facts of it, each written whole, the facts last: what the vectors
     depend on beside their rows, and the hashes of both files. A block without facts was not
@@ -37,12 +37,16 @@ class StateCache:
     Args:
         folder: The folder; made when the first block is written.
         settings: What the vectors depend on: model, version, depth.
+        dtype: Number type of the vectors.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Any], *, dtype: type = np.float16
+    ) -> None:
         self.num_removed = 0
         self._folder = folder
         self._settings = json.loads(json.dumps(dict(settings)))
+        self._dtype = np.dtype(dtype)
         self._blocks: list[Array] = []
         self._keys: list[Array] = []
         self._index: tuple[Array, Array, Array] | None = None
@@ -86,7 +90,7 @@ class StateCache:
 
         Args:
             keys: 64-bit content hashes.
-            states: `[keys, width]`, in float16.
+            states: `[keys, width]`, of the cache's number type.
 
         Raises:
             RunError: If it cannot be written.
@@ -118,7 +122,7 @@ class StateCache:
             raise KeyError("states that were never added")
         places = np.searchsorted(known, keys)
         width = self._blocks[0].shape[1] if self._blocks else 0
-        taken = np.empty((len(keys), width), dtype=np.float16)
+        taken = np.empty((len(keys), width), dtype=self._dtype)
         blocks, rows = block_of[places], row_of[places]
         for block in np.unique(blocks):
             mine = np.flatnonzero(blocks == block)

@@ -10,6 +10,9 @@ from levertune.results.tuning import RowLoss, Trial, Value
 
 Settings = Mapping[str, Value]
 
+_COLLAPSED_BELOW = 0.5
+"""Share of the best candidate's fall in training loss below which one has hardly learnt."""
+
 
 @dataclass(frozen=True, slots=True)
 class Race:
@@ -100,6 +103,44 @@ def compare(trials: Sequence[Trial], others: Sequence[Trial]) -> tuple[float, fl
         return mean, None, 1
     variance = sum((d - mean) ** 2 for d in differences) / (n - 1)
     return mean, math.sqrt(variance / n), n
+
+
+def find_collapsed(trials: Sequence[Sequence[Trial]]) -> set[int]:
+    """Candidates that hardly learnt the task rows they were trained on.
+
+    Below a critical share of the mixture a small set is hardly learnt at all (2505.18091). A
+    candidate has collapsed when its training loss on task rows fell by less than half of what the
+    best candidate's fell, on average over the folds both were trained on, at more general rows for
+    a task row than that one's.
+
+    Args:
+        trials: Trials of each candidate.
+
+    Returns:
+        Indices of the candidates.
+    """
+    falls = {index: found for index, own in enumerate(trials) if (found := _falls(own))}
+    if not falls:
+        return set()
+    ratios = {index: trials[index][0].general_rows / trials[index][0].train_rows for index in falls}
+    best = max(falls, key=lambda i: (sum(falls[i].values()) / len(falls[i]), ratios[i]))
+    collapsed = set()
+    for index, own_falls in falls.items():
+        folds = own_falls.keys() & falls[best].keys()
+        most = sum(falls[best][fold] for fold in folds)
+        reached = sum(own_falls[fold] for fold in folds)
+        if ratios[index] > ratios[best] and most > 0 and reached < _COLLAPSED_BELOW * most:
+            collapsed.add(index)
+    return collapsed
+
+
+def _falls(trials: Sequence[Trial]) -> dict[int, float]:
+    """By how much the training loss on task rows fell, fold by fold."""
+    return {
+        trial.fold: trial.first_loss - trial.last_loss
+        for trial in trials
+        if trial.failure is None and trial.first_loss is not None and trial.last_loss is not None
+    }
 
 
 def _by_row(trials: Sequence[Trial]) -> dict[tuple[int, str], float]:

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from levertune.anchors.lift import lift_instruction
 from levertune.data.records import Record
-from levertune.data.row_texts import make_own_text
-from levertune.data.splits import cross_validation_folds, draw_subset
+from levertune.data.splits import cross_validation_folds, draw_subset, warn_of_large_groups
 from levertune.errors import RecipeError
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
@@ -33,17 +32,15 @@ from levertune.runs.cells import CellPlan
 from levertune.runs.estimate import measure_rate
 from levertune.runs.general_amounts import drawable
 from levertune.runs.prepare import Prepared, prepare_run
-from levertune.runs.tuned import fingerprint_tuning
+from levertune.runs.tuned import fingerprint_tuning, warn_of_collapse
 from levertune.tuning.candidates import KEYS, What, list_candidates
-from levertune.tuning.halving import compare, mean_loss, num_trials, race
+from levertune.tuning.halving import compare, find_collapsed, mean_loss, num_trials, race
 from levertune.tuning.trial import Trials
 
 INNER_FOLDS = 3
 INNER_SEED = 2
 TUNABLE_ARMS = ("tell", "sft")
 _FORWARD_SHARE = 1 / 3
-_COLLAPSED_BELOW = 0.5
-"""Share of the best candidate's fall in training loss below which one has hardly learnt."""
 
 Say = Callable[[str], None]
 
@@ -69,6 +66,7 @@ class _Job:
     fold: int | None
     trials: Trials
     num_folds: int
+    notes: tuple[str, ...]
     candidates: list[dict[str, Value]]
 
 
@@ -133,6 +131,10 @@ def tune_recipe(
                 candidates=_summarise(found.trials, found.winner),
             )
         )
+    for choice in choices:
+        warning = warn_of_collapse(choice)
+        if warning is not None:
+            say(f"warning: {warning}")
     if prepared.tuning is not None:
         keys = tuple(dict.fromkeys((*prepared.tuning.keys, *keys)))
         choices = _add_to(prepared.tuning, choices)
@@ -183,8 +185,8 @@ def _make_job(
     prepared: Prepared, arm: str, fold: int | None, what: Sequence[What], progress: Progress
 ) -> _Job:
     rows = _training_rows(prepared, fold)
-    own_text = make_own_text(lift_instruction(rows).instruction)
-    folds = cross_validation_folds(rows, INNER_FOLDS, seed=INNER_SEED, own_text=own_text)
+    instruction = lift_instruction(rows).instruction
+    folds = cross_validation_folds(rows, INNER_FOLDS, seed=INNER_SEED, instruction=instruction)
     recipe = prepared.recipe_for(CellPlan(ARMS[arm], prepared.recipe.seeds[0], fold))
     count_tokens = prepared.workspace.count_record
     general = drawable(recipe, prepared.chooser.pool, count_tokens=count_tokens)
@@ -199,14 +201,15 @@ def _make_job(
     trials = Trials(
         prepared,
         folds,
-        len(rows),
+        rows,
+        instruction,
         ARMS[arm],
         prepared.recipe.seeds[0],
         prepared.run_dir / "tune" / "-".join(what) / arm / name,
         progress,
         base=recipe,
     )
-    return _Job(arm, fold, trials, len(folds), candidates)
+    return _Job(arm, fold, trials, len(folds), tuple(warn_of_large_groups(folds)), candidates)
 
 
 def _rate_of(prepared: Prepared, job: _Job) -> float:
@@ -259,6 +262,7 @@ def _describe_start(jobs: list[_Job], rate: float) -> list[str]:
         where = "all training rows" if job.fold is None else f"training rows of fold {job.fold + 1}"
         counts = " + ".join(map(str, num_trials(len(job.candidates), job.num_folds)))
         lines.append(f"{job.arm}, {where}: {len(job.candidates)} candidates, {counts} trials")
+        lines += [f"warning: {job.arm}, {where}: {note}" for note in job.notes]
     seconds = sum(_job_seconds(job, rate) for job in jobs)
     lines.append(
         f"estimate: at most about {math.ceil(seconds / 60)} minutes ({rate:.0f} tokens a second, "
@@ -295,35 +299,6 @@ def _summarise(trials: Sequence[Sequence[Trial]], winner: int) -> tuple[Candidat
         key=lambda i: (i != winner, found[i].nll if found[i].nll is not None else math.inf),
     )
     return tuple(found[i] for i in order)
-
-
-def find_collapsed(trials: Sequence[Sequence[Trial]]) -> set[int]:
-    """Candidates that hardly learnt the task rows they were trained on.
-
-    Below a critical share of the mixture a small set is hardly learnt at all (2505.18091). A
-    candidate has collapsed when its training loss on task rows fell by less than half of what the
-    best candidate's fell, at more general rows for a task row than that one's.
-
-    Args:
-        trials: Trials of each candidate; the first fold's are compared, which all have.
-
-    Returns:
-        Indices of the candidates.
-    """
-    falls: dict[int, tuple[float, float]] = {}
-    for index, own in enumerate(trials):
-        first = own[0]
-        if first.failure is None and first.first_loss is not None and first.last_loss is not None:
-            ratio = first.general_rows / first.train_rows
-            falls[index] = (first.first_loss - first.last_loss, ratio)
-    if not falls:
-        return set()
-    best_fall, best_ratio = max(falls.values())
-    return {
-        index
-        for index, (fall, ratio) in falls.items()
-        if fall < _COLLAPSED_BELOW * best_fall and ratio > best_ratio
-    }
 
 
 def _add_to(earlier: Tuning, choices: Sequence[TunedChoice]) -> list[TunedChoice]:
