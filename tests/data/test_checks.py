@@ -11,7 +11,7 @@ from levertune.data.checks import (
     require_task_rows,
     unseen_labels,
 )
-from levertune.data.leak_policy import Leakage, guard_general
+from levertune.data.leak_policy import guard_general
 from levertune.data.records import RecordFile
 from levertune.data.splits import Split
 from levertune.errors import DataError
@@ -33,7 +33,7 @@ def leaks_of(task=(), test=(), general=(), test_leaks="drop", train_leaks="drop-
     """The leaks between the sets, as `runs.leak_gate` finds them."""
     tested = guard_general(general, test, sets="general-test", policy=test_leaks)
     trained = guard_general(tested.files, task, sets="general-train", policy=train_leaks)
-    in_task = Leakage("train-test", tuple(find_test_rows_in_task(task, test)), {})
+    in_task = find_test_rows_in_task([Split(tuple(task), tuple(test))])
     return in_task, tested.leakage, trained.leakage
 
 
@@ -127,7 +127,7 @@ def test_one_row_and_rows_that_are_too_long_are_refused(rows):
 def test_test_rows_in_training_are_refused_unless_allowed(rows):
     two = file_of(rows(("a", "X"), ("b", "Y")))
     test = file_of(rows(("c", "X"), ("B", "y")), "test.jsonl")
-    leaks = find_test_rows_in_task(two.records, test.records)
+    leaks = find_test_rows_in_task([Split(two.records, test.records)]).by_row
     with pytest.raises(DataError, match=r"1 of 2 test rows are training rows too; .* row '2' as"):
         require_no_test_rows_in_task(test, leaks, allow_overlap=False)
     require_no_test_rows_in_task(test, leaks, allow_overlap=True)
@@ -154,12 +154,12 @@ def test_rows_held_out_are_what_general_rows_are_compared_with(rows):
     pairs = (("A", "x"), ("d", "other"), ("C", "x"), ("zebra", "no"))
     general = file_of(rows(*pairs, source="g"), "g.jsonl")
     split = Split(tuple(records[:3]), tuple(records[3:]))
-    report = check(file_of(records), general=[general], splits=[split])
+    leakage = leaks_of(split.train, split.test, [general])
+    report = check(file_of(records), general=[general], leakage=leakage)
     assert report.general_in_test.counts == {"prompt": 1}
     assert report.general_in_task.counts == {"exact": 2}
     assert report.test_in_task.counts == {}
-    split = Split(tuple(rows(("d", "X"), ("b", "Y"))), tuple(records[3:]))
-    report = check(file_of(records), splits=[split])
+    report = check(file_of(records), leakage=leaks_of(rows(("d", "X"), ("b", "Y")), records[3:]))
     assert report.test_in_task.counts == {"prompt": 1}
     assert "Test rows like training rows: 1" in " ".join(report.warnings)
 

@@ -10,7 +10,7 @@ from levertune.data.records import Record, RecordFile
 from levertune.data.schemas import SCHEMAS
 from levertune.errors import DataError
 
-# Schemas whose prompt is one field; of the others it cannot be told which column a text is from.
+# Schemas of which one field holds every turn.
 _CONVERSATIONS = ("messages", "conversations")
 
 
@@ -93,7 +93,7 @@ def _texts_of(record: Record, schema: str) -> list[tuple[str, str]]:
     columns = SCHEMAS.get(schema)
     if schema in _CONVERSATIONS:
         prompt = completion = f"field {schema!r}"
-    elif columns is None or schema == "instruction/output":
+    elif columns is None or schema == "instruction/output":  # a prompt of several columns
         prompt = "the prompt"
         completion = f"field {columns[-1]!r}" if columns else "the completion"
     else:
