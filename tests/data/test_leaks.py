@@ -342,3 +342,26 @@ def test_thousands_of_rows_of_one_template_are_passed_quickly():
     general = [maker.record(i, "g", text) for i, text in enumerate(texts)]
     test = [maker.record(i, "task", text) for i, text in enumerate(texts[:300])]
     assert {leak.kind for leak in find_leaks(general, test)} <= {"exact", "prompt"}
+
+
+def test_among_very_many_rows_copies_and_runs_are_found_and_near_copies_are_not(monkeypatch):
+    monkeypatch.setattr("levertune.data.leaks.MAX_NEAR_ROWS", 2)
+
+    def named(row_id, prompt):
+        return Record(row_id, "g", (Message("user", prompt),), "A")
+
+    long = " ".join(f"w{i}" for i in range(30))
+    like = [
+        named("a", "where is the nearest open ticket office in this town"),
+        named("b", long),
+        named("c", "how much is the fish"),
+    ]
+    rows = [
+        named("1", "where is the nearest closed ticket office in this town"),
+        named("2", f"read this: {long} and answer"),
+        named("3", "How much is  the fish"),
+    ]
+    found = {(leak.id, leak.like_id) for leak in find_leaks(rows, like)}
+    assert found == {("2", "b"), ("3", "c")}
+    monkeypatch.undo()
+    assert ("1", "a") in {(leak.id, leak.like_id) for leak in find_leaks(rows, like)}

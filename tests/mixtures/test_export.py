@@ -6,7 +6,7 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from levertune.anchors.anchor import Example
@@ -344,6 +344,8 @@ values = st.one_of(
 
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.sampled_from(["a", "b_c", "on"]), values))
+@example({"a": "0\x85"})
+@example({"on": ["x\u2028y", "\u2029"]})
 def test_yaml_gives_back_any_value(tmp_path_factory, given_values):
     path = tmp_path_factory.getbasetemp() / "v.yaml"
     write_yaml(path, {**given_values, "gone": None}, "two\nlines")

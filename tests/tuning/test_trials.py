@@ -36,7 +36,7 @@ def engine(monkeypatch):
     """Trains nothing: gives the losses that `curve` and `nll` plant for a cell."""
     planted = {"curve": lambda cell: [3.0, 0.5], "nll": lambda cell: 1.0, "folders": []}
 
-    def train(recipe, workspace, cell, folder, progress):
+    def train(recipe, workspace, cell, folder, progress, *, variant=""):
         planted["folders"].append(str(folder))
         curve = [{"step": float(i), "task_loss": x} for i, x in enumerate(planted["curve"](cell))]
         return TrainSummary(len(curve), len(curve), 1.0, curve)

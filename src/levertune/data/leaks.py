@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from levertune.data.near_duplicates import MAX_NEAR_ROWS
 from levertune.data.near_index import NearIndex
 from levertune.data.records import Record
 from levertune.data.reworded import RewordedIndex
@@ -84,7 +85,8 @@ def find_leaks(
 
     Args:
         rows: Rows to look through, as general rows; they pass by once.
-        like: Rows to look for, as test rows; they are held in memory.
+        like: Rows to look for, as test rows; they are held in memory. Of more than 20,000 only
+            copies and shared runs of words are looked for: more takes gigabytes.
         instruction: The instruction the task rows share, taken off before comparing.
 
     Returns:
@@ -178,8 +180,9 @@ class _Search:
         for i in sorted(range(len(like)), key=lambda i: _rank(like[i])):
             self._by_prompt.setdefault(self._texts[i].prompt_key, []).append(i)
         self._runs = RunIndex(self._texts) if with_runs else None
-        self._reworded = RewordedIndex(self._texts)
-        self._near = NearIndex([texts.prompt for texts in self._texts])
+        is_small = len(like) <= MAX_NEAR_ROWS
+        self._reworded = RewordedIndex(self._texts if is_small else ())
+        self._near = NearIndex([texts.prompt for texts in self._texts] if is_small else ())
         self._num_rows = 0
         self._rows: dict[int, tuple[Record, RowTexts]] = {}  # those that may leak
         self._same_prompt: dict[tuple[str, str], list[int]] = {}

@@ -18,7 +18,7 @@ from levertune.data.shingles import distinct, hash_shingles, mix_bits
 Array = np.ndarray[Any, np.dtype[Any]]
 
 NEAR_THRESHOLD = 0.8
-MAX_NEAR_ROWS = 50_000
+MAX_NEAR_ROWS = 20_000
 """Above so many rows the search would take most of a gigabyte; it is left out and said so."""
 
 # 24 bands of 6 find a pair at Jaccard 0.8 with probability 1 - (1 - 0.8**6)**24 = 0.9993.

@@ -56,6 +56,8 @@ class RewordedIndex:
         Returns:
             The indices of those that may be in `pairs`.
         """
+        if not len(self._table):
+            return set()
         found = _shortened(rows)
         places, frames = self._frames.find(found.frames)
         self._seen.add(frames, found.contents[places])

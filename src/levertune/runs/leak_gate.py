@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from levertune.data.checks import find_test_rows_in_task, require_no_test_rows_in_task
 from levertune.data.leak_policy import Leakage, guard_general, warn_of_leakage
+from levertune.data.near_duplicates import MAX_NEAR_ROWS
 from levertune.data.records import RecordFile
 from levertune.data.splits import Split
 from levertune.recipes.recipe import Recipe
@@ -79,9 +80,15 @@ def close_leaks(
         instruction=instruction,
     )
     found = (in_task, tested.leakage, trained.leakage)
+    warnings = [warning for leakage in found for warning in warn_of_leakage(leakage)]
+    if general and len(splits) == 1 and len(splits[0].train) > MAX_NEAR_ROWS:
+        warnings.append(
+            "Near copies of training rows were not looked for among the general rows, only equal "
+            f"ones and shared runs of words: more than {MAX_NEAR_ROWS:,} training rows."
+        )
     return ClosedLeaks(
         general=trained.files,
         found=found,
         dropped=(*tested.dropped, *trained.dropped),
-        warnings=tuple(warning for leakage in found for warning in warn_of_leakage(leakage)),
+        warnings=tuple(warnings),
     )

@@ -1,6 +1,6 @@
 """Whether a row is a near duplicate of one already chosen: exact, and cheap for a few thousand.
 
-`data.near_duplicates` groups a whole set, which takes much memory above 50,000 rows; here
+`data.near_duplicates` groups a whole set, which takes much memory above 20,000 rows; here
 only the rows that are chosen, or nearly, are ever looked at.
 """
 

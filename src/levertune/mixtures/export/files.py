@@ -6,6 +6,7 @@ whose every text is a date into timestamps.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS_AT_ONCE = 4096
+_BREAKS = "\x85\u2028\u2029"
 
 COLUMN_TYPES = {
     "position": "int64",
@@ -45,7 +47,10 @@ def write_yaml(path: Path, values: Mapping[str, Any], heading: str) -> None:
 
     comment = "".join(f"# {line}\n" for line in heading.splitlines())
     kept = {key: value for key, value in values.items() if value is not None}
-    text = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=10_000)
+    # Line breaks of Unicode are folded away unless they are escaped, as then all of it is.
+    content = json.dumps(kept, ensure_ascii=False, default=str)
+    has_breaks = any(mark in content for mark in _BREAKS)
+    text = yaml.safe_dump(kept, sort_keys=False, allow_unicode=not has_breaks, width=10_000)
     write_text_atomically(path, comment + text)
 
 
