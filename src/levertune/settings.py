@@ -1,7 +1,7 @@
 """What `auto` means: one function of the task's size, the model and the hardware.
 
-What each constant rests on stands in LOG.md 2026-11-22, "constants of `auto` that need no training";
-exposures, general rows and learning rates are start values, not yet measured.
+What each constant rests on stands in LOG.md 2026-11-22 ("constants of `auto` that need no
+training"); exposures, general rows and learning rates are start values, not yet measured.
 """
 
 from __future__ import annotations
