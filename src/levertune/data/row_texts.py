@@ -14,8 +14,8 @@ OwnText = Callable[[Record], str]
 _WORD = re.compile(r"\w+")
 # A hyphen between letters joins words, elsewhere it is a sign.
 _TOKEN = re.compile(r"\w+|[+*/=<>^%&|~#@$\u20ac\u00a3]|(?<!\w)-|-(?=\d)")
-_OPENING_MARKS = "\"'\u2018\u201c\u00a1\u00bf"
-_CLOSING_MARKS = ".,;:!?\"'\u2019\u201d\u2026\u3002\uff0c\uff01\uff1f"
+_OPENING = re.compile("(?:(?<= )|^)[\"'\u2018\u201c\u00a1\u00bf]+(?=\\w)")
+_CLOSING = re.compile("(?<=[\\w)])[.,;:!?\"'\u2019\u201d\u2026\u3002\uff0c\uff01\uff1f]+(?= |$)")
 
 
 def normalize_text(text: str) -> str:
@@ -129,13 +129,4 @@ def bare_text(text: str) -> str:
     Marks inside words and numbers stay, as do signs and what stands alone: `3.5` is not `35`, and
     `3 + 4` is not `3 * 4`.
     """
-    words = text.split(" ")
-    return " ".join([word if word.isalnum() else _bare_word(word) for word in words])
-
-
-def _bare_word(word: str) -> str:
-    core = word.rstrip(_CLOSING_MARKS)
-    if core and (core[-1].isalnum() or core[-1] in "_)"):
-        word = core
-    core = word.lstrip(_OPENING_MARKS)
-    return core if core and (core[0].isalnum() or core[0] == "_") else word
+    return _OPENING.sub("", _CLOSING.sub("", text))
