@@ -6,6 +6,7 @@ from levertune.errors import RunError
 from levertune.recipes.dumping import dump_recipe, read_reasons
 from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellPlan
+from levertune.runs.inputs import read_inputs
 from levertune.runs.prepare import choose_plans, prepare_run
 from levertune.runs.same_recipe import describe_changes
 
@@ -63,3 +64,12 @@ def test_nothing_is_written(project):
     before = project.files()
     prepare_run(project.recipe())
     assert project.files() == before
+
+
+def test_near_copies_that_were_not_looked_for_are_told(project, monkeypatch):
+    for module in ("levertune.data.leaks", "levertune.runs.leak_gate"):
+        monkeypatch.setattr(f"{module}.MAX_NEAR_ROWS", 2)
+    told = [w for w in read_inputs(project.recipe()).warnings if "not looked for" in w]
+    assert [" ".join(warning.split()[3:6]) for warning in told] == [
+        "test rows were", "test rows were", "training rows were",
+    ]  # fmt: skip

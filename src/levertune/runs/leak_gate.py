@@ -81,14 +81,22 @@ def close_leaks(
     )
     found = (in_task, tested.leakage, trained.leakage)
     warnings = [warning for leakage in found for warning in warn_of_leakage(leakage)]
+    if max(len(side.test) for side in sides) > MAX_NEAR_ROWS:
+        warnings.append(_without_near("test", "training rows"))
+    if general and sum(len(split.test) for split in splits) > MAX_NEAR_ROWS:
+        warnings.append(_without_near("test", "general rows"))
     if general and len(splits) == 1 and len(splits[0].train) > MAX_NEAR_ROWS:
-        warnings.append(
-            "Near copies of training rows were not looked for among the general rows, only equal "
-            f"ones and shared runs of words: more than {MAX_NEAR_ROWS:,} training rows."
-        )
+        warnings.append(_without_near("training", "general rows"))
     return ClosedLeaks(
         general=trained.files,
         found=found,
         dropped=(*tested.dropped, *trained.dropped),
         warnings=tuple(warnings),
+    )
+
+
+def _without_near(kind: str, among: str) -> str:
+    return (
+        f"Near copies of {kind} rows were not looked for among the {among}, only equal ones and "
+        f"shared runs of words: more than {MAX_NEAR_ROWS:,} {kind} rows."
     )
