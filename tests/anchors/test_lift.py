@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from levertune.anchors import lift
 from levertune.anchors.anchor import Anchor
-from levertune.anchors.lift import lift_instruction, remove_instruction, remove_instructions
+from levertune.anchors.lift import remove_instruction, remove_instructions, shared_instruction
 from levertune.data.records import Message, Record
 
 
@@ -16,6 +17,12 @@ def record(text, *, system=None, before=()):
 
 def records(*texts, **settings):
     return [record(text, **settings) for text in texts]
+
+
+def lift_instruction(rows):
+    lifted = lift.lift_instruction(rows)
+    assert shared_instruction(rows) == lifted.instruction
+    return lifted
 
 
 def texts(rows):

@@ -365,3 +365,18 @@ def test_among_very_many_rows_copies_and_runs_are_found_and_near_copies_are_not(
     assert found == {("2", "b"), ("3", "c")}
     monkeypatch.undo()
     assert ("1", "a") in {(leak.id, leak.like_id) for leak in find_leaks(rows, like)}
+
+
+@settings(max_examples=40, deadline=None)
+@given(PAIRS, PAIRS, st.integers(0, 3))
+def test_leaving_strangers_out_first_changes_nothing(left, right, seed):
+    maker = Maker(seed)
+    runs = [RUN.replace("three", str(i)) for i in range(14)]
+    general = [maker.record(f"g{i}", "g", p, c) for i, (p, c) in enumerate(left)]
+    general += [maker.record(f"h{i}", "g", f"{run} {i}", "A") for i, run in enumerate(runs[seed:])]
+    test = [maker.record(f"t{i}", "task", p, c) for i, (p, c) in enumerate(right)]
+    test += [maker.record(f"u{i}", "task", f"so {run}", "B") for i, run in enumerate(runs)]
+    test += maker.records(5, "task")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("levertune.data.leaks.MAX_NEAR_ROWS", 0)
+        assert search_leaks(general, test) == search_leaks(iter(general), test)

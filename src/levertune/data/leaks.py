@@ -22,7 +22,7 @@ from levertune.data.row_texts import (
     make_own_text,
 )
 from levertune.data.shingles import distinct, hash_shingles
-from levertune.data.word_runs import RunIndex, numbers_in
+from levertune.data.word_runs import RunIndex, SharedHalves, hash_halves, numbers_in
 
 LeakKind = Literal["exact", "prompt", "near", "contained", "13-gram"]
 
@@ -110,7 +110,10 @@ def search_leaks(
     """
     if not like:
         return FoundLeaks((), ())
-    search = _Search(like, instruction)
+    with_near = len(like) <= MAX_NEAR_ROWS
+    if not with_near and isinstance(rows, Sequence):
+        like = _without_strangers(like, rows, instruction)
+    search = _Search(like, instruction, with_near=with_near)
     for chunk in _chunks(rows):
         search.add(chunk)
     return search.found()
@@ -170,7 +173,12 @@ class _Search:
     """What was found so far."""
 
     def __init__(
-        self, like: Sequence[Record], instruction: str | None, *, with_runs: bool = True
+        self,
+        like: Sequence[Record],
+        instruction: str | None,
+        *,
+        with_runs: bool = True,
+        with_near: bool = True,
     ) -> None:
         self._instruction = instruction
         self._own_text = make_own_text(instruction)
@@ -180,9 +188,9 @@ class _Search:
         for i in sorted(range(len(like)), key=lambda i: _rank(like[i])):
             self._by_prompt.setdefault(self._texts[i].prompt_key, []).append(i)
         self._runs = RunIndex(self._texts) if with_runs else None
-        is_small = len(like) <= MAX_NEAR_ROWS
-        self._reworded = RewordedIndex(self._texts if is_small else ())
-        self._near = NearIndex([texts.prompt for texts in self._texts] if is_small else ())
+        near = self._texts if with_near and len(like) <= MAX_NEAR_ROWS else []
+        self._reworded = RewordedIndex(near)
+        self._near = NearIndex([texts.prompt for texts in near])
         self._num_rows = 0
         self._rows: dict[int, tuple[Record, RowTexts]] = {}  # those that may leak
         self._same_prompt: dict[tuple[str, str], list[int]] = {}
@@ -292,6 +300,36 @@ def _jaccard(left: str, right: str) -> float:
     ours, theirs = (distinct(hash_shingles([text])[0]) for text in (left, right))
     shared = len(np.intersect1d(ours, theirs, assume_unique=True))
     return shared / (len(ours) + len(theirs) - shared)
+
+
+def _without_strangers(
+    like: Sequence[Record], rows: Sequence[Record], instruction: str | None
+) -> list[Record]:
+    """The rows to look for whose prompt, or six words in a row, stand in the rows to look through.
+
+    No leak but a near one needs the others, nor does telling what is a template's. Of many rows to
+    look for and few to look through they are nearly all, and an index of them the larger work.
+    """
+    own_text = make_own_text(instruction)
+    prompts: set[tuple[str, str]] = set()
+    halves = []
+    for chunk in _chunks(rows):
+        texts = [compared_texts(record, own_text, instruction) for record in chunk]
+        prompts.update(text.prompt_key for text in texts)
+        halves.append(hash_halves(texts))
+    if not halves:
+        return []
+    index = SharedHalves(np.concatenate(halves))
+    kept: list[Record] = []
+    for chunk in _chunks(like):
+        texts = [compared_texts(record, own_text, instruction) for record in chunk]
+        shared = index.find(texts)
+        kept += [
+            record
+            for i, (record, text) in enumerate(zip(chunk, texts, strict=True))
+            if i in shared or text.prompt_key in prompts
+        ]
+    return kept
 
 
 def _rank(record: Record) -> tuple[str, int, str]:

@@ -217,6 +217,8 @@ class RecordBuilder:
 
 
 def _read_references(row: Mapping[str, Any], columns: Columns, where: str) -> tuple[str, ...]:
+    if "references" not in columns.actual:
+        return ()
     name, value = columns.find("references", row)
     if value is None:
         return ()
@@ -230,6 +232,8 @@ def _read_references(row: Mapping[str, Any], columns: Columns, where: str) -> tu
 
 def _read_stratum(row: Mapping[str, Any], columns: Columns, where: str) -> str:
     for known in _STRATUM_COLUMNS:
+        if known not in columns.actual:
+            continue
         name, value = columns.find(known, row)
         if isinstance(value, str) and value.strip():
             return require_text(value, where, name).strip()

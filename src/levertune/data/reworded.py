@@ -10,7 +10,8 @@ import numpy as np
 
 from levertune.data.key_table import CommonKeys, KeyTable, expand
 from levertune.data.row_texts import RowTexts
-from levertune.data.word_runs import MAX_ROWS_OF_A_RUN, has_digit
+from levertune.data.word_hashes import WordHashes, hash_shortened, hash_texts, hash_words
+from levertune.data.word_runs import MAX_ROWS_OF_A_RUN
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -102,27 +103,19 @@ class _Shortened:
 
 
 def _shortened(rows: Sequence[RowTexts]) -> _Shortened:
-    keys: list[int] = []
-    frames: list[int] = []
-    owners: list[int] = []
-    contents: list[int] = []
-    for i, row in enumerate(rows):
-        words = tuple(row.bare.split(" "))
-        if not _MIN_WORDS <= len(words) <= _MAX_WORDS:
-            continue
-        masked = tuple("0" if has_digit(word) else word for word in words)
-        found = _hashes(words)
-        keys += found
-        frames += found if masked == words else _hashes(masked)
-        owners += [i] * len(found)
-        contents += [hash(row.row_key)] * len(found)
+    chosen = [
+        i for i, row in enumerate(rows) if _MIN_WORDS <= row.bare.count(" ") + 1 <= _MAX_WORDS
+    ]
+    words = hash_words([rows[i].bare for i in chosen], lambda text: text.split(" "))
+    owners = np.concatenate((np.arange(len(chosen)), words.texts))
+    contents = np.array([hash(rows[i].row_key) for i in chosen], dtype=np.int64)
     return _Shortened(
-        np.array(keys, dtype=np.int64).view(np.uint64),
-        np.array(frames, dtype=np.int64).view(np.uint64),
-        np.array(owners, dtype=np.int64),
-        np.array(contents, dtype=np.int64),
+        keys=_whole_and_shortened(words.values, words),
+        frames=_whole_and_shortened(words.masked, words),
+        rows=np.array(chosen, dtype=np.int64)[owners],
+        contents=contents[owners],
     )
 
 
-def _hashes(words: tuple[str, ...]) -> list[int]:
-    return [hash(words), *(hash(words[:i] + words[i + 1 :]) for i in range(len(words)))]
+def _whole_and_shortened(values: Array, words: WordHashes) -> Array:
+    return np.concatenate((hash_texts(values, words), hash_shortened(values, words)))

@@ -14,8 +14,12 @@ OwnText = Callable[[Record], str]
 _WORD = re.compile(r"\w+")
 # A hyphen between letters joins words, elsewhere it is a sign.
 _TOKEN = re.compile(r"\w+|[+*/=<>^%&|~#@$\u20ac\u00a3]|(?<!\w)-|-(?=\d)")
-_OPENING = re.compile("(?:(?<= )|^)[\"'\u2018\u201c\u00a1\u00bf]+(?=\\w)")
-_CLOSING = re.compile("(?<=[\\w)])[.,;:!?\"'\u2019\u201d\u2026\u3002\uff0c\uff01\uff1f]+(?= |$)")
+# The mark comes first and what stands before it is looked at afterwards: so most of a text is
+# passed over without a look behind each of its characters.
+_OPENING_MARKS = "[\"'\u2018\u201c\u00a1\u00bf]"
+_OPENING = re.compile(f"{_OPENING_MARKS}(?<![^ ].){_OPENING_MARKS}*(?=\\w)")
+_CLOSING_MARKS = "[.,;:!?\"'\u2019\u201d\u2026\u3002\uff0c\uff01\uff1f]"
+_CLOSING = re.compile(f"{_CLOSING_MARKS}(?<=[\\w)].){_CLOSING_MARKS}*(?= |$)")
 
 
 def normalize_text(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import numpy as np
 
 from levertune.data.key_table import CommonKeys, KeyTable, expand
 from levertune.data.row_texts import RowTexts, split_tokens, split_words
-from levertune.data.shingles import mix_bits
+from levertune.data.word_hashes import WordHashes, has_digit, hash_windows, hash_words
 
 Array = np.ndarray[Any, np.dtype[Any]]
 RunKind = Literal["contained", "13-gram"]
@@ -25,10 +24,6 @@ _HALF_WORDS = 6
 MAX_ROWS_OF_A_RUN = 10
 """What more rows of a set hold is no row's own text but what a template or a custom repeats (the
 limit of Brown et al., "Language Models are Few-Shot Learners", 2020, appendix C)."""
-
-_BASE = 0x9E3779B97F4A7C15
-_INVERSE = pow(_BASE, -1, 1 << 64)
-_NUMBER = 1  # the word that every word with a digit becomes where templates are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,29 +43,6 @@ class SharedRun:
     share: float
 
 
-class _Vocabulary(dict[str, int]):
-    """Numbers of words: while open a new word gets the next one, then one that no word has."""
-
-    is_open = True
-
-    def __missing__(self, word: str) -> int:
-        if self.is_open:
-            self[word] = number = len(self) + 2
-            return number
-        return _NUMBER if has_digit(word) else 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Words:
-    """Texts as numbered words, one text after the other."""
-
-    ids: Array
-    ends: Array  # one behind the last word of the text, for each word
-    texts: Array  # the text of each word
-    starts: Array
-    sizes: Array
-
-
 class RunIndex:
     """The runs of words of some rows, to be looked up in many others.
 
@@ -84,10 +56,7 @@ class RunIndex:
     """
 
     def __init__(self, rows: Sequence[RowTexts]) -> None:
-        self._vocabulary = _Vocabulary()
-        words, owners, is_answer = self._encode(rows)
-        self._vocabulary.is_open = False
-        self._values, self._masked = _word_values(self._vocabulary)
+        words, owners, is_answer = _hash_rows(rows)
         self._sizes = words.sizes
         self._owners, self._is_answer = owners, is_answer
         lengths = np.full(len(words.sizes), RUN_WORDS)
@@ -95,11 +64,12 @@ class RunIndex:
         is_short &= np.array([len(rows[i].prompt) >= _SHORT_CHARACTERS for i in owners], dtype=bool)
         lengths[is_short] = words.sizes[is_short]
         self._lengths = sorted({RUN_WORDS, *lengths[is_short].tolist()})
+        texts, ends = words.texts, np.repeat(words.ends, words.sizes)
         keys, places = [], []
         for length in self._lengths:
-            hashes = _hash_windows(self._values[words.ids], length)
-            found = np.flatnonzero(words.ends[: len(hashes)] - np.arange(len(hashes)) >= length)
-            found = found[lengths[words.texts[found]] == length]
+            hashes = hash_windows(words.values, length)
+            found = np.flatnonzero(ends[: len(hashes)] - np.arange(len(hashes)) >= length)
+            found = found[lengths[texts[found]] == length]
             keys.append(hashes[found])
             places.append(found)
         self._table = KeyTable(np.concatenate(keys))
@@ -107,7 +77,7 @@ class RunIndex:
         order = np.argsort(runs, kind="stable")
         self._places = np.concatenate(places)[order]  # where each run stands, run after run
         self._offsets = np.searchsorted(runs[order], np.arange(len(self._table) + 1))
-        self._texts = words.texts[self._places]
+        self._texts = texts[self._places]
         self._positions = self._places - words.starts[self._texts]
         self._index_halves(words)
         contents = np.array([hash(row.row_key) for row in rows], dtype=np.int64)
@@ -130,16 +100,16 @@ class RunIndex:
             The indices of those that may be in `pairs`.
         """
         touched: set[int] = set()
-        words, owners, is_answer = self._encode(rows)
+        words, owners, is_answer = _hash_rows(rows)
         contents = np.array([hash(row.row_key) for row in rows], dtype=np.int64)
         self._count_halves(self._seen_halves, words, contents[owners])
+        text_of_word, ends = words.texts, np.repeat(words.ends, words.sizes)
         for length in self._lengths:
-            hashes = _hash_windows(self._values[words.ids], length)
-            places, runs = self._table.find(hashes)
-            fits = words.ends[places] - places >= length
+            places, runs = self._table.find(hash_windows(words.values, length))
+            fits = ends[places] - places >= length
             places, runs = places[fits], runs[fits]
             self._is_met[runs] = True
-            texts = words.texts[places]
+            texts = text_of_word[places]
             self._seen.add(runs, contents[owners[texts]])
             is_open = ~(self._seen.is_common | self._own.is_common)[runs]
             hits = np.stack((owners[texts] + first, is_answer[texts], runs))[:, is_open]
@@ -185,39 +155,12 @@ class RunIndex:
         common: Array = self._own.is_common | self._seen.is_common
         return common | halves[self._first_halves] | halves[self._last_halves]
 
-    def _encode(self, rows: Sequence[RowTexts]) -> tuple[_Words, Array, Array]:
-        """The rows' prompts, and those completions that can hold a run."""
-        texts = [(i, False, row.prompt) for i, row in enumerate(rows)]
-        texts += [
-            (i, True, row.answer)
-            for i, row in enumerate(rows)
-            if len(row.answer) >= _SHORT_CHARACTERS
-        ]
-        number = self._vocabulary.__getitem__
-        ids = array("q")
-        sizes = []
-        for _, _, text in texts:
-            before = len(ids)
-            ids.extend(map(number, split_tokens(text)))
-            sizes.append(len(ids) - before)
-        counts = np.array(sizes, dtype=np.int64)
-        ends = np.cumsum(counts)
-        words = _Words(
-            ids=np.array(ids, dtype=np.int64),
-            ends=np.repeat(ends, counts),
-            texts=np.repeat(np.arange(len(counts)), counts),
-            starts=ends - counts,
-            sizes=counts,
-        )
-        owners = np.array([i for i, _, _ in texts], dtype=np.int64)
-        return words, owners, np.array([is_answer for _, is_answer, _ in texts], dtype=bool)
-
-    def _index_halves(self, words: _Words) -> None:
+    def _index_halves(self, words: WordHashes) -> None:
         """The first and the last six words of each run of 13; a shorter run's are never common."""
         first = self._offsets[:-1]
         places = self._places[first]
         is_long = self._sizes[self._texts[first]] >= RUN_WORDS
-        hashes = _hash_windows(self._masked[words.ids], _HALF_WORDS)
+        hashes = hash_windows(words.masked, _HALF_WORDS)
         starts = places[is_long]
         ends = starts + RUN_WORDS - _HALF_WORDS
         self._halves = KeyTable(np.concatenate((hashes[starts], hashes[ends])))
@@ -227,11 +170,11 @@ class RunIndex:
         self._first_halves[is_long] = self._halves.find(hashes[starts])[1]
         self._last_halves[is_long] = self._halves.find(hashes[ends])[1]
 
-    def _count_halves(self, counter: CommonKeys, words: _Words, contents: Array) -> None:
-        hashes = _hash_windows(self._masked[words.ids], _HALF_WORDS)
-        places, halves = self._halves.find(hashes)
-        fits = words.ends[places] - places >= _HALF_WORDS
-        counter.add(halves[fits], contents[words.texts[places[fits]]])
+    def _count_halves(self, counter: CommonKeys, words: WordHashes, contents: Array) -> None:
+        places, halves = self._halves.find(hash_windows(words.masked, _HALF_WORDS))
+        texts = words.text_of(places)
+        fits = words.ends[texts] - places >= _HALF_WORDS
+        counter.add(halves[fits], contents[texts[fits]])
 
     def _counters(self) -> tuple[CommonKeys, CommonKeys]:
         return (
@@ -240,36 +183,45 @@ class RunIndex:
         )
 
 
+def hash_halves(rows: Sequence[RowTexts]) -> Array:
+    """Hashes of all six words in a row, all numbers taken for equal.
+
+    Among them are some that reach from one text into the next: where rows are only told apart by
+    what they cannot share, these let one more through by chance.
+    """
+    return hash_windows(_hash_rows(rows)[0].masked, _HALF_WORDS)
+
+
+class SharedHalves:
+    """Tells which rows can share a run with some others, or count for one's being a template's.
+
+    Such a row shares six words in a row with one of the others, all numbers taken for equal: every
+    run of eight words or more, and each half of a longer one, begins with six.
+
+    Args:
+        halves: What `hash_halves` gives for the others.
+    """
+
+    def __init__(self, halves: Array) -> None:
+        self._table = KeyTable(halves)
+
+    def find(self, rows: Sequence[RowTexts]) -> set[int]:
+        """Indices of the rows that share such words."""
+        words, owners, _ = _hash_rows(rows)
+        places, _ = self._table.find(hash_windows(words.masked, _HALF_WORDS))
+        texts = words.text_of(places)
+        fits = words.ends[texts] - places >= _HALF_WORDS
+        return set(owners[texts[fits]].tolist())
+
+
 def numbers_in(text: str) -> Counter[str]:
     """The words of a text that have a digit."""
     return Counter(word for word in split_words(text) if has_digit(word))
 
 
-def has_digit(word: str) -> bool:
-    """Whether a word is, or holds, a number."""
-    return not word.isalpha() and any(character.isdigit() for character in word)
-
-
-def _word_values(vocabulary: dict[str, int]) -> tuple[Array, Array]:
-    """A random value for each word, and the same with one value for all words with a digit."""
-    values = mix_bits(np.arange(len(vocabulary) + 2, dtype=np.uint64) + np.uint64(_BASE))
-    masked = values.copy()
-    masked[[number for word, number in vocabulary.items() if has_digit(word)]] = values[_NUMBER]
-    return values, masked
-
-
-def _hash_windows(values: Array, length: int) -> Array:
-    """A hash of each run of `length` values: a polynomial modulo 2**64, by running sums."""
-    count = len(values) - length + 1
-    if count <= 0:
-        return np.empty(0, dtype=np.uint64)
-    sums = np.zeros(len(values) + 1, dtype=np.uint64)
-    np.cumsum(values * _powers(_BASE, len(values)), out=sums[1:])
-    hashes = (sums[length:] - sums[:count]) * _powers(_INVERSE, count)
-    return hashes + np.uint64(length)
-
-
-def _powers(base: int, count: int) -> Array:
-    factors = np.full(count, base, dtype=np.uint64)
-    factors[:1] = 1
-    return np.cumprod(factors)
+def _hash_rows(rows: Sequence[RowTexts]) -> tuple[WordHashes, Array, Array]:
+    """The rows' prompts, and those completions that can hold a run: words, rows, which is which."""
+    answers = [i for i, row in enumerate(rows) if len(row.answer) >= _SHORT_CHARACTERS]
+    texts = [*(row.prompt for row in rows), *(rows[i].answer for i in answers)]
+    owners = np.concatenate((np.arange(len(rows)), np.array(answers, dtype=np.int64)))
+    return hash_words(texts, split_tokens), owners, np.arange(len(texts)) >= len(rows)

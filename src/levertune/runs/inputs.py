@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from levertune.anchors.auto import AnchorChoice, choose_anchor
-from levertune.anchors.lift import lift_instruction
+from levertune.anchors.lift import shared_instruction
 from levertune.data.checks import require_task_rows, unseen_labels
 from levertune.data.draws import draw_rows
 from levertune.data.embedded.catalog import TASK_PREFIX
@@ -203,7 +203,7 @@ def read_inputs(
     """
     task, test_file = read_task(recipe)
     require_task_rows(task)
-    instruction = lift_instruction(task.records).instruction
+    instruction = shared_instruction(task.records)
     mode, splits = split_task(recipe, task, test_file, instruction)
     if recipe.task.subset is not None:
         for split in splits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from levertune.anchors.lift import lift_instruction
+from levertune.anchors.lift import shared_instruction
 from levertune.data.splits import split_holdout
 from levertune.errors import DataError, ModelError, RunError
 from levertune.mixtures.manifest import check_same_run, read_manifest, write_manifest
@@ -272,7 +272,7 @@ def _find_stop(
 
 def _hold_out(data: CellData) -> set[str]:
     """Ids of the rows to validate on; none where the rows cannot be told apart."""
-    instruction = lift_instruction(data.records).instruction
+    instruction = shared_instruction(data.records)
     try:
         split = split_holdout(
             data.records, VALIDATION_SHARE, seed=data.plan.seed, instruction=instruction

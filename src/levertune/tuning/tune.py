@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from levertune.anchors.lift import lift_instruction
+from levertune.anchors.lift import shared_instruction
 from levertune.data.records import Record
 from levertune.data.splits import cross_validation_folds, draw_subset, warn_of_large_groups
 from levertune.errors import RecipeError
@@ -185,7 +185,7 @@ def _make_job(
     prepared: Prepared, arm: str, fold: int | None, what: Sequence[What], progress: Progress
 ) -> _Job:
     rows = _training_rows(prepared, fold)
-    instruction = lift_instruction(rows).instruction
+    instruction = shared_instruction(rows)
     folds = cross_validation_folds(rows, INNER_FOLDS, seed=INNER_SEED, instruction=instruction)
     recipe = prepared.recipe_for(CellPlan(ARMS[arm], prepared.recipe.seeds[0], fold))
     count_tokens = prepared.workspace.count_record
