@@ -12,6 +12,7 @@ from levertune.data.checks import (
     unseen_labels,
 )
 from levertune.data.leak_policy import guard_general
+from levertune.data.overlaps import find_conflicts
 from levertune.data.records import RecordFile
 from levertune.data.splits import Split
 from levertune.errors import DataError
@@ -45,6 +46,7 @@ def check(task, **options):
         "count_row": count_row,
         "max_length": 50,
         "leakage": leaks_of(),
+        "conflicts": find_conflicts(task.records),
     }
     return check_task(task, **{**defaults, **options})
 

@@ -10,9 +10,9 @@ from levertune.data.check_warnings import write_warnings
 from levertune.data.draws import label_counts
 from levertune.data.language import TokenCounter, compare_with_english
 from levertune.data.leak_policy import Leakage
-from levertune.data.leaks import Leak, search_leaks, turned_round
+from levertune.data.leaks import Leak, PreparedRows, search_leaks, turned_round
 from levertune.data.near_duplicates import MAX_NEAR_ROWS, group_near_duplicates
-from levertune.data.overlaps import RowGroup, find_conflicts, find_duplicates
+from levertune.data.overlaps import RowGroup, find_duplicates
 from levertune.data.records import Record, RecordFile
 from levertune.data.row_texts import make_own_text, normalize_text
 from levertune.data.splits import Split
@@ -38,6 +38,7 @@ def check_task(
     count_row: RowCounter,
     max_length: int,
     leakage: Sequence[Leakage],
+    conflicts: Sequence[RowGroup],
     instruction: str | None = None,
     english: Sequence[str] = (),
     unseen: Sequence[str] = (),
@@ -54,6 +55,7 @@ def check_task(
         count_row: Counts the tokens of a rendered row; called for rows near the limit only.
         max_length: Most tokens of a row.
         leakage: Rows of one set like rows of another, for each two sets.
+        conflicts: Task rows that answer one prompt differently.
         instruction: The instruction the task rows share.
         english: English texts to compare the language with.
         unseen: Labels of test rows that no training row has.
@@ -75,7 +77,7 @@ def check_task(
         max_length=max_length,
         instruction=instruction,
         duplicates=tuple(find_duplicates(task.records, instruction=instruction)),
-        conflicts=tuple(find_conflicts(task.records)),
+        conflicts=tuple(conflicts),
         near_duplicates=_near_groups(task.records, instruction),
         test_in_task=leaks["train-test"],
         general_in_test=leaks["general-test"],
@@ -143,14 +145,17 @@ def require_rows_that_fit(
         )
 
 
-def find_test_rows_in_task(splits: Sequence[Split], *, instruction: str | None = None) -> Leakage:
+def find_test_rows_in_task(
+    splits: Sequence[Split], *, instruction: str | None = None, train: PreparedRows | None = None
+) -> Leakage:
     """The test rows that are, or are nearly, rows trained on beside them.
 
     Args:
         splits: The rows to train and to test on: one split, or one a fold.
         instruction: The instruction the rows share.
+        train: The training rows of the only split, where they are prepared already.
     """
-    found = [search_leaks(s.train, s.test, instruction=instruction) for s in splits]
+    found = [search_leaks(train or s.train, s.test, instruction=instruction) for s in splits]
     return Leakage(
         "train-test",
         tuple(leak for one in found for leak in turned_round(one.leaks)),

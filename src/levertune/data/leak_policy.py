@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from levertune.data.leaks import LEAK_KINDS, Leak, LeakKind, search_leaks, strongest_by_row
+from levertune.data.leaks import (
+    LEAK_KINDS,
+    Leak,
+    LeakKind,
+    PreparedRows,
+    search_leaks,
+    strongest_by_row,
+)
 from levertune.data.records import Record, RecordFile
 from levertune.errors import DataError
 
@@ -71,7 +78,7 @@ class GuardedRows:
 
 def guard_general(
     files: Sequence[RecordFile],
-    like: Sequence[Record],
+    like: Sequence[Record] | PreparedRows,
     *,
     sets: Literal["general-test", "general-train"],
     policy: LeakPolicy,

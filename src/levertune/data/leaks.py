@@ -6,7 +6,9 @@ One set is indexed, the other passes by once: the time is linear in the rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +24,14 @@ from levertune.data.row_texts import (
     make_own_text,
 )
 from levertune.data.shingles import distinct, hash_shingles
-from levertune.data.word_runs import RunIndex, SharedHalves, hash_halves, numbers_in
+from levertune.data.word_runs import (
+    HashedRows,
+    RunIndex,
+    SharedHalves,
+    hash_halves,
+    hash_rows,
+    numbers_in,
+)
 
 LeakKind = Literal["exact", "prompt", "near", "contained", "13-gram"]
 
@@ -73,6 +82,36 @@ class FoundLeaks:
     passed_over: tuple[Record, ...]
 
 
+@dataclass(frozen=True)
+class _Chunk:
+    """A few rows and what they are compared by."""
+
+    records: Sequence[Record]
+    texts: Sequence[RowTexts]
+
+    @cached_property
+    def hashed(self) -> HashedRows:
+        """Their words, where anything asks for them."""
+        return hash_rows(self.texts)
+
+
+class PreparedRows:
+    """Rows made ready for comparing, for those that are compared with several sets.
+
+    Args:
+        records: The rows; they stay in memory with their texts in one case.
+        instruction: The instruction the task rows share, taken off.
+    """
+
+    def __init__(self, records: Sequence[Record], instruction: str | None = None) -> None:
+        self.records = records
+        self.instruction = instruction
+        self.chunks = tuple(_prepare(records, instruction))
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
 def find_leaks(
     rows: Iterable[Record], like: Sequence[Record], *, instruction: str | None = None
 ) -> list[Leak]:
@@ -96,7 +135,10 @@ def find_leaks(
 
 
 def search_leaks(
-    rows: Iterable[Record], like: Sequence[Record], *, instruction: str | None = None
+    rows: Iterable[Record] | PreparedRows,
+    like: Sequence[Record] | PreparedRows,
+    *,
+    instruction: str | None = None,
 ) -> FoundLeaks:
     """As `find_leaks`, and the rows of `like` that the rules for templates passed over.
 
@@ -108,15 +150,16 @@ def search_leaks(
     Returns:
         What was found.
     """
-    if not like:
+    if not len(like):
         return FoundLeaks((), ())
     with_near = len(like) <= MAX_NEAR_ROWS
-    if not with_near and isinstance(rows, Sequence):
+    if not with_near and isinstance(rows, (Sequence, PreparedRows)):
         like = _without_strangers(like, rows, instruction)
-    search = _Search(like, instruction, with_near=with_near)
-    for chunk in _chunks(rows):
-        search.add(chunk)
-    return search.found()
+    sought = like.records if isinstance(like, PreparedRows) else like
+    with _Search(sought, instruction, with_near=with_near) as search:
+        for chunk in _prepared(rows, instruction):
+            search.add(chunk)
+        return search.found()
 
 
 def find_twins(
@@ -134,10 +177,10 @@ def find_twins(
     """
     if not like:
         return []
-    search = _Search(like, instruction, with_runs=False)
-    for chunk in _chunks(rows):
-        search.add(chunk)
-    return sorted(search.pairs())
+    with _Search(like, instruction, with_runs=False) as search:
+        for chunk in _prepare(rows, instruction):
+            search.add(chunk)
+        return sorted(search.pairs())
 
 
 def strongest_by_row(leaks: Sequence[Leak]) -> list[Leak]:
@@ -180,10 +223,8 @@ class _Search:
         with_runs: bool = True,
         with_near: bool = True,
     ) -> None:
-        self._instruction = instruction
-        self._own_text = make_own_text(instruction)
         self._like = like
-        self._texts = [self._compared(record) for record in like]
+        self._texts = _compare(like, instruction)
         self._by_prompt: dict[tuple[str, str], list[int]] = {}
         for i in sorted(range(len(like)), key=lambda i: _rank(like[i])):
             self._by_prompt.setdefault(self._texts[i].prompt_key, []).append(i)
@@ -191,15 +232,23 @@ class _Search:
         near = self._texts if with_near and len(like) <= MAX_NEAR_ROWS else []
         self._reworded = RewordedIndex(near)
         self._near = NearIndex([texts.prompt for texts in near])
+        # Near copies are numpy's work, which leaves the interpreter to the other searches.
+        self._thread = ThreadPoolExecutor(max_workers=1)
         self._num_rows = 0
         self._rows: dict[int, tuple[Record, RowTexts]] = {}  # those that may leak
         self._same_prompt: dict[tuple[str, str], list[int]] = {}
 
-    def add(self, chunk: Sequence[Record]) -> None:
+    def __enter__(self) -> _Search:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
+
+    def add(self, chunk: _Chunk) -> None:
         """Look at more rows."""
-        first = self._num_rows
-        self._num_rows += len(chunk)
-        texts = [self._compared(record) for record in chunk]
+        first, texts = self._num_rows, chunk.texts
+        self._num_rows += len(texts)
+        near = self._thread.submit(self._near.add, [row.prompt for row in texts], first)
         touched: set[int] = set()
         for i, row in enumerate(texts, start=first):
             key = row.prompt_key
@@ -207,11 +256,11 @@ class _Search:
                 self._same_prompt.setdefault(key, []).append(i)
                 touched.add(i)
         if self._runs is not None:
-            touched.update(self._runs.add(texts, first))
+            touched.update(self._runs.add(texts, chunk.hashed, first))
         touched.update(self._reworded.add(texts, first))
-        touched.update(self._near.add([row.prompt for row in texts], first))
+        touched.update(near.result())
         for i in touched:
-            self._rows[i] = chunk[i - first], texts[i - first]
+            self._rows[i] = chunk.records[i - first], texts[i - first]
 
     def found(self) -> FoundLeaks:
         """The leaks, and what was passed over."""
@@ -270,9 +319,6 @@ class _Search:
     def _agree(self, row: int, like: int) -> bool:
         return are_one_prompt(self._rows[row][1], self._texts[like])
 
-    def _compared(self, record: Record) -> RowTexts:
-        return compared_texts(record, self._own_text, self._instruction)
-
 
 def are_one_prompt(left: RowTexts, right: RowTexts) -> bool:
     """Whether nearly equal prompts are one: they have the same numbers, and the answers agree."""
@@ -303,33 +349,51 @@ def _jaccard(left: str, right: str) -> float:
 
 
 def _without_strangers(
-    like: Sequence[Record], rows: Sequence[Record], instruction: str | None
+    like: Sequence[Record] | PreparedRows,
+    rows: Sequence[Record] | PreparedRows,
+    instruction: str | None,
 ) -> list[Record]:
     """The rows to look for whose prompt, or six words in a row, stand in the rows to look through.
 
     No leak but a near one needs the others, nor does telling what is a template's. Of many rows to
     look for and few to look through they are nearly all, and an index of them the larger work.
     """
-    own_text = make_own_text(instruction)
     prompts: set[tuple[str, str]] = set()
     halves = []
-    for chunk in _chunks(rows):
-        texts = [compared_texts(record, own_text, instruction) for record in chunk]
-        prompts.update(text.prompt_key for text in texts)
-        halves.append(hash_halves(texts))
+    for chunk in _prepared(rows, instruction):
+        prompts.update(text.prompt_key for text in chunk.texts)
+        halves.append(hash_halves(chunk.hashed))
     if not halves:
         return []
     index = SharedHalves(np.concatenate(halves))
     kept: list[Record] = []
-    for chunk in _chunks(like):
-        texts = [compared_texts(record, own_text, instruction) for record in chunk]
-        shared = index.find(texts)
+    for chunk in _prepared(like, instruction):
+        shared = index.find(chunk.hashed)
         kept += [
             record
-            for i, (record, text) in enumerate(zip(chunk, texts, strict=True))
+            for i, (record, text) in enumerate(zip(chunk.records, chunk.texts, strict=True))
             if i in shared or text.prompt_key in prompts
         ]
     return kept
+
+
+def _prepared(rows: Iterable[Record] | PreparedRows, instruction: str | None) -> Iterable[_Chunk]:
+    """The rows in chunks; of prepared ones what is there, if it was made with this instruction."""
+    if not isinstance(rows, PreparedRows):
+        return _prepare(rows, instruction)
+    if rows.instruction != instruction:
+        return _prepare(rows.records, instruction)
+    return rows.chunks
+
+
+def _prepare(rows: Iterable[Record], instruction: str | None) -> Iterator[_Chunk]:
+    for records in _chunks(rows):
+        yield _Chunk(records, _compare(records, instruction))
+
+
+def _compare(records: Sequence[Record], instruction: str | None) -> list[RowTexts]:
+    own_text = make_own_text(instruction)
+    return [compared_texts(record, own_text, instruction) for record in records]
 
 
 def _rank(record: Record) -> tuple[str, int, str]:

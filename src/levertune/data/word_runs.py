@@ -43,6 +43,30 @@ class SharedRun:
     share: float
 
 
+@dataclass(frozen=True, slots=True)
+class HashedRows:
+    """The words of rows: of their prompts, and of those completions that can hold a run.
+
+    Args:
+        words: The words, text after text.
+        owners: Index of the row of each text.
+        is_answer: Which texts are completions.
+    """
+
+    words: WordHashes
+    owners: Array
+    is_answer: Array
+
+
+def hash_rows(rows: Sequence[RowTexts]) -> HashedRows:
+    """Hash the words of rows."""
+    answers = [i for i, row in enumerate(rows) if len(row.answer) >= _SHORT_CHARACTERS]
+    texts = [*(row.prompt for row in rows), *(rows[i].answer for i in answers)]
+    owners = np.concatenate((np.arange(len(rows)), np.array(answers, dtype=np.int64)))
+    is_answer = np.arange(len(texts)) >= len(rows)
+    return HashedRows(hash_words(texts, split_tokens), owners, is_answer)
+
+
 class RunIndex:
     """The runs of words of some rows, to be looked up in many others.
 
@@ -56,7 +80,8 @@ class RunIndex:
     """
 
     def __init__(self, rows: Sequence[RowTexts]) -> None:
-        words, owners, is_answer = _hash_rows(rows)
+        hashed = hash_rows(rows)
+        words, owners, is_answer = hashed.words, hashed.owners, hashed.is_answer
         self._sizes = words.sizes
         self._owners, self._is_answer = owners, is_answer
         lengths = np.full(len(words.sizes), RUN_WORDS)
@@ -89,18 +114,19 @@ class RunIndex:
         self._is_met = np.zeros(len(self._table), dtype=bool)
         self._hits: list[Array] = []
 
-    def add(self, rows: Sequence[RowTexts], first: int) -> set[int]:
+    def add(self, rows: Sequence[RowTexts], hashed: HashedRows, first: int) -> set[int]:
         """Look up the runs of more rows.
 
         Args:
             rows: The rows.
+            hashed: Their words.
             first: Index of the first of them.
 
         Returns:
             The indices of those that may be in `pairs`.
         """
         touched: set[int] = set()
-        words, owners, is_answer = _hash_rows(rows)
+        words, owners, is_answer = hashed.words, hashed.owners, hashed.is_answer
         contents = np.array([hash(row.row_key) for row in rows], dtype=np.int64)
         self._count_halves(self._seen_halves, words, contents[owners])
         text_of_word, ends = words.texts, np.repeat(words.ends, words.sizes)
@@ -183,13 +209,13 @@ class RunIndex:
         )
 
 
-def hash_halves(rows: Sequence[RowTexts]) -> Array:
+def hash_halves(rows: HashedRows) -> Array:
     """Hashes of all six words in a row, all numbers taken for equal.
 
     Among them are some that reach from one text into the next: where rows are only told apart by
     what they cannot share, these let one more through by chance.
     """
-    return hash_windows(_hash_rows(rows)[0].masked, _HALF_WORDS)
+    return hash_windows(rows.words.masked, _HALF_WORDS)
 
 
 class SharedHalves:
@@ -205,23 +231,15 @@ class SharedHalves:
     def __init__(self, halves: Array) -> None:
         self._table = KeyTable(halves)
 
-    def find(self, rows: Sequence[RowTexts]) -> set[int]:
+    def find(self, rows: HashedRows) -> set[int]:
         """Indices of the rows that share such words."""
-        words, owners, _ = _hash_rows(rows)
+        words = rows.words
         places, _ = self._table.find(hash_windows(words.masked, _HALF_WORDS))
         texts = words.text_of(places)
         fits = words.ends[texts] - places >= _HALF_WORDS
-        return set(owners[texts[fits]].tolist())
+        return set(rows.owners[texts[fits]].tolist())
 
 
 def numbers_in(text: str) -> Counter[str]:
     """The words of a text that have a digit."""
     return Counter(word for word in split_words(text) if has_digit(word))
-
-
-def _hash_rows(rows: Sequence[RowTexts]) -> tuple[WordHashes, Array, Array]:
-    """The rows' prompts, and those completions that can hold a run: words, rows, which is which."""
-    answers = [i for i, row in enumerate(rows) if len(row.answer) >= _SHORT_CHARACTERS]
-    texts = [*(row.prompt for row in rows), *(rows[i].answer for i in answers)]
-    owners = np.concatenate((np.arange(len(rows)), np.array(answers, dtype=np.int64)))
-    return hash_words(texts, split_tokens), owners, np.arange(len(texts)) >= len(rows)

@@ -14,7 +14,7 @@ from levertune.data.embedded.catalog import TASK_PREFIX
 from levertune.data.general import is_self_written, read_general, read_retention
 from levertune.data.leak_policy import Leakage
 from levertune.data.length_filter import LengthLimits
-from levertune.data.overlaps import find_conflicts
+from levertune.data.overlaps import RowGroup, find_conflicts
 from levertune.data.readers import read_records
 from levertune.data.reading_keys import ReadingKeys, source_keys
 from levertune.data.records import Record, RecordFile
@@ -59,6 +59,7 @@ class Inputs:
         warnings: What a reader should know.
         instruction: The instruction the task rows share.
         unseen_labels: Labels of test rows that no training row (of their fold) has.
+        conflicts: Task rows that answer one prompt differently.
         leakage: Rows of one set like rows of another, for each two sets.
     """
 
@@ -75,6 +76,7 @@ class Inputs:
     warnings: tuple[str, ...]
     instruction: str | None = None
     unseen_labels: tuple[str, ...] = ()
+    conflicts: tuple[RowGroup, ...] = ()
     leakage: tuple[Leakage, ...] = ()
 
     @property
@@ -251,6 +253,7 @@ def read_inputs(
         warnings=tuple(warnings),
         instruction=instruction,
         unseen_labels=tuple(unseen),
+        conflicts=tuple(conflicts),
         leakage=closed.found,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from levertune.data.checks import find_test_rows_in_task, require_no_test_rows_in_task
 from levertune.data.leak_policy import Leakage, guard_general, warn_of_leakage
+from levertune.data.leaks import PreparedRows
 from levertune.data.near_duplicates import MAX_NEAR_ROWS
 from levertune.data.records import RecordFile
 from levertune.data.splits import Split
@@ -61,7 +62,9 @@ def close_leaks(
     if test_file is not None:
         # Of a file all rows, since a run may draw fewer now and more the next time.
         sides = [replace(split, test=test_file.records) for split in splits]
-    in_task = find_test_rows_in_task(sides, instruction=instruction)
+    # Of one split the training rows are compared with the test rows and with the general ones.
+    train = PreparedRows(splits[0].train, instruction) if len(splits) == 1 else None
+    in_task = find_test_rows_in_task(sides, instruction=instruction, train=train)
     if test_file is not None:
         allow = recipe.task.allow_overlap
         require_no_test_rows_in_task(test_file, in_task.by_row, allow_overlap=allow)
@@ -74,7 +77,7 @@ def close_leaks(
     )
     trained = guard_general(
         tested.files,
-        splits[0].train if len(splits) == 1 else (),
+        train or (),
         sets="general-train",
         policy=recipe.general.train_leaks,
         instruction=instruction,
