@@ -170,7 +170,8 @@ def _computed(recipe: Recipe, facts: Facts) -> list[AutoSetting]:
         AutoSetting(
             "training.save_steps",
             max(FEWEST_STEPS_BETWEEN_CHECKPOINTS, math.ceil(steps / CHECKPOINTS_PER_TRAINING)),
-            f"about {CHECKPOINTS_PER_TRAINING} checkpoints in {steps} steps",
+            f"about {CHECKPOINTS_PER_TRAINING} checkpoints in {steps} steps"
+            + (", general rows apart" if general is None else ""),
         ),
         AutoSetting("training.gradient_checkpointing", facts.is_large_model, _memory_reason(facts)),
         _max_new_tokens(facts.longest_completion),

@@ -24,7 +24,7 @@ def test_every_row_is_kept_or_listed_and_all_are_counted(lengths, low, high):
     if low is not None and high is not None and low > high:
         low, high = high, low
     file = make_file(lengths)
-    found = keep_within(file, LengthLimits(low, high))
+    [found] = keep_within([file], LengthLimits(low, high))
     fits = [(low or 0) <= length <= (high or 99) for length in lengths]
     assert [r.id for r in found.records] == [str(i) for i, fit in enumerate(fits) if fit]
     assert [row["id"] for row in found.dropped] == [str(i) for i, fit in enumerate(fits) if not fit]
@@ -37,7 +37,7 @@ def test_all_turns_and_the_completion_count():
 
 
 def test_what_was_left_out_is_said_with_its_reasons():
-    found = keep_within(make_file([1, 5, 9, 9]), LengthLimits(2, 8))
+    [found] = keep_within([make_file([1, 5, 9, 9])], LengthLimits(2, 8))
     assert found.notes == (
         "a: 3 of 4 rows left out by length: 1 shorter than min_characters 2, 2 longer than "
         "max_characters 8.",
@@ -47,6 +47,19 @@ def test_what_was_left_out_is_said_with_its_reasons():
         "9 characters, more than max_characters 8",
         "9 characters, more than max_characters 8",
     ]
+
+
+def test_files_of_one_source_share_a_note():
+    files = [make_file([5]), make_file([1, 5]), make_file([9, 9]), make_file([1])]
+    found = keep_within(files, LengthLimits(2, 8))
+    assert [len(file.records) for file in found] == [1, 1, 0, 0]
+    assert [note for file in found for note in file.notes] == [
+        "a and 2 more files: 4 of 5 rows left out by length: 2 shorter than min_characters 2, 2 "
+        "longer than max_characters 8."
+    ]
+    [_, pair] = keep_within(files[:2], LengthLimits(2, 8))
+    assert keep_within(files[:1], LengthLimits(2, 8)) == files[:1]
+    assert pair.notes[0].startswith("a: 1 of 2 rows")
 
 
 def test_limits_that_nothing_meets_are_refused():

@@ -92,7 +92,7 @@ def read_general(
         drawn = draw_rows(everything, max_rows, seed=seed, stratified=True)
         kept = {(record.source, record.id) for record in drawn}
         files = [replace(file, records=_keep(file.records, kept)) for file in files]
-    files = [keep_within(file, limits or LengthLimits()) for file in files]
+    files = keep_within(files, limits or LengthLimits())
     if not any(file.records for file in files):
         notes = " ".join(note for file in files for note in file.notes)
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from levertune.data.records import Record, RecordFile
@@ -48,40 +49,48 @@ def count_characters(record: Record) -> int:
     return sum(len(turn.content) for turn in record.prompt) + len(record.completion)
 
 
-def keep_within(file: RecordFile, limits: LengthLimits) -> RecordFile:
-    """The file without the rows that are too short or too long.
+def keep_within(files: Sequence[RecordFile], limits: LengthLimits) -> list[RecordFile]:
+    """The files of a source without the rows that are too short or too long.
 
     Args:
-        file: A general source.
+        files: The files.
         limits: How long a row may be.
 
     Returns:
-        The file with the rows left out in `dropped`, and a note of how many they are.
+        The files, each with its rows left out in `dropped`; the first that lost rows has a note of
+        how many they are in all.
     """
     if limits == LengthLimits():
-        return file
-    reasons = [limits.reason_against(record) for record in file.records]
-    dropped = tuple(
-        {"id": record.id, "source": record.source, "reason": reason}
-        for record, reason in zip(file.records, reasons, strict=True)
-        if reason is not None
-    )
-    if not dropped:
-        return file
-    short = sum("fewer than" in row["reason"] for row in dropped)
+        return list(files)
+    kept = [_keep_within(file, limits) for file in files]
+    lost = [i for i, file in enumerate(kept) if len(file.records) < len(files[i].records)]
+    if not lost:
+        return kept
+    reasons = [row["reason"] for i in lost for row in kept[i].dropped[len(files[i].dropped) :]]
+    short = sum("fewer than" in reason for reason in reasons)
     parts = []
     if short:
         parts.append(f"{short} shorter than min_characters {limits.min_characters}")
-    if len(dropped) > short:
-        parts.append(f"{len(dropped) - short} longer than max_characters {limits.max_characters}")
+    if len(reasons) > short:
+        parts.append(f"{len(reasons) - short} longer than max_characters {limits.max_characters}")
+    first = kept[lost[0]]
+    more = {1: "", 2: " and 1 more file"}.get(len(lost), f" and {len(lost) - 1} more files")
+    total = sum(len(files[i].records) for i in lost)
     note = (
-        f"{dropped[0]['source']}: {len(dropped)} of {len(file.records)} rows left out by length: "
+        f"{first.dropped[-1]['source']}{more}: {len(reasons)} of {total} rows left out by length: "
         f"{', '.join(parts)}."
     )
-    kept = (r for r, reason in zip(file.records, reasons, strict=True) if reason is None)
-    return replace(
-        file,
-        records=tuple(kept),
-        dropped=(*file.dropped, *dropped),
-        notes=(*file.notes, note),
+    kept[lost[0]] = replace(first, notes=(*first.notes, note))
+    return kept
+
+
+def _keep_within(file: RecordFile, limits: LengthLimits) -> RecordFile:
+    reasons = [limits.reason_against(record) for record in file.records]
+    rows = list(zip(file.records, reasons, strict=True))
+    dropped = tuple(
+        {"id": record.id, "source": record.source, "reason": reason}
+        for record, reason in rows
+        if reason is not None
     )
+    kept = tuple(record for record, reason in rows if reason is None)
+    return replace(file, records=kept, dropped=(*file.dropped, *dropped))
