@@ -26,7 +26,7 @@ import sys
 import time
 from pathlib import Path
 
-from make import DATA_DIR, build_files, task_texts
+from make import DATA_DIR, build_files, shipped_retention_self, task_texts
 from self_choice import choose
 
 from levertune.selfdata.openers import OPENERS
@@ -147,7 +147,11 @@ def _write_atomically(path: Path, rows: list[dict]) -> None:
 
 
 def filter_rows(work_dir: Path, out_dir: Path) -> None:
-    """Write the kept rows into `out_dir` and print how many rows each rule dropped."""
+    """Write the kept rows into `out_dir` and print how many rows each rule dropped.
+
+    A retention probe that is there stays as it is: figures measured on it are comparable whatever
+    batches and rules are added later. It was chosen from batches 0 to 55.
+    """
     paths = sorted(work_dir.glob("batch-*.jsonl"))
     candidates = [
         json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()
@@ -156,13 +160,14 @@ def filter_rows(work_dir: Path, out_dir: Path) -> None:
     general = out_dir / "general"
     general.mkdir(parents=True, exist_ok=True)
     _write_atomically(general / "self.jsonl", choice.general)
-    files = build_files(choice.retention)
+    held = shipped_retention_self(out_dir) or choice.retention
+    files = build_files(held)
     retention = [json.loads(line) for line in files["general/retention.jsonl"].splitlines()]
     _write_atomically(general / "retention.jsonl", retention)
     print(f"{len(paths)} batches, {len(candidates)} candidates")
     for reason, count in choice.dropped.most_common():
         print(f"  {reason}: {count}")
-    print(f"kept: {len(choice.general)} general, {len(choice.retention)} retention")
+    print(f"kept: {len(choice.general)} general; retention: {len(held)}")
 
 
 def print_audit_rows(seed: int) -> None:

@@ -160,9 +160,9 @@ def repeats_itself(prompt: str, answer: str) -> bool:
 
 
 def _has_repeated_phrase(words: list[str], known: set[str]) -> bool:
-    """A phrase of the answer's own comes twice; words of the request may bring their neighbours."""
+    """A phrase comes twice; of the request's own words, content words side by side alone."""
     pairs = Counter(zip(words, words[1:], strict=False))
-    if any(n > 1 and not set(pair) & (STOP_WORDS | known) for pair, n in pairs.items()):
+    if any(n > 1 and not set(pair) & STOP_WORDS for pair, n in pairs.items()):
         return True
     triples = Counter(zip(words, words[1:], words[2:], strict=False))
     for run, times in triples.items():

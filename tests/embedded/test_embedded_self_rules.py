@@ -41,6 +41,11 @@ def test_a_plain_row_is_kept():
             "repeats_itself",
         ),
         (GOOD[0], "The main purpose of the solar panel is a solar purpose.", "repeats_itself"),
+        (
+            "What can wind energy do for a town? Be brief.",
+            "For a town, wind energy can lower the bills of every home that buys wind energy.",
+            "repeats_itself",
+        ),
         (GOOD[0], "The main purpose is a panel that is solar.", "says_nothing_new"),
         (GOOD[0], "Cooking rice slowly in salted water gives the best taste.", "off_topic"),
         (
