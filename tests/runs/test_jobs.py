@@ -13,7 +13,7 @@ GIB = 1 << 30
 def choose(wanted="auto", **changes):
     facts = {
         "device": "cpu",
-        "num_trained_cells": 6,
+        "num_trainings": 6,
         "weight_bytes": GIB // 4,
         "memory_bytes": 24 * GIB,
     }
@@ -25,7 +25,7 @@ def choose(wanted="auto", **changes):
     [
         (2, {}, (2, 1)),
         (16, {}, (6, 2)),
-        (16, {"num_trained_cells": 1}, (1, None)),
+        (16, {"num_trainings": 1}, (1, None)),
         (1, {}, (1, None)),
         (8, {"device": "cuda"}, (1, None)),
         (8, {"memory_bytes": 8 * GIB}, (3, 2)),

@@ -130,7 +130,7 @@ def scripted(tmp_path, monkeypatch, project):
             "sys.stdin.readline()\n"
             f"for line in sys.stdin:\n    cell = json.loads(line)['cell']\n    {answer}\n"
         )
-        monkeypatch.setattr(pool, "WORKER", [sys.executable, str(script)])
+        monkeypatch.setattr(pool, "worker_command", lambda _: [sys.executable, str(script)])
         listener = Listener()
         failures = pool.do_cells_in_workers(project.recipe(), folders, Jobs(2, 1, ""), listener)
         return failures, listener
@@ -141,7 +141,7 @@ def scripted(tmp_path, monkeypatch, project):
 def test_each_cell_is_done_once_and_failures_are_gathered(scripted):
     folders = [f"arms/tell/seed-{i}" for i in range(7)]
     failures, _ = scripted(
-        "say(event='done', cell=cell, reason='ValueError: x' if cell[-1] in '25' else None)",
+        "say(event='done', answer='ValueError: x' if cell[-1] in '25' else None)",
         folders,
     )
     assert sorted(f.cell for f in failures) == ["arms/tell/seed-2", "arms/tell/seed-5"]

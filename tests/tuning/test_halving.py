@@ -37,7 +37,10 @@ def run_race(losses, num_folds):
             return make_trial(index, fold, [], failure="step 3: the loss is nan")
         return make_trial(index, fold, [(2 * loss, 2), (loss, 1)])
 
-    found = race([{"general.rows": i} for i in range(len(losses))], num_folds, run_trial)
+    def run_trials(candidates, fold):
+        return [run_trial(candidate, fold) for candidate in candidates]
+
+    found = race([{"general.rows": i} for i in range(len(losses))], num_folds, run_trials)
     return found, calls
 
 
@@ -77,7 +80,7 @@ def test_with_the_same_loss_on_every_fold_the_lowest_wins_at_the_price_told(loss
 @pytest.mark.parametrize(("candidates", "folds"), [([], 1), ([{"general.rows": 1}], 0)])
 def test_a_race_needs_a_candidate_and_a_fold(candidates, folds):
     with pytest.raises(ValueError, match="a race needs a candidate and a fold"):
-        race(candidates, folds, lambda candidate, fold: None)
+        race(candidates, folds, lambda candidates, fold: [])
 
 
 def test_the_mean_weighs_tokens_and_failures_are_infinite():

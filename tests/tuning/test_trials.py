@@ -13,9 +13,10 @@ from levertune.runs.prepare import prepare_run
 from levertune.selection import losses
 from levertune.selection.gradients import GradientSettings, select_gradient
 from levertune.training.train import TrainSummary
+from levertune.tuning import contests
 from levertune.tuning import trial as trial_module
-from levertune.tuning import tune as tune_module
-from levertune.tuning.tune import INNER_FOLDS, _make_job, tune_recipe
+from levertune.tuning.contests import INNER_FOLDS, make_contest
+from levertune.tuning.tune import tune_recipe
 
 RUN = Path("runs/whole")
 AUTO = {
@@ -47,7 +48,7 @@ def engine(monkeypatch):
 
     monkeypatch.setattr(trial_module, "train_cell", train)
     monkeypatch.setattr(trial_module.Trials, "_measure", measure)
-    monkeypatch.setattr(tune_module, "measure_rate", lambda recipe, workspace, cell: 1e6)
+    monkeypatch.setattr(contests, "measure_rate", lambda recipe, workspace, cell: 1e6)
     return planted
 
 
@@ -57,7 +58,7 @@ def trials(project):
 
     def _trials(what=("general",), **changes):
         prepared = prepare_run(project.recipe(**{**AUTO, **changes}))
-        return _make_job(prepared, "tell", None, what, None).trials
+        return make_contest(prepared, "tell", None, what, None).trials
 
     return _trials
 
@@ -173,7 +174,7 @@ def test_a_collapse_is_said_by_tune_in_its_table_and_by_the_run(project, engine,
 
 def _cell_of(project, rows):
     recipe = project.recipe(**AUTO, general__loss_weight=0.5)
-    trials = _make_job(prepare_run(recipe), "tell", None, ["general"], None).trials
+    trials = make_contest(prepare_run(recipe), "tell", None, ["general"], None).trials
     return trials.build({"general.rows": rows}, 0)
 
 

@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
+import psutil
 import pytest
 
 from levertune.cli.main import main
-from levertune.errors import RecipeError
+from levertune.errors import RecipeError, RunError
 from levertune.results.cells import read_cell
 from levertune.results.tuning import TUNING_FILE, write_tuning
 from levertune.runs.arms import ARMS
@@ -174,9 +176,9 @@ def test_a_tuning_for_other_rows_or_set_by_hand_is_not_used_and_said(project):
 
 
 def test_a_budget_leaves_the_dearest_out_and_one_too_small_is_refused(project, monkeypatch):
-    from levertune.tuning import tune as module
+    from levertune.tuning import contests
 
-    monkeypatch.setattr(module, "measure_rate", lambda recipe, workspace, cell: 1.0)
+    monkeypatch.setattr(contests, "measure_rate", lambda recipe, workspace, cell: 1.0)
     project.write("general.jsonl", [(f"count {i}", f"{i} {i + 1}") for i in range(90)])
     said = []
     recipe = project.recipe(**AUTO)
@@ -219,3 +221,46 @@ def test_the_command_shows_a_table_and_gives_json(project, capsys):
     assert json.loads(capsys.readouterr().out)["keys"] == ["general.rows"]
     assert main([*words, "--budget", "soon"]) == 2
     assert "must be a time such as 30m or 2h; found 'soon'" in capsys.readouterr().err
+
+
+def found_in(folder):
+    """What the trials found, their times aside."""
+    return {
+        path.relative_to(folder): {**json.loads(path.read_text()), "seconds": None}
+        for path in folder.rglob("trial.json")
+    }
+
+
+def test_two_trials_at_once_end_as_one_after_the_other(project, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    recipe = project.recipe(**AUTO)
+    one = tune_recipe(recipe, what=["general"], jobs=1).tuning
+    alone = found_in(RUN)
+    shutil.rmtree(RUN)
+    said = []
+    two = tune_recipe(recipe, what=["general"], jobs=2, say=said.append).tuning
+    assert found_in(RUN) == alone
+    assert two.choices == one.choices
+    assert "jobs: 2 trials at once (as asked for)" in said
+    told = [line for line in said if ", fold " in line]
+    assert len(told) == len(set(told)) == 6
+    # What is done is found by workers too.
+    before = {path: path.stat().st_mtime_ns for path in trial_files()}
+    assert tune_recipe(recipe, what=["general"], jobs=2).tuning.choices == one.choices
+    assert {path: path.stat().st_mtime_ns for path in trial_files()} == before
+
+
+def test_a_worker_that_is_killed_is_named_and_the_tuning_goes_on(project, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    recipe = project.recipe(**AUTO)
+
+    def kill(line):
+        if ", fold 1" in line:
+            for worker in psutil.Process().children():
+                if "levertune.tuning.worker" in worker.cmdline():
+                    worker.kill()
+
+    with pytest.raises(RunError, match=r"general\.rows=.*was killed \(signal 9\).*--jobs 1"):
+        tune_recipe(recipe, what=["general"], jobs=2, say=kill)
+    assert not (RUN / TUNING_FILE).exists()
+    assert tune_recipe(recipe, what=["general"], jobs=1).tuning is not None

@@ -28,6 +28,17 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", metavar="FILE", help="task rows, everything else defaulted")
 
 
+def add_jobs_argument(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add `--jobs`: how many of `what` to work on at once."""
+    parser.add_argument(
+        "--jobs",
+        default="auto",
+        metavar="N",
+        type=_number_or_auto,
+        help=f"{what} to work on at once; auto: as cores and memory allow",
+    )
+
+
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     """Add `--quiet` and `--json`."""
     parser.add_argument("--quiet", action="store_true", help="print the result and errors only")
@@ -119,3 +130,12 @@ def _read_run_folder(folder: Path, overrides: list[str]) -> Recipe:
             "levertune run"
         )
     return load_recipe(path, [f"output_dir={format_value(str(folder))}", *overrides])
+
+
+def _number_or_auto(word: str) -> int | str:
+    """`auto`, or a number from 1; argparse says what it found instead."""
+    if word == "auto":
+        return word
+    if not word.isdigit() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"must be auto or a number from 1; found {word!r}")
+    return int(word)

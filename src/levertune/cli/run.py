@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from levertune.cli.arguments import (
+    add_jobs_argument,
     add_output_arguments,
     add_recipe_arguments,
     make_terminal,
@@ -27,13 +28,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be done and how long, then stop"
     )
-    parser.add_argument(
-        "--jobs",
-        default="auto",
-        metavar="N",
-        type=_number_or_auto,
-        help="cells to work on at once; auto: as cores and memory allow",
-    )
+    add_jobs_argument(parser, "cells")
     add_output_arguments(parser)
 
 
@@ -70,12 +65,3 @@ def run(args: argparse.Namespace) -> int:
         terminal.note(f"next: {outcome.next_command}")
     terminal.result(outcome.to_mapping())
     return 1 if outcome.result is not None and outcome.result.failures else 0
-
-
-def _number_or_auto(word: str) -> int | str:
-    """`auto`, or a number from 1; argparse says what it found instead."""
-    if word == "auto":
-        return word
-    if not word.isdigit() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"must be auto or a number from 1; found {word!r}")
-    return int(word)

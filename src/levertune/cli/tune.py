@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from levertune.cli.arguments import (
+    add_jobs_argument,
     add_output_arguments,
     add_recipe_arguments,
     make_terminal,
@@ -51,6 +52,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be tried and how long, then stop"
     )
+    add_jobs_argument(parser, "trials")
     add_output_arguments(parser)
 
 
@@ -72,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         arms=[name.strip() for name in args.arm.split(",")],
         budget_seconds=args.budget,
         dry_run=args.dry_run,
+        jobs=args.jobs,
         progress=terminal.progress(),
         say=terminal.note,
     )

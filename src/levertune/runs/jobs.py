@@ -62,7 +62,7 @@ def choose_jobs(
     wanted: int | str,
     *,
     device: str,
-    num_trained_cells: int,
+    num_trainings: int,
     weight_bytes: int,
     memory_bytes: int,
 ) -> Jobs:
@@ -74,7 +74,7 @@ def choose_jobs(
     Args:
         wanted: A number, or `auto`.
         device: Where the model runs.
-        num_trained_cells: Cells of the recipe that are trained.
+        num_trainings: Trainings there are to do at once.
         weight_bytes: Size of the base model's weights.
         memory_bytes: Memory of the machine.
 
@@ -92,10 +92,10 @@ def choose_jobs(
         return Jobs(1, None, f"one at a time on {device}")
     each = _BYTES_BESIDE_WEIGHTS + _WEIGHT_COPIES * weight_bytes
     room = int(memory_bytes * _MEMORY_SHARE // each)
-    count = max(1, min(cores, num_trained_cells, room))
+    count = max(1, min(cores, num_trainings, room))
     if count == 1:
         return Jobs(1, None, "one cell, one core or little memory")
-    return Jobs(count, max(1, cores // count), f"{cores} cores, {num_trained_cells} trained cells")
+    return Jobs(count, max(1, cores // count), f"{cores} cores, {num_trainings} trainings")
 
 
 def count_cores() -> int:

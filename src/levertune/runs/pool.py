@@ -1,4 +1,4 @@
-"""Cells in worker processes: hands them out, shows their progress, and stops with all of them."""
+"""Work in several processes: handed out, its progress shown, and all of them stopped together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
 from levertune import errors
@@ -21,7 +22,7 @@ from levertune.results.full_disk import FullDiskError
 from levertune.results.schema import Failure
 from levertune.runs.jobs import Jobs
 
-WORKER = [sys.executable, "-m", "levertune.runs.worker"]
+CELL_WORKER = "levertune.runs.worker"
 
 _SECONDS_TO_LEAVE = 5.0
 
@@ -46,61 +47,98 @@ def do_cells_in_workers(
         FullDiskError: If the disk is full.
         RuntimeError: If a worker ended by a fault of levertune.
     """
-    pool = _Pool(recipe, deque(folders), jobs, progress, quick=quick)
-    with pool.running():
-        return pool.work()
+    first = {"recipe": recipe.model_dump(mode="json"), "quick": quick}
+    orders = [{"name": folder, "cell": folder} for folder in folders]
+    with WorkerPool(CELL_WORKER, first, jobs, progress) as pool:
+        answers = list(pool.work(orders))
+    return [Failure(folders[i], reason) for i, reason in answers if reason is not None]
 
 
-class _Pool:
+class WorkerPool:
+    """Processes that each do one piece of work at a time; none outlives the context.
+
+    Args:
+        module: The module each of them runs; it calls `runs.worker.serve`.
+        first: What they are told once, at their start.
+        jobs: How many there are at most, and with how many threads.
+        progress: Where to show their progress.
+    """
+
     def __init__(
-        self, recipe: Recipe, folders: deque[str], jobs: Jobs, progress: Progress, *, quick: bool
+        self, module: str, first: Mapping[str, Any], jobs: Jobs, progress: Progress
     ) -> None:
-        self._first = {"recipe": recipe.model_dump(mode="json"), "quick": quick}
-        self._folders = folders
+        self._command = worker_command(module)
+        self._first = first
         self._jobs = jobs
         self._progress = progress
         self._workers: list[subprocess.Popen[str]] = []
         self._events: queue.Queue[tuple[int, dict[str, Any] | None]] = queue.Queue()
         self._open: dict[tuple[int, int], tuple[contextlib.ExitStack, Stage]] = {}
+        self._ended: set[int] = set()
 
-    @contextlib.contextmanager
-    def running(self) -> Any:
-        """The workers, started; all have ended when the context is left, whatever happened."""
-        try:
-            for _ in range(min(self._jobs.count, len(self._folders))):
-                self._start_worker()
-            yield
-        finally:
-            for worker in self._workers:
-                with contextlib.suppress(OSError):
-                    worker.stdin.close()  # type: ignore[union-attr]
-            for worker in self._workers:
-                try:
-                    worker.wait(_SECONDS_TO_LEAVE)
-                except subprocess.TimeoutExpired:
-                    worker.kill()
-                    worker.wait()
-            for stack, _ in self._open.values():
-                stack.close()
+    def __enter__(self) -> WorkerPool:
+        return self
 
-    def work(self) -> list[Failure]:
-        """Hand out the cells until all are done."""
-        failures = []
-        at_work = {number: self._hand_out(number) for number in range(len(self._workers))}
-        while any(at_work.values()):
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for worker in self._workers:
+            with contextlib.suppress(OSError):
+                worker.stdin.close()  # type: ignore[union-attr]
+        for worker in self._workers:
+            try:
+                worker.wait(_SECONDS_TO_LEAVE)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+        for stack, _ in self._open.values():
+            stack.close()
+
+    def work(self, orders: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Any]]:
+        """Hand out work until all of it is done.
+
+        Args:
+            orders: What to do, in the order it is handed out; `name` is what errors call it.
+
+        Yields:
+            Index of an order that is done, and the answer to it, as they come.
+
+        Raises:
+            UserError: If a worker met one.
+            FullDiskError: If the disk is full.
+            RuntimeError: If a worker ended by a fault of levertune.
+        """
+        waiting = deque(range(len(orders)))
+        at_work: dict[int, int] = {}
+        while len(self._workers) < min(self._jobs.count, len(orders)):
+            self._start_worker()
+
+        def hand_out(number: int) -> None:
+            if waiting:
+                at_work[number] = waiting.popleft()
+                if number in self._ended:
+                    raise self._death_of(number, str(orders[at_work[number]]["name"]))
+                self._send(number, orders[at_work[number]])
+
+        for number in range(len(self._workers)):
+            hand_out(number)
+        while at_work:
             number, event = self._events.get()
             if event is None:
-                if at_work[number]:
-                    raise self._death_of(number, at_work[number])
+                self._ended.add(number)
+                if number in at_work:
+                    raise self._death_of(number, str(orders[at_work[number]]["name"]))
             elif event["event"] == "done":
-                if event["reason"] is not None:
-                    failures.append(Failure(event["cell"], event["reason"]))
-                at_work[number] = self._hand_out(number)
+                done = at_work.pop(number)
+                hand_out(number)
+                yield done, event["answer"]
             elif event["event"] == "error":
                 raise _error_of(event)
             else:
                 self._show(number, event)
-        return failures
 
     def _start_worker(self) -> None:
         environment = {
@@ -111,7 +149,7 @@ class _Pool:
         }
         environment.setdefault("GOMP_SPINCOUNT", "1000")
         worker = subprocess.Popen(
-            WORKER,
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -130,17 +168,10 @@ class _Pool:
             self._events.put((number, json.loads(line)))
         self._events.put((number, None))
 
-    def _send(self, number: int, order: dict[str, Any]) -> None:
+    def _send(self, number: int, order: Mapping[str, Any]) -> None:
         stream = self._workers[number].stdin
         with contextlib.suppress(BrokenPipeError):  # it has died; its end is an event of its own
             print(json.dumps(order), file=stream, flush=True)
-
-    def _hand_out(self, number: int) -> str | None:
-        if not self._folders:
-            return None
-        folder = self._folders.popleft()
-        self._send(number, {"cell": folder})
-        return folder
 
     def _show(self, number: int, event: dict[str, Any]) -> None:
         key = (number, event["number"])
@@ -155,14 +186,19 @@ class _Pool:
         else:
             self._open.pop(key)[0].close()
 
-    def _death_of(self, number: int, folder: str | None) -> Exception:
+    def _death_of(self, number: int, name: str) -> Exception:
         status = self._workers[number].wait()
         if status < 0:
             return RunError(
-                f"{folder}: the process doing this cell was killed (signal {-status}), perhaps for "
-                "lack of memory. Type the same command again with --jobs 1; what is done is kept."
+                f"{name}: the process doing this was killed (signal {-status}), perhaps for lack "
+                "of memory. Type the same command again with --jobs 1; what is done is kept."
             )
-        return RuntimeError(f"the process doing {folder} ended with status {status}")
+        return RuntimeError(f"the process doing {name} ended with status {status}")
+
+
+def worker_command(module: str) -> list[str]:
+    """The command that starts a worker."""
+    return [sys.executable, "-m", module]
 
 
 def _error_of(event: dict[str, Any]) -> Exception:

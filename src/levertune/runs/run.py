@@ -181,12 +181,11 @@ def describe_start(
 
 def _share_machine(prepared: Prepared, jobs: int | str) -> Jobs:
     device = prepared.workspace.hardware.device
-    weights = prepared.workspace.location.folder.glob("*.safetensors")
     return choose_jobs(
         jobs,
         device=device,
-        num_trained_cells=sum(plan.arm.is_trained for plan in prepared.plans),
-        weight_bytes=sum(path.stat().st_size for path in weights),
+        num_trainings=sum(plan.arm.is_trained for plan in prepared.plans),
+        weight_bytes=prepared.workspace.weight_bytes,
         memory_bytes=memory_bytes(device),
     )
 

@@ -57,7 +57,7 @@ def train_cell(
         data: The cell's rows.
         folder: The cell's folder.
         progress: Where to show progress.
-        variant: What tells this training from others of the same cell, for experiment trackers.
+        variant: What tells this training from others of the same cell, for trackers and progress.
 
     Returns:
         What the training did, now or when it was done before.
@@ -86,7 +86,7 @@ def train_cell(
         pad_id=workspace.tokenizer.pad_id,
         fingerprint={"manifest": data.manifest.fingerprint, "rows": len(rows)},
         progress=progress,
-        label=f"train {data.plan.label}",
+        label=f"train {data.plan.label}{variant and f' {variant}'}",
         run_name=name,
     )
     write_card(adapter, make_card(recipe, workspace, data))

@@ -1,9 +1,9 @@
-"""A process that does cells for the run that started it: `python -m levertune.runs.worker`.
+"""A process that works for the one that started it; as `python -m levertune.runs.worker`, on cells.
 
-It reads JSON lines from standard input (`{"recipe": …, "quick": …}` once, then `{"cell": FOLDER}`
-one by one) and writes JSON lines to standard output: progress, cells done, the error that stopped
-it. When its standard input ends it ends too, at once if it is at work: so it never outlives a run
-that was killed, and leaves what a kill leaves.
+It reads JSON lines from standard input (what to prepare once, as `{"recipe": …, "quick": …}`, then
+orders one by one, as `{"name": …, "cell": FOLDER}`) and writes JSON lines to standard output:
+progress, answers, the error that stopped it. When its standard input ends it ends too, at once if
+it is at work: so it never outlives a run that was killed, and leaves what a kill leaves.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ import queue
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from levertune.errors import UserError
-from levertune.progress import Stage
+from levertune.progress import Progress, Stage
 from levertune.recipes.recipe import Recipe
 from levertune.results.full_disk import find_full_disk
 
 EXIT_ORPHANED = 3
+
+Do = Callable[[dict[str, Any]], Any]
+Prepare = Callable[[dict[str, Any], Progress], Do]
 
 
 class _Pipe:
@@ -59,8 +62,12 @@ class _PipeStage:
         self._pipe.send("advance", number=self._number, n=n, info=info)
 
 
-def main() -> int:
-    """Do the cells that come in.
+def serve(prepare: Prepare) -> int:
+    """Do the work that comes in.
+
+    Args:
+        prepare: Gives, from what is told once, a function that does an order and gives the answer,
+            plain JSON values.
 
     Returns:
         0 at the end of the input, 1 after an error, which was sent.
@@ -74,7 +81,7 @@ def main() -> int:
     at_work.set()  # until the first cell is asked for, too, nothing may outlive the run
     threading.Thread(target=_listen, args=(orders, at_work), daemon=True).start()
     try:
-        _work(pipe, orders, at_work)
+        _work(prepare, pipe, orders, at_work)
     except UserError as error:
         pipe.send("error", kind=type(error).__name__, message=str(error))
         return 1
@@ -95,25 +102,22 @@ def main() -> int:
 
 
 def _work(
-    pipe: _Pipe, orders: queue.Queue[dict[str, Any] | None], at_work: threading.Event
+    prepare: Prepare,
+    pipe: _Pipe,
+    orders: queue.Queue[dict[str, Any] | None],
+    at_work: threading.Event,
 ) -> None:
-    from levertune.runs.one_cell import do_cell
-    from levertune.runs.prepare import prepare_run
-
     first = orders.get()
     if first is None:
         return
-    recipe = Recipe.model_validate(first["recipe"])
-    prepared = prepare_run(recipe, quick=first["quick"], progress=pipe)
-    plans = {plan.folder: plan for plan in prepared.plans}
+    do = prepare(first, pipe)
     while True:
         at_work.clear()
         order = orders.get()
         at_work.set()
         if order is None:
             return
-        failure = do_cell(prepared, prepared.build(plans[order["cell"]]), pipe)
-        pipe.send("done", cell=order["cell"], reason=failure.reason if failure else None)
+        pipe.send("done", answer=do(order))
 
 
 def _listen(orders: queue.Queue[dict[str, Any] | None], at_work: threading.Event) -> None:
@@ -124,5 +128,20 @@ def _listen(orders: queue.Queue[dict[str, Any] | None], at_work: threading.Event
         os._exit(EXIT_ORPHANED)
 
 
+def _prepare_cells(first: dict[str, Any], progress: Progress) -> Do:
+    from levertune.runs.one_cell import do_cell
+    from levertune.runs.prepare import prepare_run
+
+    recipe = Recipe.model_validate(first["recipe"])
+    prepared = prepare_run(recipe, quick=first["quick"], progress=progress)
+    plans = {plan.folder: plan for plan in prepared.plans}
+
+    def do(order: dict[str, Any]) -> str | None:
+        failure = do_cell(prepared, prepared.build(plans[order["cell"]]), progress)
+        return failure.reason if failure else None
+
+    return do
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(_prepare_cells))

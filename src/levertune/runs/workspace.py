@@ -64,6 +64,11 @@ class Workspace:
         return fingerprint_model(self.location)
 
     @cached_property
+    def weight_bytes(self) -> int:
+        """Size of the base weights on disk."""
+        return sum(path.stat().st_size for path in self.location.folder.glob("*.safetensors"))
+
+    @cached_property
     def hardware(self) -> Hardware:
         """Device and precision."""
         from levertune.models.hardware import choose_hardware

@@ -28,7 +28,9 @@ class Race:
 
 
 def race(
-    candidates: Sequence[Settings], num_folds: int, run_trial: Callable[[Settings, int], Trial]
+    candidates: Sequence[Settings],
+    num_folds: int,
+    run_trials: Callable[[Sequence[Settings], int], Sequence[Trial]],
 ) -> Race:
     """Find the candidate with the lowest NLL.
 
@@ -40,7 +42,7 @@ def race(
     Args:
         candidates: The candidates, the cheapest first: between equals the first wins.
         num_folds: Folds there are.
-        run_trial: Trains and measures a candidate on a fold.
+        run_trials: Trains and measures candidates on a fold, and gives their trials in order.
 
     Returns:
         All trials and the winner.
@@ -53,8 +55,9 @@ def race(
     trials: list[list[Trial]] = [[] for _ in candidates]
     left = list(range(len(candidates)))
     for fold in range(num_folds):
-        for index in left:
-            trials[index].append(run_trial(candidates[index], fold))
+        found = run_trials([candidates[index] for index in left], fold)
+        for index, trial in zip(left, found, strict=True):
+            trials[index].append(trial)
         left.sort(key=lambda i: (mean_loss(trials[i]), i))
         if fold < num_folds - 1:
             left = left[: max(2, math.ceil(len(left) / 2))]

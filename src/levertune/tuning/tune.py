@@ -6,43 +6,52 @@ tested, is seen by any choice.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from levertune.anchors.lift import shared_instruction
-from levertune.data.records import Record
-from levertune.data.splits import cross_validation_folds, draw_subset, warn_of_large_groups
 from levertune.errors import RecipeError
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
+from levertune.results.mapping import from_mapping
 from levertune.results.provenance import collect_provenance
 from levertune.results.tuning import (
     Candidate,
     Trial,
     TunedChoice,
     Tuning,
-    Value,
     write_tuning,
 )
 from levertune.runs.arms import ARMS
-from levertune.runs.cells import CellPlan
-from levertune.runs.estimate import measure_rate
-from levertune.runs.general_amounts import drawable
-from levertune.runs.prepare import Prepared, prepare_run
+from levertune.runs.jobs import WORTH_SECONDS, Jobs, choose_jobs
+from levertune.runs.pool import WorkerPool
+from levertune.runs.prepare import Prepared, memory_bytes, prepare_run
 from levertune.runs.tuned import fingerprint_tuning, warn_of_collapse
-from levertune.tuning.candidates import KEYS, What, list_candidates
-from levertune.tuning.halving import compare, find_collapsed, mean_loss, num_trials, race
-from levertune.tuning.trial import Trials
+from levertune.tuning.candidates import KEYS, What
+from levertune.tuning.contests import (
+    Contest,
+    estimate_seconds,
+    make_contest,
+    measure_trials,
+    outer_folds,
+)
+from levertune.tuning.halving import (
+    Settings,
+    compare,
+    find_collapsed,
+    mean_loss,
+    num_trials,
+    race,
+)
 
-INNER_FOLDS = 3
-INNER_SEED = 2
 TUNABLE_ARMS = ("tell", "sft")
-_FORWARD_SHARE = 1 / 3
+TRIAL_WORKER = "levertune.tuning.worker"
 
 Say = Callable[[str], None]
+_Runner = Callable[["Contest", Sequence[Settings], int], Iterator[tuple[int, Trial]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +67,6 @@ class TuneOutcome:
     path: Path | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One choice to make: its training rows, their inner folds and the candidates."""
-
-    arm: str
-    fold: int | None
-    trials: Trials
-    num_folds: int
-    notes: tuple[str, ...]
-    candidates: list[dict[str, Value]]
-
-
 def tune_recipe(
     recipe: Recipe,
     *,
@@ -77,6 +74,7 @@ def tune_recipe(
     arms: Sequence[str] = ("tell",),
     budget_seconds: float | None = None,
     dry_run: bool = False,
+    jobs: int | str = "auto",
     progress: Progress | None = None,
     say: Say | None = None,
 ) -> TuneOutcome:
@@ -88,6 +86,7 @@ def tune_recipe(
         arms: The arms to train: `tell`, `sft` for all plain arms, or both.
         budget_seconds: Most time by estimate; the dearest candidates are left out to meet it.
         dry_run: Say what would be tried and stop.
+        jobs: Trials at once, or `auto` (`runs.jobs.choose_jobs`).
         progress: Where to show progress.
         say: Where to say what is tried, and how long it will take.
 
@@ -108,29 +107,42 @@ def tune_recipe(
         if not ARMS[arm].has_general and "general" in what:
             raise RecipeError(f"--arm {arm}: has no general rows to tune. Use --arm tell.")
     prepared = prepare_run(recipe)
-    jobs = [
-        _make_job(prepared, arm, fold, what, progress)
+    contests = [
+        make_contest(prepared, arm, fold, what, progress)
         for arm in arms
-        for fold in _outer_folds(prepared)
+        for fold in outer_folds(prepared)
     ]
-    rate = _rate_of(prepared, jobs[0])
-    jobs = _within_budget(jobs, rate, budget_seconds, say)
-    for line in _describe_start(jobs, rate):
+    shared = choose_jobs(
+        jobs,
+        device=prepared.workspace.hardware.device,
+        num_trainings=max(len(contest.candidates) for contest in contests),
+        weight_bytes=prepared.workspace.weight_bytes,
+        memory_bytes=memory_bytes(prepared.workspace.hardware.device),
+    )
+    with shared.limit_threads():
+        rate = measure_trials(prepared, contests[0])
+    if not shared.is_asked_for and estimate_seconds(contests, rate, 1) <= WORTH_SECONDS:
+        shared = replace(shared, count=1)
+    contests = _within_budget(contests, rate, shared.count, budget_seconds, say)
+    for line in _describe_start(contests, rate, shared):
         say(line)
     if dry_run:
         return TuneOutcome(None, None)
     keys = tuple(KEYS[name] for name in what)
     choices = []
-    for job in jobs:
-        found = race(job.candidates, job.num_folds, partial(_run_trial, job, say))
-        choices.append(
-            TunedChoice(
-                arm=job.arm,
-                fold=job.fold,
-                settings=dict(job.candidates[found.winner]),
-                candidates=_summarise(found.trials, found.winner),
+    with shared.limit_threads(), _trial_runner(recipe, what, prepared, shared, progress) as run:
+        for contest in contests:
+            found = race(
+                contest.candidates, contest.num_folds, partial(_run_trials, contest, run, say)
             )
-        )
+            choices.append(
+                TunedChoice(
+                    arm=contest.arm,
+                    fold=contest.fold,
+                    settings=dict(contest.candidates[found.winner]),
+                    candidates=_summarise(found.trials, found.winner),
+                )
+            )
     for choice in choices:
         warning = warn_of_collapse(choice)
         if warning is not None:
@@ -150,120 +162,99 @@ def tune_recipe(
     return TuneOutcome(tuning, write_tuning(prepared.run_dir, tuning))
 
 
-def _run_trial(job: _Job, say: Say, settings: dict[str, Value], fold: int) -> Trial:
-    trial = job.trials.run(settings, fold)
-    loss = mean_loss([trial])
-    found = trial.failure or f"{loss:.3f} nats a token on {len(trial.rows)} rows"
-    named = ", ".join(f"{key}={value:g}" for key, value in settings.items())
-    say(f"{named}, fold {fold + 1} of {job.num_folds}: {found}")
-    return trial
+@contextlib.contextmanager
+def _trial_runner(
+    recipe: Recipe, what: Sequence[What], prepared: Prepared, shared: Jobs, progress: Progress
+) -> Iterator[_Runner]:
+    """Runs trials of a contest, here or in workers, and gives each as it is done."""
+    if shared.count == 1:
+
+        def run_here(
+            contest: Contest, candidates: Sequence[Settings], fold: int
+        ) -> Iterator[tuple[int, Trial]]:
+            for index, settings in enumerate(candidates):
+                yield index, contest.trials.run(dict(settings), fold)
+
+        yield run_here
+        return
+    prepared.workspace.forget_base()  # it was loaded to time a step; the workers have their own
+    first = {"recipe": recipe.model_dump(mode="json"), "what": list(what)}
+    with WorkerPool(TRIAL_WORKER, first, shared, progress) as pool:
+
+        def run_in_workers(
+            contest: Contest, candidates: Sequence[Settings], fold: int
+        ) -> Iterator[tuple[int, Trial]]:
+            orders = [
+                {
+                    "name": f"{_named(settings)}, fold {fold + 1}",
+                    "arm": contest.arm,
+                    "outer": contest.fold,
+                    "settings": dict(settings),
+                    "fold": fold,
+                }
+                for settings in candidates
+            ]
+            for index, answer in pool.work(orders):
+                yield index, from_mapping(Trial, answer, where=str(orders[index]["name"]))
+
+        yield run_in_workers
 
 
-def _outer_folds(prepared: Prepared) -> list[int | None]:
-    """Sets of training rows to choose on: each fold's, and all for the final adapter."""
-    if prepared.inputs.test_mode != "cv":
-        return [None]
-    return [*range(len(prepared.inputs.splits)), None]
+def _run_trials(
+    contest: Contest, run: _Runner, say: Say, candidates: Sequence[Settings], fold: int
+) -> list[Trial]:
+    trials: dict[int, Trial] = {}
+    for index, trial in run(contest, candidates, fold):
+        trials[index] = trial
+        loss = mean_loss([trial])
+        found = trial.failure or f"{loss:.3f} nats a token on {len(trial.rows)} rows"
+        say(f"{_named(trial.settings)}, fold {fold + 1} of {contest.num_folds}: {found}")
+    return [trials[index] for index in range(len(candidates))]
 
 
-def _training_rows(prepared: Prepared, fold: int | None) -> Sequence[Record]:
-    inputs = prepared.inputs
-    if fold is not None:
-        rows = inputs.splits[fold].train
-    elif inputs.test_mode == "cv":
-        rows = inputs.task.records
-    else:
-        rows = inputs.splits[0].train
-    task = prepared.recipe.task
-    if task.subset is None or (fold is None and inputs.test_mode == "cv"):
-        return rows
-    seed = prepared.recipe.seeds[0] if task.subset_seed == "seed" else task.subset_seed
-    return draw_subset(rows, task.subset, seed=int(seed))
+def _named(settings: Settings) -> str:
+    return ", ".join(f"{key}={value:g}" for key, value in settings.items())
 
 
-def _make_job(
-    prepared: Prepared, arm: str, fold: int | None, what: Sequence[What], progress: Progress
-) -> _Job:
-    rows = _training_rows(prepared, fold)
-    instruction = shared_instruction(rows)
-    folds = cross_validation_folds(rows, INNER_FOLDS, seed=INNER_SEED, instruction=instruction)
-    recipe = prepared.recipe_for(CellPlan(ARMS[arm], prepared.recipe.seeds[0], fold))
-    count_tokens = prepared.workspace.count_record
-    general = drawable(recipe, prepared.chooser.pool, count_tokens=count_tokens)
-    candidates = list_candidates(
-        what,
-        recipe,
-        train_rows=len(rows),
-        general_available=general.most,
-        general_fixed=general.fewest,
-    )
-    name = "all" if fold is None else f"fold-{fold + 1}"
-    trials = Trials(
-        prepared,
-        folds,
-        rows,
-        instruction,
-        ARMS[arm],
-        prepared.recipe.seeds[0],
-        prepared.run_dir / "tune" / "-".join(what) / arm / name,
-        progress,
-        base=recipe,
-    )
-    return _Job(arm, fold, trials, len(folds), tuple(warn_of_large_groups(folds)), candidates)
-
-
-def _rate_of(prepared: Prepared, job: _Job) -> float:
-    recipe, cell = job.trials.build(job.candidates[-1], 0)
-    return measure_rate(recipe, prepared.workspace, cell)
-
-
-def _trial_seconds(job: _Job, rate: float) -> list[float]:
-    """Estimated time of a trial of each candidate."""
-    seconds = []
-    for settings in job.candidates:
-        _, cell = job.trials.build(settings, 0)
-        tokens = cell.tokens.task + cell.tokens.general
-        validated = sum(len(row.input_ids) for row in cell.task) / max(1, job.num_folds - 1)
-        seconds.append((tokens + _FORWARD_SHARE * validated) / rate)
-    return seconds
-
-
-def _job_seconds(job: _Job, rate: float) -> float:
-    """Estimated time of a race in which the dearest candidates get furthest."""
-    dearest = sorted(_trial_seconds(job, rate), reverse=True)
-    return sum(sum(dearest[:n]) for n in num_trials(len(dearest), job.num_folds))
-
-
-def _within_budget(jobs: list[_Job], rate: float, budget: float | None, say: Say) -> list[_Job]:
+def _within_budget(
+    contests: list[Contest], rate: float, at_once: int, budget: float | None, say: Say
+) -> list[Contest]:
     if budget is None:
-        return jobs
-    while (needed := sum(_job_seconds(job, rate) for job in jobs)) > budget:
-        longest = max(len(job.candidates) for job in jobs)
+        return contests
+    while (needed := estimate_seconds(contests, rate, at_once)) > budget:
+        longest = max(len(contest.candidates) for contest in contests)
         if longest <= 2:
             raise RecipeError(
                 f"--budget: is too small for two candidates; found {_time(budget)}, they take "
                 f"about {_time(needed)}. Give more, or fewer exposures."
             )
         # The last are the dearest: they go first, in every fold alike.
-        left_out = next(job.candidates[-1] for job in jobs if len(job.candidates) == longest)
-        named = ", ".join(f"{key}={value:g}" for key, value in left_out.items())
-        say(f"left out to meet the budget: {named}")
-        jobs = [replace(job, candidates=job.candidates[: longest - 1]) for job in jobs]
-    return jobs
+        left_out = next(c.candidates[-1] for c in contests if len(c.candidates) == longest)
+        say(f"left out to meet the budget: {_named(left_out)}")
+        contests = [replace(c, candidates=c.candidates[: longest - 1]) for c in contests]
+    return contests
 
 
 def _time(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
 
 
-def _describe_start(jobs: list[_Job], rate: float) -> list[str]:
+def _describe_start(contests: list[Contest], rate: float, shared: Jobs) -> list[str]:
     lines = []
-    for job in jobs:
-        where = "all training rows" if job.fold is None else f"training rows of fold {job.fold + 1}"
-        counts = " + ".join(map(str, num_trials(len(job.candidates), job.num_folds)))
-        lines.append(f"{job.arm}, {where}: {len(job.candidates)} candidates, {counts} trials")
-        lines += [f"warning: {job.arm}, {where}: {note}" for note in job.notes]
-    seconds = sum(_job_seconds(job, rate) for job in jobs)
+    for contest in contests:
+        where = (
+            "all training rows"
+            if contest.fold is None
+            else f"training rows of fold {contest.fold + 1}"
+        )
+        counts = " + ".join(map(str, num_trials(len(contest.candidates), contest.num_folds)))
+        lines.append(
+            f"{contest.arm}, {where}: {len(contest.candidates)} candidates, {counts} trials"
+        )
+        lines += [f"warning: {contest.arm}, {where}: {note}" for note in contest.notes]
+    if shared.count > 1:
+        lines.append(f"jobs: {shared.count} trials at once ({shared.reason})")
+    seconds = estimate_seconds(contests, rate, shared.count)
     lines.append(
         f"estimate: at most about {math.ceil(seconds / 60)} minutes ({rate:.0f} tokens a second, "
         "timed on this machine); it goes on where it was stopped"

@@ -1,0 +1,31 @@
+"""A process that runs trials for a tuning: `python -m levertune.tuning.worker`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from levertune.progress import Progress
+from levertune.recipes.recipe import Recipe
+from levertune.runs.worker import Do, serve
+
+
+def _prepare_trials(first: dict[str, Any], progress: Progress) -> Do:
+    from levertune.results.mapping import to_mapping
+    from levertune.runs.prepare import prepare_run
+    from levertune.tuning.contests import Contest, make_contest
+
+    prepared = prepare_run(Recipe.model_validate(first["recipe"]))
+    contests: dict[tuple[str, int | None], Contest] = {}
+
+    def do(order: dict[str, Any]) -> Any:
+        key = order["arm"], order["outer"]
+        if key not in contests:
+            contests[key] = make_contest(prepared, *key, first["what"], progress)
+        return to_mapping(contests[key].trials.run(order["settings"], order["fold"]))
+
+    return do
+
+
+if __name__ == "__main__":
+    sys.exit(serve(_prepare_trials))
