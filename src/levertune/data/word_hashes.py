@@ -69,7 +69,10 @@ def hash_words(texts: Sequence[str], split: Callable[[str], list[str]]) -> WordH
         words = split(text)
         if _MAY_BE_DIGIT.search(text):
             first = len(values)
-            numbers += [first + i for i, word in enumerate(words) if has_digit(word)]
+            # Nearly all words are letters: to be told so at once, without a call of ours.
+            numbers += [
+                first + i for i, word in enumerate(words) if not word.isalpha() and has_digit(word)
+            ]
         values.extend(map(hash, words))
         sizes.append(len(words))
     counts = np.array(sizes, dtype=np.int64)

@@ -76,6 +76,7 @@ class GeneralChooser:
         self._progress = progress or SilentProgress()
         self._dry_run = dry_run
         self._made: dict[str, tuple[Selection, ...]] = {}
+        self._drawn: dict[tuple[int, int], GeneralRows] = {}
 
     def without(self, rows: Set[tuple[str, str]]) -> GeneralChooser:
         """The same without some rows of the pool.
@@ -129,6 +130,12 @@ class GeneralChooser:
         return GeneralRows(rows, self._made[key])
 
     def _draw(self, num_rows: int, seed: int) -> GeneralRows:
+        """The rows of a draw; arms and folds of one seed share it."""
+        if (num_rows, seed) not in self._drawn:
+            self._drawn[num_rows, seed] = self._draw_afresh(num_rows, seed)
+        return self._drawn[num_rows, seed]
+
+    def _draw_afresh(self, num_rows: int, seed: int) -> GeneralRows:
         rows = draw_general(
             self._recipe,
             self.pool,
