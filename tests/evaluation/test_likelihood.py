@@ -11,7 +11,6 @@ from levertune.evaluation.likelihood import (
     mean_kl,
     mean_nll,
     mean_nll_with_end,
-    mean_token_error,
     score_likelihood,
 )
 from levertune.models.adapters import attach_lora
@@ -151,7 +150,6 @@ def test_means_are_over_tokens_and_missing_without_any():
     assert mean_nll_with_end(rows) == pytest.approx(9.5 / 7)
     assert mean_kl(rows) is None
     right = [replace(rows[0], num_right=2), replace(rows[1], num_right=4)]
-    assert mean_token_error(right) == pytest.approx((1 / 3 + 0) / 2)
-    assert mean_token_error([]) is None
+    assert [row.token_error for row in right] == pytest.approx([1 / 3, 0])
     assert mean_nll([]) is None
     assert mean_nll_with_end([]) is None

@@ -21,16 +21,52 @@ def losses(values, calls=None):
         value = next(left)
         if calls is not None:
             calls.append(value)
-        return value if isinstance(value, Validation) else Validation(value, 1.0)
+        if isinstance(value, Validation):
+            return value
+        return Validation(value if isinstance(value, tuple) else (value,), 1.0)
 
     return validate
 
 
+def test_the_mean_over_rows_is_the_error():
+    assert Validation((0.5, 0.0, 0.1), 1.0).token_error == pytest.approx(0.2)
+
+
+def test_worse_is_by_more_than_a_standard_error_of_the_differences():
+    best = Validation((0.0, 0.0, 0.2, 0.2), 1.0)
+    # All rows are worse by the same: no spread, however little it is.
+    assert Validation((0.01, 0.01, 0.21, 0.21), 1.0).is_worse_than(best)
+    # One row of four is: the mean is its standard error.
+    assert not Validation((0.4, 0.0, 0.2, 0.2), 1.0).is_worse_than(best)
+    assert Validation((0.4, 0.4, 0.2, 0.2), 1.0).is_worse_than(best)
+    assert not best.is_worse_than(best)
+    assert not Validation((0.0, 0.0, 0.2, 0.1), 9.0).is_worse_than(best)
+
+
+def test_a_step_later_than_the_best_counts_while_it_is_not_worse_by_more_than_chance(tmp_path):
+    best, by_chance, worse = (0.0, 0.1, 0.2), (0.3, 0.1, 0.2), (0.3, 0.4, 0.6)
+    looks = [worse, best, by_chance, worse, by_chance, *[worse] * PATIENCE, best]
+    stopper = EarlyStopper(losses(looks), 12, tmp_path / "v.jsonl")
+    assert walk(stopper, 1, 12) == 5 + PATIENCE
+    assert stopper.best_step == 5
+    assert [set(look) for look in stopper.curve] == [{"step", "token_error", "nll"}] * 9
+
+
 def test_the_nll_decides_between_equal_errors_only(tmp_path):
-    looks = [Validation(0.5, 1.0), Validation(0.2, 3.0), Validation(0.2, 2.0), Validation(0.3, 0.1)]
-    stopper = EarlyStopper(losses(looks), 4, tmp_path / "v.jsonl")
+    one, other = (0.2, 0.0), (0.0, 0.2)
+    looks = [
+        Validation((0.5, 0.5), 1.0), Validation(one, 3.0), Validation(other, 2.0),
+        Validation((0.1, 0.3), 0.1), Validation((0.3, 0.1), 0.1),
+    ]  # fmt: skip
+    # Against `other` the last is worse in both rows, against `one` in the second alone.
+    stopper = EarlyStopper(losses(looks[:4]), 4, tmp_path / "v.jsonl")
     walk(stopper, 1, 4)
     assert stopper.best_step == 3
+    stopper = EarlyStopper(
+        losses([looks[0], looks[2], looks[1], looks[4]]), 4, tmp_path / "w.jsonl"
+    )
+    walk(stopper, 1, 4)
+    assert stopper.best_step == 4
 
 
 def test_it_stops_when_patience_is_out_and_names_the_best_step(tmp_path):
@@ -47,10 +83,10 @@ def test_it_runs_through_while_the_loss_falls(tmp_path):
     assert stopper.has_decided
 
 
-def test_of_equal_losses_the_first_counts(tmp_path):
-    stopper = EarlyStopper(losses([2, 1, 1, 1, 1, 1]), 12, tmp_path / "v.jsonl")
-    assert walk(stopper, 1, 12) == 6
-    assert stopper.best_step == 2
+def test_of_equal_losses_the_last_counts(tmp_path):
+    stopper = EarlyStopper(losses([2, 1, 1, 1, 1, 1, 3, 3, 3, 3]), 12, tmp_path / "v.jsonl")
+    assert walk(stopper, 1, 12) == 10
+    assert stopper.best_step == 6
 
 
 @pytest.mark.parametrize(("num_steps", "steps"), [(5, [1, 2, 3, 4, 5]), (100, None), (13, None)])
@@ -69,7 +105,7 @@ def test_nothing_is_decided_before_the_first_look(tmp_path):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    values=st.lists(st.integers(0, 9), min_size=12, max_size=12),
+    values=st.lists(st.tuples(*[st.integers(0, 9)] * 3), min_size=12, max_size=12),
     killed_at=st.integers(1, 12),
     checkpoint=st.integers(0, 12),
 )

@@ -56,6 +56,14 @@ class RowLikelihood:
     num_end: int = 1
     num_right: int = 0
 
+    @property
+    def token_error(self) -> float:
+        """Share of the supervised tokens that the model does not rank first.
+
+        At 0 greedy generation answers the row word for word.
+        """
+        return 1 - self.num_right / (self.num_tokens + self.num_end)
+
 
 def score_likelihood(
     model: PreTrainedModel,
@@ -166,16 +174,6 @@ def mean_nll_with_end(rows: Sequence[RowLikelihood]) -> float | None:
     """Nats per supervised token, the end of the turn included: what training minimises."""
     tokens = sum(row.num_tokens + row.num_end for row in rows)
     return sum(row.nll + row.end_nll for row in rows) / tokens if tokens else None
-
-
-def mean_token_error(rows: Sequence[RowLikelihood]) -> float | None:
-    """Mean over rows of the share of supervised tokens the model does not rank first.
-
-    A row without such a token is one that greedy generation answers word for word.
-    """
-    if not rows:
-        return None
-    return sum(1 - row.num_right / (row.num_tokens + row.num_end) for row in rows) / len(rows)
 
 
 def mean_kl(rows: Sequence[RowLikelihood]) -> float | None:

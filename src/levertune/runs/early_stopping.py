@@ -1,11 +1,18 @@
-"""How many steps `sft-steps` takes: chosen by rows held out of its own training rows."""
+"""How many steps `sft-steps` takes: chosen by rows held out of its own training rows.
+
+The last step counts at which they are not answered worse than at the best one by more than one
+standard error (after the one-standard-error rule of Breiman et al., "Classification and Regression
+Trees", 1984, section 3.4.3, which takes the simplest such model). The arm is there to have as many
+steps as `tell`; it gets fewer where more are seen to harm it, not where ten rows happen to be
+answered best early.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +23,10 @@ CHECKS = 12
 """How often validation is looked at over a whole training."""
 
 PATIENCE = 4
-"""Checks without a new best after which the trial ends."""
+"""Checks in a row that are worse than the best after which the trial ends."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Validation:
     """How well the validation rows are answered; the smaller, the better.
 
@@ -28,12 +35,27 @@ class Validation:
     straw man of the baseline (LOG.md 2026-11-22).
 
     Args:
-        token_error: Mean over rows of the share of tokens not ranked first.
+        row_errors: For each row the share of its tokens not ranked first.
         nll: NLL per supervised token, in nats.
     """
 
-    token_error: float
+    row_errors: tuple[float, ...]
     nll: float
+
+    @property
+    def token_error(self) -> float:
+        """Mean over the rows."""
+        return sum(self.row_errors) / len(self.row_errors)
+
+    def is_worse_than(self, other: Validation) -> bool:
+        """Whether the error is larger by more than one standard error, row by row."""
+        differences = [a - b for a, b in zip(self.row_errors, other.row_errors, strict=True)]
+        n = len(differences)
+        mean = sum(differences) / n
+        if n == 1:
+            return mean > 0
+        variance = sum((d - mean) ** 2 for d in differences) / (n - 1)
+        return mean > math.sqrt(variance / n)
 
 
 class EarlyStopper:
@@ -44,7 +66,7 @@ class EarlyStopper:
     Args:
         validate: Measures the validation rows under a model.
         num_steps: Steps of the whole training.
-        log_path: JSON Lines file of `{"step", "token_error", "nll"}`.
+        log_path: JSON Lines file of `{"step", "token_error", "nll", "row_errors"}`.
     """
 
     def __init__(
@@ -54,7 +76,7 @@ class EarlyStopper:
         self._num_steps = num_steps
         self._every = max(1, math.ceil(num_steps / CHECKS))
         self._log_path = log_path
-        self.seen: list[dict[str, float]] = []
+        self.seen: list[dict[str, Any]] = []
         if log_path.is_file():
             self.seen = [json.loads(line) for line in log_path.read_text().splitlines() if line]
 
@@ -64,7 +86,15 @@ class EarlyStopper:
             return False
         # A resumed trial takes the steps since its checkpoint again.
         self.seen = [entry for entry in self.seen if entry["step"] < step]
-        self.seen.append({"step": step, **asdict(self._validate(model))})
+        found = self._validate(model)
+        self.seen.append(
+            {
+                "step": step,
+                "token_error": found.token_error,
+                "nll": found.nll,
+                "row_errors": list(found.row_errors),
+            }
+        )
         write_jsonl_atomically(self._log_path, self.seen)
         return self._is_out_of_patience
 
@@ -76,16 +106,20 @@ class EarlyStopper:
         )
 
     @property
-    def _is_out_of_patience(self) -> bool:
-        return len(self.seen) - 1 - self._best_index() >= PATIENCE
-
-    def _best_index(self) -> int:
-        def look(i: int) -> Validation:
-            return Validation(self.seen[i]["token_error"], self.seen[i]["nll"])
-
-        return min(range(len(self.seen)), key=look)
+    def curve(self) -> list[dict[str, float]]:
+        """What was seen, without the single rows."""
+        return [{key: look[key] for key in ("step", "token_error", "nll")} for look in self.seen]
 
     @property
     def best_step(self) -> int:
-        """The step at which the validation rows were answered best."""
-        return int(self.seen[self._best_index()]["step"])
+        """The last step at which the validation rows were not answered worse than at best."""
+        return int(self.seen[self._last_good_index()]["step"])
+
+    @property
+    def _is_out_of_patience(self) -> bool:
+        return len(self.seen) - 1 - self._last_good_index() >= PATIENCE
+
+    def _last_good_index(self) -> int:
+        looks = [Validation(tuple(entry["row_errors"]), entry["nll"]) for entry in self.seen]
+        best = min(looks, key=lambda look: (look.token_error, look.nll))
+        return max(i for i, look in enumerate(looks) if not look.is_worse_than(best))

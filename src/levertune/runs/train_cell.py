@@ -203,13 +203,13 @@ def _find_stop(
 ) -> int:
     """Number of steps for the arm that may take as many as `tell`.
 
-    A trial on four fifths of the rows finds the step at which the others are answered best; the arm
-    is then trained afresh on all its rows for so many steps, with a schedule of that length. So the
+    A trial on four fifths of the rows finds the last step at which the others are answered as well
+    as ever; the arm is then trained afresh on all its rows for so many steps, with a schedule of
+    that length. So the
     baseline loses no rows to validation and sees no test row.
     """
     from levertune.evaluation.likelihood import (
         mean_nll_with_end,
-        mean_token_error,
         score_likelihood,
     )
 
@@ -235,10 +235,10 @@ def _find_stop(
             hardware=workspace.hardware,
             pad_id=workspace.tokenizer.pad_id,
         )
-        error, nll = mean_token_error(scored), mean_nll_with_end(scored)
-        if error is None or nll is None:
+        nll = mean_nll_with_end(scored)
+        if nll is None:
             raise RuntimeError("validation rows without supervised tokens")
-        return Validation(error, nll)
+        return Validation(tuple(row.token_error for row in scored), nll)
 
     stopper = EarlyStopper(validate, num_steps, folder / "validation.jsonl")
     trial_folder = folder / TRIAL_FOLDER
@@ -263,7 +263,7 @@ def _find_stop(
             "step": stopper.best_step,
             "num_steps": num_steps,
             "validation_rows": len(validation),
-            "seen": stopper.seen,
+            "seen": stopper.curve,
         },
     )
     shutil.rmtree(trial_folder, ignore_errors=True)
