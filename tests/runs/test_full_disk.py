@@ -80,7 +80,7 @@ def test_any_other_error_of_these_libraries_is_a_failed_cell(project, monkeypatc
 
 
 def test_a_worker_says_that_the_disk_is_full(monkeypatch):
-    """What `worker.main` sends comes out of the pool as it went in."""
+    """What `worker.serve` sends comes out of the pool as it went in."""
 
     def fill(*args):
         raise SafetensorError(NO_ROOM)
@@ -91,7 +91,7 @@ def test_a_worker_says_that_the_disk_is_full(monkeypatch):
     monkeypatch.setattr(worker.os, "dup", lambda descriptor: descriptor)
     monkeypatch.setattr(worker.os, "dup2", lambda *descriptors: None)
     monkeypatch.setattr(worker.os, "fdopen", lambda *args, **options: Lines(sent))
-    assert worker.main() == 1
+    assert worker.serve(lambda first, progress: print) == 1
     error = pool._error_of(json.loads("".join(sent)))
     assert type(error) is FullDiskError
     assert (error.strerror, error.filename) == ("the disk is full", None)

@@ -12,7 +12,12 @@ from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellPlan
 from levertune.runs.early_stopping import PATIENCE
 from levertune.runs.prepare import prepare_run
-from levertune.runs.train_cell import steps_behind, stopped_at, train_cell
+from levertune.runs.train_cell import (
+    steps_behind,
+    stopped_at,
+    train_cell,
+    was_stopped_by_twins,
+)
 from levertune.training.train import TrainSummary, count_steps
 
 
@@ -112,6 +117,20 @@ def test_twins_stay_on_one_side_of_the_rows_the_stop_is_found_by(engine, train, 
         assert held
         assert {twin_of[row] for row in held} <= held
         assert {twin_of[row] for row in rows_here} <= rows_here
+
+
+def test_twins_on_both_sides_of_the_rows_the_stop_is_found_by_are_told(engine, train, project):
+    words = [f"{a}{b}{c}{a}" for a in "bdfgk" for b in "aei" for c in "lmnr"]
+    text = "the parcel that i ordered for my sister has not come and my reference is"
+    project.write("task.jsonl", [(f"{text} {word}{i:02d}", "A") for i, word in enumerate(words)])
+    engine["losses"] = [1.0] * 99
+    _, _, folder = train("sft-steps")
+    assert json.loads((folder / "early_stop.json").read_text("utf-8"))["parted_rows"] > 2
+    assert was_stopped_by_twins(folder)
+    project.write("task.jsonl", project.twins())
+    _, _, folder = train("sft-steps", output_dir="runs/twins")
+    assert not was_stopped_by_twins(folder)
+    assert not was_stopped_by_twins(folder / "none")
 
 
 def test_rows_that_are_all_alike_leave_nothing_to_stop_by(engine, train, project):

@@ -32,7 +32,7 @@ from levertune.results.schema import (
 from levertune.runs.cells import CellData
 from levertune.runs.selection_summary import summarize_selection
 from levertune.runs.summary import ArmRows, compare_arms, judge_run, summarize_arm
-from levertune.runs.train_cell import stopped_at
+from levertune.runs.train_cell import stopped_at, was_stopped_by_twins
 from levertune.scoring.metrics import find_metric
 from levertune.training.train import read_summary
 
@@ -234,11 +234,20 @@ def _stop_warnings(prepared: Prepared, arms: dict[str, ArmRows]) -> list[str]:
     rows = arms.get("sft-steps")
     if rows is None:
         return []
-    stops = [stopped_at(prepared.run_dir / plan.folder) for plan in rows.plans]
-    early = [stop for stop in stops if stop is not None]
-    if not early:
-        return []
-    return [
-        f"sft-steps was stopped early in {len(early)} of {len(stops)} cells, after "
-        f"{min(early)} to {max(early)} steps, by rows held out of its training rows."
-    ]
+    folders = [prepared.run_dir / plan.folder for plan in rows.plans]
+    early = [stop for folder in folders if (stop := stopped_at(folder)) is not None]
+    twins = sum(was_stopped_by_twins(folder) for folder in folders)
+    warnings = []
+    if early:
+        cells = f" in {len(early)} of {len(folders)} cells" if len(folders) > 1 else ""
+        upto = f" to {max(early)}" if max(early) > min(early) else ""
+        warnings.append(
+            f"sft-steps was stopped early{cells}, after {min(early)}{upto} steps, by rows held out "
+            "of its training rows."
+        )
+    if twins:
+        warnings.append(
+            f"Near duplicates stood on both sides where rows were held out to stop sft-steps, in "
+            f"{twins} of {len(folders)} cells: it may have been stopped too late."
+        )
+    return warnings

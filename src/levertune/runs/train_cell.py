@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from levertune.anchors.lift import shared_instruction
-from levertune.data.splits import split_holdout
+from levertune.data.splits import Split, split_holdout
 from levertune.errors import DataError, ModelError, RunError
 from levertune.mixtures.manifest import check_same_run, read_manifest, write_manifest
 from levertune.mixtures.order import build_mixture
@@ -192,6 +192,12 @@ def stopped_at(folder: Path) -> int | None:
     return int(found["step"]) if found["step"] < found["num_steps"] else None
 
 
+def was_stopped_by_twins(folder: Path) -> bool:
+    """Whether near duplicates of training rows were among the rows that found the stop."""
+    path = folder / STOP_FILE
+    return path.is_file() and bool(read_json(path).get("parted_rows"))
+
+
 def _find_stop(
     recipe: Recipe,
     workspace: Workspace,
@@ -218,9 +224,10 @@ def _find_stop(
         return int(read_json(path)["step"])
     size = recipe.training.effective_batch_size
     num_steps = count_steps(len(data.rows), size)
-    held = _hold_out(data)
-    if not held:
+    split = _hold_out(data)
+    if split is None:
         return num_steps
+    held = {record.id for record in split.test}
     trial = [row for row in data.task if row.id not in held]
     validation = [row for row in data.task if row.id in held]
     exposures = -(-len(data.rows) // len(trial))
@@ -263,6 +270,7 @@ def _find_stop(
             "step": stopper.best_step,
             "num_steps": num_steps,
             "validation_rows": len(validation),
+            "parted_rows": sum(len(g.ids) for g in split.large_groups if g.is_parted),
             "seen": stopper.curve,
         },
     )
@@ -270,13 +278,12 @@ def _find_stop(
     return stopper.best_step
 
 
-def _hold_out(data: CellData) -> set[str]:
-    """Ids of the rows to validate on; none where the rows cannot be told apart."""
+def _hold_out(data: CellData) -> Split | None:
+    """The rows to validate on and the others; None where the rows cannot be told apart."""
     instruction = shared_instruction(data.records)
     try:
-        split = split_holdout(
+        return split_holdout(
             data.records, VALIDATION_SHARE, seed=data.plan.seed, instruction=instruction
         )
     except DataError:  # one row, or rows that are all alike: nothing to validate on
-        return set()
-    return {record.id for record in split.test}
+        return None
