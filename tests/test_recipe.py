@@ -303,7 +303,7 @@ def test_mappings_that_are_no_recipe_are_refused_in_one_line():
         assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(sorted(all_keys(Recipe))),
     st.recursive(
@@ -410,7 +410,7 @@ def test_an_annotated_recipe_describes_every_key_and_reads_back_equal(tmp_path):
     assert max(map(len, text.splitlines())) <= 100
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.text(min_size=1).filter(lambda text: text.strip() and "\0" not in text))
 def test_any_text_survives_writing_and_reading(text):
     recipe = recipe_from_mapping({"task": {"path": text, "prompt": text}, "output_dir": "x"})
@@ -418,7 +418,7 @@ def test_any_text_survives_writing_and_reading(text):
     assert recipe_from_mapping(value) == recipe
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.recursive(
         st.none()

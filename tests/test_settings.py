@@ -88,7 +88,7 @@ def test_exposures_go_through_the_stated_points(rows, exposures):
     assert choose_exposures(rows) == exposures
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 100_000), st.integers(1, 100_000))
 def test_more_rows_never_mean_more_exposures_nor_fewer_general_rows(first, second):
     few, many = sorted((first, second))

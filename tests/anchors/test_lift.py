@@ -201,7 +201,7 @@ def test_earlier_turns_are_left_alone():
 WORDS = st.text(alphabet="abÞ.:!?-<>\n\t 。#", min_size=0, max_size=25)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.sampled_from(["Give the code.", "Give the code:", "Sort it. Give the code now!", ""]),
     st.sampled_from(["\n", "\n\n", " ", "\r\n", "\n \n", ""]),

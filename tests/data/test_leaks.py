@@ -301,7 +301,7 @@ WORDS = st.lists(st.sampled_from(LONG.split()), min_size=1, max_size=30).map(" "
 PAIRS = st.lists(st.tuples(WORDS, st.sampled_from("AB")), min_size=1, max_size=12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(PAIRS, PAIRS, st.randoms(use_true_random=False))
 def test_equal_rows_are_always_found_and_order_never_matters(left, right, shuffler):
     general = [Record(f"g{i}", "g", (Message("user", p),), c) for i, (p, c) in enumerate(left)]
@@ -319,7 +319,7 @@ def test_equal_rows_are_always_found_and_order_never_matters(left, right, shuffl
 STRONG = ("exact", "prompt", "near")
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 3), st.sampled_from([0.2, 0.4]), st.data())
 def test_no_split_has_twins_of_its_test_rows_in_training(seed, share, data):
     maker = Maker(seed)
@@ -367,7 +367,7 @@ def test_among_very_many_rows_copies_and_runs_are_found_and_near_copies_are_not(
     assert ("1", "a") in {(leak.id, leak.like_id) for leak in find_leaks(rows, like)}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(PAIRS, PAIRS, st.integers(0, 3))
 def test_leaving_strangers_out_first_changes_nothing(left, right, seed):
     maker = Maker(seed)

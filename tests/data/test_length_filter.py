@@ -18,7 +18,7 @@ def make_file(lengths):
 bounds = st.one_of(st.none(), st.integers(1, 20))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lengths=st.lists(st.integers(1, 20), max_size=20), low=bounds, high=bounds)
 def test_every_row_is_kept_or_listed_and_all_are_counted(lengths, low, high):
     if low is not None and high is not None and low > high:

@@ -47,7 +47,7 @@ def near(rows, likes, parts=1):
     return pairs
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(TEXTS, TEXTS, st.integers(1, 4))
 def test_every_pair_at_the_threshold_is_found_and_no_other(rows, likes, parts):
     expected = {pair: index for pair, index in alike(rows, likes).items() if index >= 0.6}

@@ -69,7 +69,7 @@ def assert_sound(records, split):
     assert all({k.id, k.like_id} <= parted for k in twins)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(PROMPTS, st.integers(0, 3), st.floats(0.1, 0.6))
 def test_holdout_never_parts_near_duplicates(prompts, seed, fraction):
     records = make(prompts)
@@ -82,7 +82,7 @@ def test_holdout_never_parts_near_duplicates(prompts, seed, fraction):
     assert split == split_holdout(records, fraction, seed=seed)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(PROMPTS, st.integers(0, 3), st.integers(2, 5))
 def test_each_row_is_tested_exactly_once(prompts, seed, k):
     records = make(prompts)

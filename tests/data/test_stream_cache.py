@@ -105,9 +105,7 @@ def test_a_stream_that_breaks_half_way_keeps_what_came_and_goes_on(brittle, cach
     assert brittle.read_bytes == len(ROWS)
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 # A break behind the last byte leaves nothing for the next attempt to do.
 @given(breaks=st.lists(st.integers(0, len(ROWS) - 1), max_size=4), name=st.uuids())
 def test_whatever_the_breaks_the_copy_is_the_file_and_no_byte_comes_twice(brittle, breaks, name):

@@ -1,4 +1,4 @@
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from levertune.data.row_texts import split_tokens
@@ -20,7 +20,6 @@ def hashed(texts):
     return hash_words([" ".join(words) for words in texts], str.split)
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_words_of_each_text_are_hashed_in_order_and_numbers_masked_alike(texts):
     words = hashed(texts)
@@ -37,7 +36,6 @@ def test_words_of_each_text_are_hashed_in_order_and_numbers_masked_alike(texts):
     assert words.text_of(range(len(flat))).tolist() == words.texts.tolist()
 
 
-@settings(deadline=None)
 @given(TEXTS, st.integers(1, 4))
 def test_runs_hash_alike_exactly_where_their_words_are_equal(texts, length):
     flat = [word for text in texts for word in text]
@@ -47,7 +45,6 @@ def test_runs_hash_alike_exactly_where_their_words_are_equal(texts, length):
     assert len(set(hashes)) == len(set(runs)) == len(set(zip(hashes, runs, strict=True)))
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_a_text_without_a_word_hashes_as_the_text_of_the_others(texts):
     words = hashed(texts)

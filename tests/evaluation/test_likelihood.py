@@ -79,9 +79,7 @@ def test_each_row_gets_its_own_likelihood_the_end_of_turn_apart(tiny_model, rows
         assert scored.num_right == sum(right)
 
 
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chosen=st.lists(st.integers(0, 39), min_size=1, max_size=12))
 def test_a_row_scores_the_same_in_any_company(tiny_model, rows, cpu, chosen):
     alone = {i: score(tiny_model, [rows[i]], cpu)[0] for i in set(chosen)}

@@ -85,7 +85,7 @@ def test_share_of_no_tokens_is_none():
     assert found.task_loss_share_per_step is None
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 8), st.integers(1, 5), st.integers(0, 60), st.integers(1, 9), st.data())
 def test_measuring_in_chunks_changes_nothing(rows, exposures, general, step_rows, data):
     mixture = build_mixture(MixturePlan(rows, exposures, (("a", general),)))

@@ -342,7 +342,7 @@ values = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from(["a", "b_c", "on"]), values))
 @example({"a": "0\x85"})
 @example({"on": ["x\u2028y", "\u2029"]})
@@ -352,7 +352,7 @@ def test_yaml_gives_back_any_value(tmp_path_factory, given_values):
     assert (yaml.safe_load(path.read_text("utf-8")) or {}) == given_values
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(texts, min_size=1, max_size=5))
 def test_parquet_gives_back_any_text(tmp_path_factory, contents):
     path = tmp_path_factory.getbasetemp() / "p.parquet"

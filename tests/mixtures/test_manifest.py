@@ -82,7 +82,7 @@ def test_difference_names_setting_and_both_values(new, lines):
     assert new.fingerprint != MANIFEST.fingerprint
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(*[st.dictionaries(st.sampled_from("abc"), LEAVES | st.lists(LEAVES, max_size=2))] * 2)
 def test_fingerprints_are_equal_exactly_when_nothing_differs(one, other):
     old, new = changed(training=one), changed(training=other)

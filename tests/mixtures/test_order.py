@@ -67,7 +67,7 @@ def task_places(mixture):
     return np.flatnonzero(read_all(mixture).is_task)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(plans(), BUILDERS)
 def test_every_row_comes_exactly_as_often_as_planned(plan, build):
     expected = Counter(
@@ -79,7 +79,7 @@ def test_every_row_comes_exactly_as_often_as_planned(plan, build):
     assert Counter(build(plan)) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(plans(), BUILDERS)
 def test_exposures_of_a_row_are_numbered_as_they_come(plan, build):
     seen = Counter()
@@ -88,7 +88,7 @@ def test_exposures_of_a_row_are_numbered_as_they_come(plan, build):
         seen[position.source, position.row] += 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(plans(), BUILDERS, st.data())
 def test_reading_in_chunks_in_any_order_changes_nothing(plan, build, data):
     mixture = build(plan)
@@ -99,7 +99,7 @@ def test_reading_in_chunks_in_any_order_changes_nothing(plan, build, data):
         assert_same(chunk, Positions(*(getattr(whole, n)[start:stop] for n in ARRAYS)))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(plans(), BUILDERS, st.integers(1, 4), st.integers(1, 9))
 def test_workers_that_share_the_steps_read_the_same_mixture(plan, build, workers, step_rows):
     whole = build(plan)
@@ -113,7 +113,7 @@ def test_workers_that_share_the_steps_read_the_same_mixture(plan, build, workers
     assert_same(Positions(*joined), read_all(whole))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(plans(), st.data())
 def test_single_positions_are_those_of_the_whole_in_any_order(plan, data):
     mixture = build_mixture(plan)
@@ -126,7 +126,7 @@ def test_single_positions_are_those_of_the_whole_in_any_order(plan, data):
             assert mixture[place] == whole[place]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(plans(), st.integers(1, 9))
 def test_steps_tile_the_mixture_in_order(plan, step_rows):
     mixture = build_mixture(plan)
@@ -138,7 +138,7 @@ def test_steps_tile_the_mixture_in_order(plan, step_rows):
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(plans())
 def test_even_order_gives_every_stretch_its_quota(plan):
     plan = dataclasses.replace(plan, order="even")
@@ -156,7 +156,7 @@ def test_even_order_is_exact_where_products_pass_64_bits(exposure):
     assert found.is_task.tolist() == [False, True, False]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(plans(), st.sampled_from(ROUND_ORDERS))
 def test_no_task_row_comes_again_before_all_came(plan, name):
     task = [p for p in build_mixture(dataclasses.replace(plan, order=name)) if p.source == "task"]

@@ -35,7 +35,7 @@ KINDS = [sorted_permutation, feistel_permutation]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(size=st.integers(0, 300), seed=st.integers(0, 2**40))
 def test_every_value_stands_at_one_place_and_is_found_there(kind, size, seed):
     drawn, places = kind(size, seed), np.arange(size)
@@ -46,7 +46,7 @@ def test_every_value_stands_at_one_place_and_is_found_there(kind, size, seed):
     assert values.dtype == drawn.inverse(values).dtype == np.int64
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(size=st.integers(1, MAX_SIZE), seed=st.integers(0, 2**40), data=st.data())
 def test_permutation_of_any_size_is_undone_by_its_inverse(size, seed, data):
     drawn = feistel_permutation(size, seed)
@@ -57,7 +57,7 @@ def test_permutation_of_any_size_is_undone_by_its_inverse(size, seed, data):
     np.testing.assert_array_equal(drawn.inverse(values), places)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(size=st.integers(1, 10**12), start=st.integers(0, 10**12), data=st.data())
 def test_reading_in_chunks_changes_nothing(size, start, data):
     start = min(start, size - 1)

@@ -48,7 +48,7 @@ def test_every_row_is_in_one_micro_batch_and_none_is_too_large(lengths, cost):
     assert parts == split_by_length(lengths, cost)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=7), costs)
 def test_no_other_split_costs_less(lengths, cost):
     best = min(

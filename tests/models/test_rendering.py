@@ -159,7 +159,7 @@ def test_the_loss_is_on_the_completion_and_its_end_only(template):
     assert tokenized.num_supervised == len(supervised)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     prompt=st.text(min_size=1, max_size=40).filter(lambda t: not set("<|") & set(t)),
     completion=st.text(min_size=1, max_size=40).filter(lambda t: not set("<|") & set(t)),

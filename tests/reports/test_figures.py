@@ -55,7 +55,7 @@ def test_a_figure_says_its_numbers_to_those_who_cannot_see_it():
     st.lists(st.tuples(st.text(max_size=40), finite, finite, finite), min_size=1, max_size=6),
     st.sampled_from([350, 860]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_names_and_numbers_make_well_formed_figures(rows, width):
     dots = []
     for i, (label, *values) in enumerate(rows):

@@ -112,7 +112,7 @@ def test_nan_and_infinity_are_refused(tmp_path, number):
     assert names_in(tmp_path) == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.dictionaries(st.text(), JSON_VALUES, max_size=3), max_size=4))
 def test_rows_come_back_as_they_were_written(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"

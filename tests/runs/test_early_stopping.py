@@ -103,7 +103,7 @@ def test_nothing_is_decided_before_the_first_look(tmp_path):
     assert not EarlyStopper(losses([]), 12, tmp_path / "v.jsonl").has_decided
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     values=st.lists(st.tuples(*[st.integers(0, 9)] * 3), min_size=12, max_size=12),
     killed_at=st.integers(1, 12),

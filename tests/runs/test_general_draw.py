@@ -30,7 +30,7 @@ def source(path, **limits):
     return GeneralSource(path=path, **limits)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(total=st.integers(0, 200), pools=sources)
 def test_shares_sum_to_what_is_wanted_or_there_and_nobody_gives_more_than_it_has(total, pools):
     weights = {name: weight for name, (weight, _) in pools.items()}
@@ -40,7 +40,7 @@ def test_shares_sum_to_what_is_wanted_or_there_and_nobody_gives_more_than_it_has
     assert all(0 <= shares[name] <= available[name] for name in weights)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(total=st.integers(1, 200), weights=st.dictionaries(names, st.floats(0.1, 10), min_size=1))
 def test_where_there_is_enough_each_share_is_within_one_row_of_its_weight(total, weights):
     shares = share_out(total, weights, dict.fromkeys(weights, total))
@@ -57,7 +57,7 @@ def test_what_a_small_source_cannot_give_the_others_do():
     assert share_out(9, {"a": 2.0, "b": 1.0}, {"a": 99, "b": 99}) == {"a": 6, "b": 3}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(num_rows=st.integers(0, 40), pools=sources, seed=st.integers(0, 3))
 def test_a_draw_takes_rows_of_the_pool_each_at_most_once(num_rows, pools, seed):
     pool = {name: make_rows(name, rows) for name, (_, rows) in pools.items()}

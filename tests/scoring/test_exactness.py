@@ -40,7 +40,7 @@ def test_token_edit_similarity_by_hand():
 
 
 @given(st.text("ab(_ ", max_size=8), st.lists(st.text("ab(_ ", max_size=8), min_size=1, max_size=3))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_edit_similarities_follow_the_plain_recurrence(prediction, references):
     for name, split in zip(EDITS, (str.strip, formal_tokens), strict=True):
         mine, theirs = split(prediction), [split(text) for text in references]

@@ -99,7 +99,7 @@ def test_deep_json_that_parses_is_scored():
 
 
 @given(values, values)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_equality_and_f1_obey_their_laws(first, second):
     one, two = json.dumps(first), json.dumps(second)
     f1 = score("json_f1", one, two).aggregate()

@@ -131,7 +131,7 @@ def test_unknown_kind_is_refused():
 
 
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_list_of_texts_has_a_kind_that_has_metrics(completions):
     found = recognise_kind(completions)
     assert choose_metrics(found).primary in METRICS

@@ -20,7 +20,7 @@ def score(name, pairs):
 
 @pytest.mark.filterwarnings("ignore::UserWarning:sklearn")
 @given(rows, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_label_metrics_agree_with_scikit_learn_on_any_resample(pairs, data):
     from sklearn.metrics import (
         accuracy_score,

@@ -24,7 +24,7 @@ REFERENCES = [references for _, references in ROWS]
 
 @pytest.mark.parametrize("name", METRICS)
 @given(index=st.lists(st.integers(0, len(ROWS) - 1), min_size=1, max_size=8))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_resample_scores_as_if_its_rows_were_all_there_are(name, index):
     metric = METRICS[name]
     labels = [text for row in REFERENCES for text in row]

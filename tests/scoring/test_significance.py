@@ -11,7 +11,7 @@ from levertune.scoring.significance import mcnemar_exact, sign_flip_p
 
 
 @given(st.lists(st.floats(-3, 3).map(lambda x: round(x, 2)), min_size=2, max_size=7))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_sign_flips_agree_with_scipy(differences):
     from scipy.stats import permutation_test
 
@@ -51,7 +51,7 @@ def test_missing_differences_are_refused():
 
 
 @given(st.integers(0, 40), st.integers(0, 40))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_mcnemar_agrees_with_the_binomial_test(b, c):
     from scipy.stats import binomtest
 

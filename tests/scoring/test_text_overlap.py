@@ -26,7 +26,7 @@ def streams(references):
 
 
 @given(corpora, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_chrf_and_bleu_agree_with_sacrebleu_on_any_resample(rows, data):
     predictions, references = columns(rows)
     index = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=8))
@@ -39,7 +39,7 @@ def test_chrf_and_bleu_agree_with_sacrebleu_on_any_resample(rows, data):
 
 
 @given(corpora)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_rows_agree_with_sacrebleu_sentence_scores(rows):
     predictions, references = columns(rows)
     for name, sentence in (("chrf", sacrebleu.sentence_chrf), ("bleu", sacrebleu.sentence_bleu)):
@@ -49,7 +49,7 @@ def test_rows_agree_with_sacrebleu_sentence_scores(rows):
 
 
 @given(corpora)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_rouge_l_agrees_with_rouge_score(rows):
     from rouge_score.rouge_scorer import RougeScorer
 

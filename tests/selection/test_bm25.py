@@ -32,7 +32,7 @@ def reference(query, documents):
     return scores
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(queries=texts, documents=texts)
 def test_scores_are_those_of_the_formula(queries, documents):
     scores = Bm25(queries, documents).block(0, len(documents))
@@ -51,7 +51,7 @@ def test_each_task_row_gets_the_row_that_shares_its_words(fruit_task, pool):
     assert [record.id for record in chosen.pick(pool)] == [row.id for row in chosen.rows]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(order=st.randoms(use_true_random=False), limit=st.integers(1, 12))
 def test_the_order_of_the_candidates_and_the_block_change_nothing(fruit_task, pool, order, limit):
     shuffled = list(pool)

@@ -41,7 +41,7 @@ def by_full_sort(scores, sources, limit, share):
     return chosen
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     scores=st.integers(1, 4).flatmap(
         lambda t: st.lists(st.lists(st.integers(0, 4), min_size=t, max_size=t), max_size=14)

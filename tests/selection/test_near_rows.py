@@ -6,7 +6,7 @@ from levertune.selection.near_rows import NearRows, _shingles
 texts = st.lists(st.text("ab ", min_size=0, max_size=24), max_size=12)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(texts=texts, threshold=st.sampled_from([0.5, 0.8, 1.0]))
 def test_it_refuses_exactly_what_comparing_with_every_row_would(texts, threshold):
     near, chosen = NearRows(threshold), []
