@@ -86,8 +86,9 @@ class WorkerPool:
         trace: TracebackType | None,
     ) -> None:
         for worker in self._workers:
-            with contextlib.suppress(OSError):
-                worker.stdin.close()  # type: ignore[union-attr]
+            if worker.stdin is not None:
+                with contextlib.suppress(OSError):
+                    worker.stdin.close()
         for worker in self._workers:
             try:
                 worker.wait(_SECONDS_TO_LEAVE)
