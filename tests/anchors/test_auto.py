@@ -17,14 +17,15 @@ ROWS = records(f"{SHARED} one", f"{SHARED} two")
 BARE = records("one", "two")
 
 
-def prompts(choice):
-    return [choice.anchor.apply(row).messages[-1].content for row in choice.records]
+def prompts(choice, rows):
+    lifted = choice.lift_from(rows).records
+    return [choice.anchor.apply(row).messages[-1].content for row in lifted]
 
 
 def test_auto_makes_the_shared_instruction_the_anchor_and_gives_back_the_same_prompts():
     choice = choose_anchor("auto", ROWS)
     assert choice.anchor.text == choice.lifted_instruction == SHARED
-    assert prompts(choice) == [f"{SHARED} one", f"{SHARED} two"]
+    assert prompts(choice, ROWS) == [f"{SHARED} one", f"{SHARED} two"]
     assert choice.reason == (
         "the instruction of the task rows; lifted out of the 2 rows, which all carry it"
     )
@@ -32,7 +33,7 @@ def test_auto_makes_the_shared_instruction_the_anchor_and_gives_back_the_same_pr
 
 def test_auto_moves_the_instruction_where_the_recipe_wants_it_and_says_so():
     choice = choose_anchor("auto", ROWS, placement="suffix", lead_in="Code: ", dropout=0.1)
-    assert prompts(choice) == [f"one\n{SHARED}", f"two\n{SHARED}"]
+    assert prompts(choice, ROWS) == [f"one\n{SHARED}", f"two\n{SHARED}"]
     assert (choice.anchor.lead_in, choice.anchor.dropout) == ("Code: ", 0.1)
     assert choice.reason.endswith("moved from prefix to suffix")
 
@@ -40,7 +41,7 @@ def test_auto_moves_the_instruction_where_the_recipe_wants_it_and_says_so():
 def test_auto_writes_a_sentence_where_no_instruction_is_shared():
     choice = choose_anchor("auto", BARE, kind="label", labels=["A1", "B2"])
     assert choice.anchor.text == "Answer with one of these labels, and nothing else: A1, B2."
-    assert (choice.records, choice.lifted_instruction) == (tuple(BARE), None)
+    assert choice.lifted_instruction is None
     assert choice.reason == "written from the task's kind (label); the rows share no instruction"
 
 
@@ -53,37 +54,37 @@ def test_auto_says_when_most_rows_share_an_instruction_but_not_all():
 
 def test_null_leaves_the_rows_as_they_are():
     choice = choose_anchor(None, ROWS)
-    assert (choice.anchor, choice.records, choice.lifted_instruction) == (None, tuple(ROWS), None)
+    assert (choice.anchor, choice.lifted_instruction) == (None, None)
     assert choice.reason == "the recipe asks for no anchor"
     assert choice.lift_from(ROWS).records == tuple(ROWS)
 
 
 def test_sentence_is_the_anchor_of_rows_that_lack_it():
     choice = choose_anchor("Sort it now.", BARE)
-    assert prompts(choice) == ["Sort it now.\none", "Sort it now.\ntwo"]
+    assert prompts(choice, BARE) == ["Sort it now.\none", "Sort it now.\ntwo"]
     assert choice.reason == "as the recipe has it"
 
 
 def test_other_shared_instruction_stays_in_the_rows_and_is_named():
     choice = choose_anchor("Sort it now.", ROWS)
-    assert choice.records == tuple(ROWS)
+    assert choice.lift_from(ROWS).records == tuple(ROWS)
     assert choice.reason.endswith("; the rows keep the instruction they share ('Give the code.')")
 
 
 @pytest.mark.parametrize("setting", [SHARED, " Give  the\ncode. "])
 def test_sentence_that_all_rows_carry_is_not_doubled(setting):
-    assert prompts(choose_anchor(setting, ROWS)) == [f"{SHARED} one", f"{SHARED} two"]
+    assert prompts(choose_anchor(setting, ROWS), ROWS) == [f"{SHARED} one", f"{SHARED} two"]
 
 
 def test_sentence_that_holds_the_shared_instruction_replaces_it():
     choice = choose_anchor("Give the code. Codes are short.", ROWS)
-    assert prompts(choice)[0] == "Give the code. Codes are short.\none"
+    assert prompts(choice, ROWS)[0] == "Give the code. Codes are short.\none"
     assert choice.reason.endswith("it holds the instruction that was lifted out of all rows")
 
 
 def test_sentence_that_some_rows_carry_is_taken_out_of_those():
     choice = choose_anchor(SHARED, [*ROWS, *BARE])
-    assert prompts(choice) == [f"{SHARED}\none", f"{SHARED}\ntwo"] * 2
+    assert prompts(choice, [*ROWS, *BARE]) == [f"{SHARED}\none", f"{SHARED}\ntwo"] * 2
     assert choice.reason == "as the recipe has it; taken out of the 2 of 4 rows that carry it"
 
 

@@ -12,7 +12,8 @@ from levertune.data.checks import (
     unseen_labels,
 )
 from levertune.data.leak_policy import guard_general
-from levertune.data.overlaps import find_conflicts
+from levertune.data.leaks import PreparedRows
+from levertune.data.overlaps import find_conflicts, find_duplicates
 from levertune.data.records import RecordFile
 from levertune.data.splits import Split
 from levertune.errors import DataError
@@ -46,6 +47,7 @@ def check(task, **options):
         "count_row": count_row,
         "max_length": 50,
         "leakage": leaks_of(),
+        "duplicates": find_duplicates(PreparedRows(task.records, options.get("instruction"))),
         "conflicts": find_conflicts(task.records),
     }
     return check_task(task, **{**defaults, **options})
@@ -100,7 +102,8 @@ def test_over_long_rows_are_found_exactly(rows):
 
 
 def test_tokens_of_large_files_are_estimated(rows, monkeypatch):
-    monkeypatch.setattr("levertune.data.checks._MAX_COUNTED_ROWS", 10)
+    monkeypatch.setattr("levertune.data.checks._MAX_COUNTED_ROWS", 34)
+    monkeypatch.setattr("levertune.data.checks._SAMPLED_ROWS", 10)
     monkeypatch.setattr("levertune.data.checks.MAX_NEAR_ROWS", 10)
     records = rows(*((f"row {n}", "X") for n in range(35)))
     report = check(file_of(records))

@@ -1,4 +1,4 @@
-"""The recipe's `anchor.text` made into an anchor, and the task rows made ready for it."""
+"""The recipe's `anchor.text` made into an anchor, and what the task rows are to lose for it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from levertune.anchors.anchor import Anchor, Placement
 from levertune.anchors.lift import (
     DEFAULT_SEPARATOR,
-    Lifted,
     Removed,
-    lift_instruction,
+    Shared,
+    find_shared,
     remove_instructions,
 )
 from levertune.anchors.sentences import describe_task
@@ -26,24 +26,22 @@ _NOTEWORTHY_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class AnchorChoice:
-    """An anchor, and task rows that do not carry its text themselves.
+    """An anchor, and what is to be taken out of task rows that carry its text themselves.
 
     Args:
         anchor: The anchor, or None if the recipe asks for none.
-        records: The task rows in their order, to which the anchor is to be applied.
-        lifted_instruction: The text taken out of them, or None.
+        lifted_instruction: The text to take out of them, or None.
         reason: Why this anchor, for the resolved recipe and the report.
-        lifted_separator: The white space that was taken out with the text.
+        lifted_separator: The white space that goes with the text.
     """
 
     anchor: Anchor | None
-    records: tuple[Record, ...]
     lifted_instruction: str | None
     reason: str
     lifted_separator: str | None = None
 
     def lift_from(self, records: Sequence[Record]) -> Removed:
-        """Take the lifted instruction out of further rows of the task, test rows above all.
+        """Take the lifted instruction out of rows of the task, those in training or others.
 
         Args:
             records: Rows that the anchor will be applied to.
@@ -87,7 +85,7 @@ def choose_anchor(
         labels: The distinct completions of a `label` task.
 
     Returns:
-        The anchor and the rows without it.
+        The anchor, and what is to be taken out of the rows.
 
     Raises:
         RecipeError: If the setting names a pool, a file that cannot be used, or a text that is
@@ -95,38 +93,38 @@ def choose_anchor(
     """
     rows = tuple(records)
     if setting is None:
-        return AnchorChoice(None, rows, None, "the recipe asks for no anchor")
-    lifted = lift_instruction(rows)
-    separator = lifted.separator if lifted.placement == placement else DEFAULT_SEPARATOR
+        return AnchorChoice(None, None, "the recipe asks for no anchor")
+    shared = find_shared(rows)
+    separator = shared.separator if shared.placement == placement else DEFAULT_SEPARATOR
 
     def anchor_of(text: str, separator: str = DEFAULT_SEPARATOR) -> Anchor:
         return Anchor(text, placement, lead_in, dropout, separator)
 
     if setting.strip() == "auto":
-        if lifted.instruction is None:
-            reason = f"written from the task's kind ({kind}); {_why_none_shared(lifted)}"
-            return AnchorChoice(anchor_of(describe_task(kind, rows, labels)), rows, None, reason)
-        text, origin = lifted.instruction, "the instruction of the task rows"
+        if shared.instruction is None:
+            reason = f"written from the task's kind ({kind}); {_why_none_shared(shared)}"
+            return AnchorChoice(anchor_of(describe_task(kind, rows, labels)), None, reason)
+        text, origin = shared.instruction, "the instruction of the task rows"
     else:
         text, origin = _read_setting(setting)
-    if lifted.instruction is not None and _squeeze(lifted.instruction) in _squeeze(text):
-        is_same = _squeeze(lifted.instruction) == _squeeze(text)
-        anchor = anchor_of(lifted.instruction, separator) if is_same else anchor_of(text)
+    if shared.instruction is not None and _squeeze(shared.instruction) in _squeeze(text):
+        is_same = _squeeze(shared.instruction) == _squeeze(text)
+        anchor = anchor_of(shared.instruction, separator) if is_same else anchor_of(text)
         reason = f"{origin}; lifted out of the {len(rows)} rows, which all carry it"
         if not is_same:
             reason = f"{origin}; it holds the instruction that was lifted out of all rows"
-        elif lifted.placement != placement:
-            reason += f", and moved from {lifted.placement} to {placement}"
-        return AnchorChoice(anchor, lifted.records, lifted.instruction, reason, lifted.separator)
+        elif shared.placement != placement:
+            reason += f", and moved from {shared.placement} to {placement}"
+        return AnchorChoice(anchor, shared.instruction, reason, shared.separator)
     anchor = anchor_of(text)
     removed = remove_instructions(rows, text)
     num_with = len(rows) - removed.num_without
     if num_with:
         reason = f"{origin}; taken out of the {num_with} of {len(rows)} rows that carry it"
-        return AnchorChoice(anchor, removed.records, text, reason)
-    if lifted.instruction is not None:
-        origin += f"; the rows keep the instruction they share ({_quote(lifted.instruction)})"
-    return AnchorChoice(anchor, rows, None, origin)
+        return AnchorChoice(anchor, text, reason)
+    if shared.instruction is not None:
+        origin += f"; the rows keep the instruction they share ({_quote(shared.instruction)})"
+    return AnchorChoice(anchor, None, origin)
 
 
 def _read_setting(setting: str) -> tuple[str, str]:
@@ -172,12 +170,12 @@ def _check_length(where: str, text: str) -> None:
         )
 
 
-def _why_none_shared(lifted: Lifted) -> str:
-    if lifted.opening is None or lifted.share < _NOTEWORTHY_SHARE:
+def _why_none_shared(shared: Shared) -> str:
+    if shared.opening is None or shared.share < _NOTEWORTHY_SHARE:
         return "the rows share no instruction"
     return (
-        f"not all rows share an instruction, only {lifted.share:.0%} open with "
-        f"{_quote(lifted.opening)}"
+        f"not all rows share an instruction, only {shared.share:.0%} open with "
+        f"{_quote(shared.opening)}"
     )
 
 

@@ -38,26 +38,35 @@ _PERSONA = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Lifted:
-    """Rows without the instruction they shared.
+class Shared:
+    """What the prompts of some rows have in common.
 
     Args:
         instruction: The shared instruction, or None if there is none.
-        records: The rows, without it.
-        share: Share of the rows that carry it: 1.0 if one was lifted, otherwise the share of
+        share: Share of the rows that carry it: 1.0 if there is one, otherwise the share of
             `opening`, 0.0 without one.
-        placement: Where it stood, or None.
+        placement: Where it stands, or None.
         separator: The white space between it and the rest of the prompt.
-        opening: Where nothing was lifted, the line or sentence that opens most rows, if it opens
-            at least two of them.
+        opening: Where there is none, the line or sentence that opens most rows, if it opens at
+            least two of them.
     """
 
     instruction: str | None
-    records: tuple[Record, ...]
     share: float
     placement: Placement | None = None
     separator: str = DEFAULT_SEPARATOR
     opening: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifted(Shared):
+    """Rows without the instruction they shared.
+
+    Args:
+        records: The rows, without it.
+    """
+
+    records: tuple[Record, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +82,38 @@ class Removed:
     num_without: int
 
 
-def lift_instruction(records: Sequence[Record]) -> Lifted:
-    """Find the instruction that all rows share and take it out of them.
+def find_shared(records: Sequence[Record]) -> Shared:
+    """Find the instruction that all rows share.
 
     Looked at are the beginning and the end of the last user turn, and a first system turn that is
     the same in all rows (unless it only says "You are a helpful assistant"). Of these the one with
-    the most words is lifted, the beginning before the system turn before the end if they tie; the
-    others stay in the rows. The cut falls at the end of a line, of a sentence, or of a colon that
-    more than three words lead to. Layout next to the row's own text (`Message:`, `---`, `<text>`)
-    stays with that text. At least two rows must share at least three words, and something must be
-    left of the user turn of each.
+    the most words is taken, the beginning before the system turn before the end if they tie. The
+    cut falls at the end of a line, of a sentence, or of a colon that more than three words lead to.
+    Layout next to the row's own text (`Message:`, `---`, `<text>`) stays with that text. At least
+    two rows must share at least three words, and something must be left of the user turn of each.
+
+    Args:
+        records: The task rows in training.
+
+    Returns:
+        What they share.
+    """
+    liftable = _find_liftable(records)
+    if liftable is not None:
+        placement, instruction, separator = liftable
+        return Shared(instruction, 1.0, placement, separator)
+    if len(records) < MIN_ROWS or any(record.is_text for record in records):
+        return Shared(None, 0.0)
+    opening, share = _commonest_opening([record.user_text for record in records])
+    return Shared(None, share, opening=opening)
+
+
+def lift_instruction(records: Sequence[Record]) -> Lifted:
+    """Find the instruction that all rows share, as `find_shared` does, and take it out of them.
 
     Put back at its placement with its separator, a lifted beginning or system turn gives the very
-    text the rows had; so does an end, unless a label or white space came after it.
+    text the rows had; so does an end, unless a label or white space came after it. Other shared
+    instructions stay in the rows.
 
     Args:
         records: The task rows in training.
@@ -93,35 +121,30 @@ def lift_instruction(records: Sequence[Record]) -> Lifted:
     Returns:
         The instruction and the rows without it; the rows as they are if they share none.
     """
+    shared = find_shared(records)
     rows = tuple(records)
-    for placement, instruction, separator in _find_shared(rows):
-        cut = _CUTS[placement]
-        without = [cut(record, instruction, separator) for record in rows]
-        lifted = tuple(record for record in without if record is not None)
-        if len(lifted) == len(rows):
-            return Lifted(instruction, lifted, 1.0, placement, separator)
-    if len(rows) < MIN_ROWS or any(record.is_text for record in rows):
-        return Lifted(None, rows, 0.0)
-    opening, share = _commonest_opening([record.user_text for record in rows])
-    return Lifted(None, rows, share, opening=opening)
+    if shared.instruction is not None and shared.placement is not None:
+        cut = _CUTS[shared.placement]
+        without = [cut(record, shared.instruction, shared.separator) for record in rows]
+        rows = tuple(record for record in without if record is not None)
+    return Lifted(
+        shared.instruction,
+        shared.share,
+        shared.placement,
+        shared.separator,
+        shared.opening,
+        records=rows,
+    )
 
 
 def shared_instruction(records: Sequence[Record]) -> str | None:
-    """The instruction that `lift_instruction` would lift, found without lifting it.
+    """The instruction that all rows share, as `find_shared` finds it, or None.
 
     Args:
         records: The task rows in training.
-
-    Returns:
-        The instruction; None if the rows share none.
     """
-    for placement, instruction, separator in _find_shared(records):
-        # Of a beginning or a system turn it was seen that every row has it and more.
-        if placement != "suffix" or all(
-            _cut_end(record, instruction, separator) is not None for record in records
-        ):
-            return instruction
-    return None
+    liftable = _find_liftable(records)
+    return None if liftable is None else liftable[1]
 
 
 def remove_instruction(record: Record, instruction: str, *, separator: str | None = None) -> Record:
@@ -129,7 +152,7 @@ def remove_instruction(record: Record, instruction: str, *, separator: str | Non
 
     Args:
         record: The row.
-        instruction: The text, as `lift_instruction` found it.
+        instruction: The text, as `find_shared` found it.
         separator: The white space that goes with it; by default all blank space up to the next
             line's indentation.
 
@@ -152,7 +175,7 @@ def remove_instructions(
 
     Args:
         records: Rows, for example the test rows of lifted training rows.
-        instruction: The text, as `lift_instruction` found it.
+        instruction: The text, as `find_shared` found it.
         separator: As in `remove_instruction`.
 
     Returns:
@@ -163,7 +186,18 @@ def remove_instructions(
     return Removed(rows, same)
 
 
-def _find_shared(records: Sequence[Record]) -> list[tuple[Placement, str, str]]:
+def _find_liftable(records: Sequence[Record]) -> tuple[Placement, str, str] | None:
+    """Placement, text and separator of the shared instruction."""
+    for placement, instruction, separator in _list_shared(records):
+        # Of a beginning or a system turn it was seen that every row has it and more.
+        if placement != "suffix" or all(
+            _cut_end(record, instruction, separator) is not None for record in records
+        ):
+            return placement, instruction, separator
+    return None
+
+
+def _list_shared(records: Sequence[Record]) -> list[tuple[Placement, str, str]]:
     """Placement, text and separator of what could be lifted, that with the most words first."""
     if len(records) < MIN_ROWS or any(record.is_text for record in records):
         return []

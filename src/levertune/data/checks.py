@@ -7,12 +7,16 @@ from dataclasses import replace
 
 from levertune.data.check_report import CheckReport, Regime, SourceSummary
 from levertune.data.check_warnings import write_warnings
-from levertune.data.draws import label_counts
-from levertune.data.language import TokenCounter, compare_with_english
+from levertune.data.draws import evenly_spaced, label_counts
+from levertune.data.language import (
+    ROWS_COMPARED_WITH_ENGLISH,
+    TokenCounter,
+    compare_with_english,
+)
 from levertune.data.leak_policy import Leakage
 from levertune.data.leaks import Leak, PreparedRows, search_leaks, turned_round
 from levertune.data.near_duplicates import MAX_NEAR_ROWS, group_near_duplicates
-from levertune.data.overlaps import RowGroup, find_duplicates
+from levertune.data.overlaps import RowGroup
 from levertune.data.records import Record, RecordFile
 from levertune.data.row_texts import make_own_text, normalize_text
 from levertune.data.splits import Split
@@ -24,9 +28,11 @@ RowCounter = Callable[[Record], int]
 # Tokens that may merge or part where the turns meet the template; rows this near to the limit are
 # rendered and counted exactly.
 _SEAM_TOKENS = 16
-# Of a file with more rows, evenly spaced ones are counted and the total is said to be estimated:
-# counting the tokens of 100,000 rows would take most of the time of a check.
+# Of a file with more rows some are counted, evenly spaced, and the total is said to be estimated:
+# counting the tokens of 100,000 rows would take most of the time of a check. Where rows vary by as
+# much as they are long, the standard error of the total is 1.4 % (1 over the root of 5,000).
 _MAX_COUNTED_ROWS = 20_000
+_SAMPLED_ROWS = 5_000
 
 
 def check_task(
@@ -38,6 +44,7 @@ def check_task(
     count_row: RowCounter,
     max_length: int,
     leakage: Sequence[Leakage],
+    duplicates: Sequence[RowGroup],
     conflicts: Sequence[RowGroup],
     instruction: str | None = None,
     english: Sequence[str] = (),
@@ -55,6 +62,7 @@ def check_task(
         count_row: Counts the tokens of a rendered row; called for rows near the limit only.
         max_length: Most tokens of a row.
         leakage: Rows of one set like rows of another, for each two sets.
+        duplicates: Task rows equal to one another.
         conflicts: Task rows that answer one prompt differently.
         instruction: The instruction the task rows share.
         english: English texts to compare the language with.
@@ -70,13 +78,14 @@ def check_task(
     task_summary, rest = summaries[0], summaries[1:]
     leaks = {found.sets: found for found in leakage}
     own_text = make_own_text(instruction)
+    sample = evenly_spaced(task.records, ROWS_COMPARED_WITH_ENGLISH)
     report = CheckReport(
         task=task_summary,
         test=rest.pop(0) if test else None,
         general=tuple(rest),
         max_length=max_length,
         instruction=instruction,
-        duplicates=tuple(find_duplicates(task.records, instruction=instruction)),
+        duplicates=tuple(duplicates),
         conflicts=tuple(conflicts),
         near_duplicates=_near_groups(task.records, instruction),
         test_in_task=leaks["train-test"],
@@ -86,8 +95,8 @@ def check_task(
         unseen_labels=tuple(unseen),
         regime=find_regime(task_summary.tokens),
         language=compare_with_english(
-            [own_text(record) for record in task.records],
-            [record.completion for record in task.records],
+            [own_text(record) for record in sample],
+            [record.completion for record in sample],
             english,
             count_tokens,
         ),
@@ -225,8 +234,8 @@ def _summarize(
     file: RecordFile, count_tokens: TokenCounter, count_row: RowCounter, max_length: int
 ) -> SourceSummary:
     texts = [_bare_text(record) for record in file.records]
-    spacing = max(1, -(-len(texts) // _MAX_COUNTED_ROWS))
-    sample = count_tokens(texts[::spacing])
+    is_estimated = len(texts) > _MAX_COUNTED_ROWS
+    sample = count_tokens(evenly_spaced(texts, _SAMPLED_ROWS) if is_estimated else texts)
     return SourceSummary(
         source=file.records[0].source if file.records else file.path,
         path=file.path,
@@ -234,7 +243,7 @@ def _summarize(
         schema=file.schema,
         rows=len(file.records),
         tokens=round(sum(sample) / len(sample) * len(texts)) if sample else 0,
-        is_estimated=spacing > 1,
+        is_estimated=is_estimated,
         unused_columns=file.unused_columns,
         over_length=_find_over_length(file.records, texts, count_tokens, count_row, max_length),
     )

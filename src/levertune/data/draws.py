@@ -1,4 +1,4 @@
-"""Seeded orders of rows, every front of them a fair draw: more rows contain the fewer."""
+"""Some rows of many: seeded orders whose every front is a fair draw, and evenly spaced ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import heapq
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from typing import TypeVar
 
 from levertune.data.records import Record
 from levertune.errors import DataError
@@ -14,6 +15,8 @@ from levertune.errors import DataError
 # tasks by the same rule; a test holds the two together.
 _LABEL_MAX_CHARACTERS = 60
 _LABEL_MIN_COVERAGE = 0.5
+
+Item = TypeVar("Item")
 
 
 def label_counts(records: Sequence[Record]) -> dict[str, int] | None:
@@ -42,6 +45,11 @@ def task_strata(records: Sequence[Record]) -> list[str]:
     if label_counts(records) is not None:
         return [record.completion.strip() for record in records]
     return [""] * len(records)
+
+
+def evenly_spaced(items: Sequence[Item], most: int) -> Sequence[Item]:
+    """At most so many of the items, at equal distances; all of them if they are no more."""
+    return items[:: max(1, -(-len(items) // most))]
 
 
 def seeded_hash(record: Record, seed: int) -> bytes:

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from levertune.data.draws import evenly_spaced
+
 TokenCounter = Callable[[Sequence[str]], Sequence[int]]
 """Gives the number of tokens of each text."""
 
@@ -13,7 +15,8 @@ TokenCounter = Callable[[Sequence[str]], Sequence[int]]
 _LETTERS_PER_CJK_CHARACTER = 3
 _CJK_NAMES = ("CJK UNIFIED", "HIRAGANA", "KATAKANA", "HANGUL SYLLABLE")
 # Enough for two figures of the ratio; counting all rows would tell no more.
-_SAMPLE_ROWS = 500
+ROWS_COMPARED_WITH_ENGLISH = 500
+"""Most rows that are compared."""
 # Texts with fewer words than this on average are labels, codes or numbers, not language; so are
 # those with fewer letters among their signs (JSON, patterns) or mostly capitals (commands).
 _MIN_WORDS = 3
@@ -72,7 +75,7 @@ def compare_with_english(
 
 
 def _tokens_per_character(texts: Sequence[str], count_tokens: TokenCounter) -> float | None:
-    raw = texts[:: max(1, -(-len(texts) // _SAMPLE_ROWS))]
+    raw = evenly_spaced(texts, ROWS_COMPARED_WITH_ENGLISH)
     sample = [_words_only(text) for text in raw]
     size = sum(_weighted_length(text) for text in sample)
     # Languages that put no space between words have long texts instead of many words.

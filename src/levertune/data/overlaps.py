@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from levertune.data.leaks import PreparedRows
 from levertune.data.records import Record
-from levertune.data.row_texts import make_own_text, normalize_text, prompt_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,21 +20,19 @@ class RowGroup:
     ids: tuple[str, ...]
 
 
-def find_duplicates(records: Sequence[Record], *, instruction: str | None = None) -> list[RowGroup]:
+def find_duplicates(rows: PreparedRows) -> list[RowGroup]:
     """Rows with equal prompt and completion, case and white space aside.
 
     Args:
-        records: The rows of one file.
-        instruction: The instruction the rows share.
+        rows: The rows of one file, the instruction they share taken off.
 
     Returns:
         The groups of two rows or more.
     """
-    own_text = make_own_text(instruction)
-    groups: dict[tuple[str, str], list[str]] = {}
-    for record in records:
-        key = prompt_key(record, own_text, instruction), normalize_text(record.completion)
-        groups.setdefault(key, []).append(record.id)
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for chunk in rows.chunks:
+        for record, texts in zip(chunk.records, chunk.texts, strict=True):
+            groups.setdefault(texts.row_key, []).append(record.id)
     return [RowGroup(tuple(ids)) for ids in groups.values() if len(ids) > 1]
 
 

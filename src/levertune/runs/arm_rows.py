@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from levertune.anchors.anchor import Example, plain_example
 from levertune.anchors.auto import AnchorChoice
-from levertune.anchors.lift import lift_instruction
+from levertune.anchors.lift import find_shared
 from levertune.data.records import Record
 from levertune.recipes.recipe import Recipe
 from levertune.runs.arms import Arm
@@ -31,9 +31,9 @@ def choose_arm_anchor(
         return None
     if arm.is_anchored:
         return choose_fold_anchor(recipe, train, inputs.kind)
-    lifted = lift_instruction(train)  # whatever anchor the recipe names
+    shared = find_shared(train)  # whatever anchor the recipe names
     reason = f"{arm.name} has no anchor"
-    return AnchorChoice(None, lifted.records, lifted.instruction, reason, lifted.separator)
+    return AnchorChoice(None, shared.instruction, reason, shared.separator)
 
 
 def arm_example(record: Record, arm: Arm, choice: AnchorChoice | None) -> Example:

@@ -117,6 +117,7 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
         count_row=count_row,
         max_length=recipe.training.max_length,
         leakage=inputs.leakage,
+        duplicates=inputs.duplicates,
         conflicts=inputs.conflicts,
         instruction=inputs.instruction,
         english=_english_texts(inputs.sources),

@@ -13,8 +13,9 @@ from levertune.data.draws import draw_rows
 from levertune.data.embedded.catalog import TASK_PREFIX
 from levertune.data.general import is_self_written, read_general, read_retention
 from levertune.data.leak_policy import Leakage
+from levertune.data.leaks import PreparedRows
 from levertune.data.length_filter import LengthLimits
-from levertune.data.overlaps import RowGroup, find_conflicts
+from levertune.data.overlaps import RowGroup, find_conflicts, find_duplicates
 from levertune.data.readers import read_records
 from levertune.data.reading_keys import ReadingKeys, source_keys
 from levertune.data.records import Record, RecordFile
@@ -59,6 +60,7 @@ class Inputs:
         warnings: What a reader should know.
         instruction: The instruction the task rows share.
         unseen_labels: Labels of test rows that no training row (of their fold) has.
+        duplicates: Task rows equal to one another.
         conflicts: Task rows that answer one prompt differently.
         leakage: Rows of one set like rows of another, for each two sets.
     """
@@ -76,6 +78,7 @@ class Inputs:
     warnings: tuple[str, ...]
     instruction: str | None = None
     unseen_labels: tuple[str, ...] = ()
+    duplicates: tuple[RowGroup, ...] = ()
     conflicts: tuple[RowGroup, ...] = ()
     leakage: tuple[Leakage, ...] = ()
 
@@ -215,10 +218,14 @@ def read_inputs(
     if recipe.task.metric != "auto":
         find_metric(recipe.task.metric)
     sources = read_general_sources(recipe, written=written, progress=progress)
+    # Of one split the training rows are compared with the test rows, with the general ones and
+    # with one another.
+    train = PreparedRows(splits[0].train, instruction) if len(splits) == 1 else None
     closed = close_leaks(
         recipe,
         splits,
         sources,
+        train=train,
         test_file=test_file,
         instruction=instruction,
     )
@@ -230,6 +237,8 @@ def read_inputs(
             f"Prompts with more than one completion: {len(conflicts)} (the first in rows "
             f"{', '.join(map(repr, conflicts[0].ids[:4]))})."
         )
+    if train is None or train.records != task.records:
+        train = PreparedRows(task.records, instruction)
     unseen = list(
         dict.fromkeys(label for split in splits for label in unseen_labels(split.train, split.test))
     )
@@ -253,6 +262,7 @@ def read_inputs(
         warnings=tuple(warnings),
         instruction=instruction,
         unseen_labels=tuple(unseen),
+        duplicates=tuple(find_duplicates(train)),
         conflicts=tuple(conflicts),
         leakage=closed.found,
     )

@@ -36,6 +36,7 @@ def close_leaks(
     splits: Sequence[Split],
     general: Sequence[RecordFile],
     *,
+    train: PreparedRows | None,
     test_file: RecordFile | None,
     instruction: str | None,
 ) -> ClosedLeaks:
@@ -48,6 +49,7 @@ def close_leaks(
         recipe: The recipe.
         splits: Rows to train and to test on: one split, or one a fold.
         general: The general sources.
+        train: The training rows of the only split; None for folds.
         test_file: The file of test rows, or None where they are taken from the task rows.
         instruction: The instruction the task rows share.
 
@@ -62,8 +64,6 @@ def close_leaks(
     if test_file is not None:
         # Of a file all rows, since a run may draw fewer now and more the next time.
         sides = [replace(split, test=test_file.records) for split in splits]
-    # Of one split the training rows are compared with the test rows and with the general ones.
-    train = PreparedRows(splits[0].train, instruction) if len(splits) == 1 else None
     in_task = find_test_rows_in_task(sides, instruction=instruction, train=train)
     if test_file is not None:
         allow = recipe.task.allow_overlap
