@@ -3,6 +3,7 @@ import re
 import pytest
 
 from levertune.anchors.auto import MAX_CHARACTERS, choose_anchor
+from levertune.anchors.lift import Lifting
 from levertune.data.records import Message, Record
 from levertune.errors import RecipeError
 
@@ -18,13 +19,14 @@ BARE = records("one", "two")
 
 
 def prompts(choice, rows):
-    lifted = choice.lift_from(rows).records
+    lifted = choice.lifting.take_from_all(rows).records
     return [choice.anchor.apply(row).messages[-1].content for row in lifted]
 
 
 def test_auto_makes_the_shared_instruction_the_anchor_and_gives_back_the_same_prompts():
     choice = choose_anchor("auto", ROWS)
-    assert choice.anchor.text == choice.lifted_instruction == SHARED
+    assert choice.anchor.text == SHARED
+    assert choice.lifting.instructions == (SHARED,)
     assert prompts(choice, ROWS) == [f"{SHARED} one", f"{SHARED} two"]
     assert choice.reason == (
         "the instruction of the task rows; lifted out of the 2 rows, which all carry it"
@@ -41,7 +43,7 @@ def test_auto_moves_the_instruction_where_the_recipe_wants_it_and_says_so():
 def test_auto_writes_a_sentence_where_no_instruction_is_shared():
     choice = choose_anchor("auto", BARE, kind="label", labels=["A1", "B2"])
     assert choice.anchor.text == "Answer with one of these labels, and nothing else: A1, B2."
-    assert choice.lifted_instruction is None
+    assert choice.lifting == Lifting()
     assert choice.reason == "written from the task's kind (label); the rows share no instruction"
 
 
@@ -54,9 +56,9 @@ def test_auto_says_when_most_rows_share_an_instruction_but_not_all():
 
 def test_null_leaves_the_rows_as_they_are():
     choice = choose_anchor(None, ROWS)
-    assert (choice.anchor, choice.lifted_instruction) == (None, None)
+    assert (choice.anchor, choice.lifting) == (None, Lifting())
     assert choice.reason == "the recipe asks for no anchor"
-    assert choice.lift_from(ROWS).records == tuple(ROWS)
+    assert choice.lifting.take_from_all(ROWS).records == tuple(ROWS)
 
 
 def test_sentence_is_the_anchor_of_rows_that_lack_it():
@@ -67,7 +69,7 @@ def test_sentence_is_the_anchor_of_rows_that_lack_it():
 
 def test_other_shared_instruction_stays_in_the_rows_and_is_named():
     choice = choose_anchor("Sort it now.", ROWS)
-    assert choice.lift_from(ROWS).records == tuple(ROWS)
+    assert choice.lifting.take_from_all(ROWS).records == tuple(ROWS)
     assert choice.reason.endswith("; the rows keep the instruction they share ('Give the code.')")
 
 
@@ -90,7 +92,7 @@ def test_sentence_that_some_rows_carry_is_taken_out_of_those():
 
 def test_test_rows_lose_what_the_training_rows_lost():
     choice = choose_anchor("auto", ROWS)
-    removed = choice.lift_from(records(f"{SHARED} three", "four"))
+    removed = choice.lifting.take_from_all(records(f"{SHARED} three", "four"))
     assert [row.user_text for row in removed.records] == ["three", "four"]
     assert removed.num_without == 1
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from levertune.anchors import lift
 from levertune.anchors.anchor import Anchor
-from levertune.anchors.lift import remove_instruction, remove_instructions, shared_instruction
+from levertune.anchors.lift import Lifting, remove_instruction, shared_instruction
 from levertune.data.records import Message, Record
 
 
@@ -223,7 +223,7 @@ def test_putting_the_instruction_back_gives_the_original_text(instruction, gap, 
         assert found == original
     elif end != "\nBe brief now.\nA:":
         assert found == [text.rstrip() for text in original]
-    removed = remove_instructions(rows, lifted.instruction, separator=lifted.separator)
+    removed = Lifting((lifted.instruction,), lifted.separator).take_from_all(rows)
     assert removed.num_without == 0
 
 
@@ -231,7 +231,7 @@ def test_test_rows_without_the_instruction_are_left_alone_and_counted():
     rows = records(
         "Give the code.\none", "Give the code.", "two", "Give the codes.\nthree", "Give the code.x"
     )
-    removed = remove_instructions(rows, "Give the code.")
+    removed = Lifting(("Give the code.",)).take_from_all(rows)
     assert texts(removed.records) == ["one", *texts(rows)[1:]]
     assert removed.num_without == 4
     assert removed.records[2] is rows[2]

@@ -7,6 +7,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from levertune.anchors.anchor import Anchor
+from levertune.anchors.lift import Lifting
 from levertune.errors import ModelError
 from levertune.models.adapters import (
     AdapterCard,
@@ -23,8 +24,7 @@ CARD = AdapterCard(
     base_sha256="a" * 64,
     arm="tell",
     anchor=Anchor("Count what is named.", "system", lead_in="Count:"),
-    lifted_instruction="Count them.",
-    lifted_separator="\n\n",
+    lifting=Lifting(("Count them.",), "\n\n"),
     max_new_tokens=16,
     fingerprint="f" * 64,
 )

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from levertune.anchors.anchor import Anchor
+from levertune.anchors.lift import Lifting
 
 INSTRUCTION = "Say the colour."
 
@@ -18,8 +19,7 @@ def card(tiny_model_folder):
         base_sha256=fingerprint_model(resolve_model(str(tiny_model_folder))),
         arm="tell",
         anchor=Anchor(INSTRUCTION, separator="\n\n"),
-        lifted_instruction=INSTRUCTION,
-        lifted_separator="\n\n",
+        lifting=Lifting((INSTRUCTION,), "\n\n"),
         max_new_tokens=6,
         fingerprint="f",
     )

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from levertune.anchors.anchor import Anchor
+from levertune.anchors.lift import Lifting
 from levertune.data.records import Message, Record
 from levertune.errors import DataError, ModelError, RecipeError
 from levertune.models import resolve
@@ -58,9 +59,9 @@ def test_the_lifted_instruction_is_never_doubled(assistant):
 @pytest.mark.parametrize(
     ("changes", "prompt"),
     [
-        ({"anchor": None, "lifted_instruction": None}, ANCHORED),
+        ({"anchor": None, "lifting": Lifting()}, ANCHORED),
         ({"anchor": None}, "red blue"),
-        ({"anchor": Anchor("Go.", "suffix"), "lifted_instruction": None}, ANCHORED + "\nGo."),
+        ({"anchor": Anchor("Go.", "suffix"), "lifting": Lifting()}, ANCHORED + "\nGo."),
     ],
 )
 def test_other_arms_see_rows_as_they_were_trained(make_adapter, tmp_path, changes, prompt):

@@ -9,12 +9,12 @@ from pathlib import Path
 from levertune.anchors.anchor import Anchor, Placement
 from levertune.anchors.lift import (
     DEFAULT_SEPARATOR,
-    Removed,
+    Lifting,
     Shared,
     find_shared,
-    remove_instructions,
 )
 from levertune.anchors.sentences import describe_task
+from levertune.anchors.varied import find_varied
 from levertune.data.records import Record
 from levertune.errors import RecipeError
 
@@ -26,34 +26,17 @@ _NOTEWORTHY_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class AnchorChoice:
-    """An anchor, and what is to be taken out of task rows that carry its text themselves.
+    """An anchor, and what is to be taken out of task rows before it is put on them.
 
     Args:
         anchor: The anchor, or None if the recipe asks for none.
-        lifted_instruction: The text to take out of them, or None.
+        lifting: What is taken out of training rows and of any others.
         reason: Why this anchor, for the resolved recipe and the report.
-        lifted_separator: The white space that goes with the text.
     """
 
     anchor: Anchor | None
-    lifted_instruction: str | None
+    lifting: Lifting
     reason: str
-    lifted_separator: str | None = None
-
-    def lift_from(self, records: Sequence[Record]) -> Removed:
-        """Take the lifted instruction out of rows of the task, those in training or others.
-
-        Args:
-            records: Rows that the anchor will be applied to.
-
-        Returns:
-            The rows, and how many of them did not carry the instruction and are as they were.
-        """
-        if self.lifted_instruction is None:
-            return Removed(tuple(records), len(records))
-        return remove_instructions(
-            records, self.lifted_instruction, separator=self.lifted_separator
-        )
 
 
 def choose_anchor(
@@ -65,15 +48,19 @@ def choose_anchor(
     dropout: float = 0.0,
     kind: str = "text",
     labels: Sequence[str] | None = None,
+    replace_varied: bool = True,
 ) -> AnchorChoice:
     """Make an anchor from the recipe's setting and the task rows.
 
-    - `auto`: the instruction that all rows share, lifted out of them; where they share none, one
-      sentence that follows from the kind of task.
+    - `auto`: the instruction that all rows share, lifted out of them; where they vary it, the
+      commonest of theirs; where they have none, one sentence that follows from the kind of task.
     - `file:PATH`: the content of a UTF-8 file.
     - any other text: that text. What it says is taken out of rows which already carry it. Another
       instruction that the rows share stays in them: nothing of the user's goes missing.
     - None: no anchor, the rows as they are.
+
+    Of rows that vary their instruction (`find_varied`) the variants are taken out, whatever the
+    anchor says: a constant text is put in their place, not before them.
 
     Args:
         setting: `anchor.text` of the recipe.
@@ -83,6 +70,7 @@ def choose_anchor(
         dropout: Share of task exposures trained without the anchor.
         kind: Recognised kind of the task: `label`, `json`, `code` or `text`.
         labels: The distinct completions of a `label` task.
+        replace_varied: Whether varied instructions are taken out.
 
     Returns:
         The anchor, and what is to be taken out of the rows.
@@ -93,20 +81,26 @@ def choose_anchor(
     """
     rows = tuple(records)
     if setting is None:
-        return AnchorChoice(None, None, "the recipe asks for no anchor")
+        return AnchorChoice(None, Lifting(), "the recipe asks for no anchor")
     shared = find_shared(rows)
+    varied = find_varied(rows) if shared.instruction is None and replace_varied else None
     separator = shared.separator if shared.placement == placement else DEFAULT_SEPARATOR
 
     def anchor_of(text: str, separator: str = DEFAULT_SEPARATOR) -> Anchor:
         return Anchor(text, placement, lead_in, dropout, separator)
 
-    if setting.strip() == "auto":
-        if shared.instruction is None:
-            reason = f"written from the task's kind ({kind}); {_why_none_shared(shared)}"
-            return AnchorChoice(anchor_of(describe_task(kind, rows, labels)), None, reason)
-        text, origin = shared.instruction, "the instruction of the task rows"
-    else:
+    if setting.strip() != "auto":
         text, origin = _read_setting(setting)
+    elif shared.instruction is not None:
+        text, origin = shared.instruction, "the instruction of the task rows"
+    elif varied is not None:
+        text, origin = varied.commonest, "the commonest instruction of the task rows"
+    else:
+        reason = f"written from the task's kind ({kind}); {_why_none_shared(shared)}"
+        return AnchorChoice(anchor_of(describe_task(kind, rows, labels)), Lifting(), reason)
+    if varied is not None:
+        reason = f"{origin}; it replaces the {len(varied.instructions)} that the rows vary"
+        return AnchorChoice(anchor_of(text), Lifting(varied.instructions), reason)
     if shared.instruction is not None and _squeeze(shared.instruction) in _squeeze(text):
         is_same = _squeeze(shared.instruction) == _squeeze(text)
         anchor = anchor_of(shared.instruction, separator) if is_same else anchor_of(text)
@@ -115,16 +109,29 @@ def choose_anchor(
             reason = f"{origin}; it holds the instruction that was lifted out of all rows"
         elif shared.placement != placement:
             reason += f", and moved from {shared.placement} to {placement}"
-        return AnchorChoice(anchor, shared.instruction, reason, shared.separator)
-    anchor = anchor_of(text)
-    removed = remove_instructions(rows, text)
-    num_with = len(rows) - removed.num_without
+        return AnchorChoice(anchor, Lifting((shared.instruction,), shared.separator), reason)
+    anchor, lifting = anchor_of(text), Lifting((text,))
+    num_with = len(rows) - lifting.take_from_all(rows).num_without
     if num_with:
         reason = f"{origin}; taken out of the {num_with} of {len(rows)} rows that carry it"
-        return AnchorChoice(anchor, text, reason)
+        return AnchorChoice(anchor, lifting, reason)
     if shared.instruction is not None:
         origin += f"; the rows keep the instruction they share ({_quote(shared.instruction)})"
-    return AnchorChoice(anchor, None, origin)
+    return AnchorChoice(anchor, Lifting(), origin)
+
+
+def choose_lifting(records: Sequence[Record], *, replace_varied: bool = True) -> Lifting:
+    """What is taken out of rows that get no anchor: the instruction they share, or vary.
+
+    Args:
+        records: The task rows in training.
+        replace_varied: Whether varied instructions are taken out.
+    """
+    shared = find_shared(records)
+    if shared.instruction is not None:
+        return Lifting((shared.instruction,), shared.separator)
+    varied = find_varied(records) if replace_varied else None
+    return Lifting() if varied is None else Lifting(varied.instructions)
 
 
 def _read_setting(setting: str) -> tuple[str, str]:

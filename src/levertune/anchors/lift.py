@@ -82,6 +82,36 @@ class Removed:
     num_without: int
 
 
+@dataclass(frozen=True, slots=True)
+class Lifting:
+    """What is taken out of task rows before an anchor is put on them.
+
+    Args:
+        instructions: The instruction that the training rows share, or the several that they carry
+            one each; none: nothing is taken out.
+        separator: The white space that goes with it; None for all blank space up to the next line's
+            indentation.
+    """
+
+    instructions: tuple[str, ...] = ()
+    separator: str | None = None
+
+    def take_from(self, record: Record) -> Record:
+        """A row without the instruction, or the very same row if it carries none."""
+        # The longest first: one may be the beginning of another.
+        for instruction in sorted(self.instructions, key=lambda text: (-len(text), text)):
+            without = remove_instruction(record, instruction, separator=self.separator)
+            if without is not record:
+                return without
+        return record
+
+    def take_from_all(self, records: Sequence[Record]) -> Removed:
+        """Rows without it, and how many did not carry it: for example test rows."""
+        rows = tuple(map(self.take_from, records))
+        same = sum(after is before for after, before in zip(rows, records, strict=True))
+        return Removed(rows, same)
+
+
 def find_shared(records: Sequence[Record]) -> Shared:
     """Find the instruction that all rows share.
 
@@ -166,24 +196,6 @@ def remove_instruction(record: Record, instruction: str, *, separator: str | Non
         if without is not None:
             return without
     return record
-
-
-def remove_instructions(
-    records: Sequence[Record], instruction: str, *, separator: str | None = None
-) -> Removed:
-    """Take an instruction out of every row that carries it, and count those that do not.
-
-    Args:
-        records: Rows, for example the test rows of lifted training rows.
-        instruction: The text, as `find_shared` found it.
-        separator: As in `remove_instruction`.
-
-    Returns:
-        The rows and the count.
-    """
-    rows = tuple(remove_instruction(record, instruction, separator=separator) for record in records)
-    same = sum(after is before for after, before in zip(rows, records, strict=True))
-    return Removed(rows, same)
 
 
 def _find_liftable(records: Sequence[Record]) -> tuple[Placement, str, str] | None:

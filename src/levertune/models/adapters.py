@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levertune.anchors.anchor import Anchor
+from levertune.anchors.lift import Lifting
 from levertune.errors import ModelError
 from levertune.models.quiet import quiet_libraries
 
@@ -28,9 +29,8 @@ class AdapterCard:
         base_sha256: Its fingerprint (`models.resolve.fingerprint_model`).
         arm: The arm that trained it.
         anchor: The anchor its prompts carry, or None.
-        lifted_instruction: Instruction taken off the training rows (it is the anchor, or gone on
-            purpose), or None; rows that still carry it have it taken off before use.
-        lifted_separator: The white space that went with it.
+        lifting: Instructions taken off the training rows (one of them is the anchor, or they are
+            gone on purpose); rows that still carry one have it taken off before use.
         max_new_tokens: Length limit its evaluation used.
         fingerprint: Manifest fingerprint of the run.
     """
@@ -39,8 +39,7 @@ class AdapterCard:
     base_sha256: str
     arm: str
     anchor: Anchor | None
-    lifted_instruction: str | None
-    lifted_separator: str | None
+    lifting: Lifting
     max_new_tokens: int
     fingerprint: str
 
@@ -53,8 +52,14 @@ class AdapterCard:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> AdapterCard:
         """From `to_json`'s output."""
-        anchor = content.get("anchor")
-        return cls(**{**content, "anchor": Anchor.from_json(anchor) if anchor else None})
+        anchor, lifting = content.get("anchor"), content["lifting"]
+        return cls(
+            **{
+                **content,
+                "anchor": Anchor.from_json(anchor) if anchor else None,
+                "lifting": Lifting(tuple(lifting["instructions"]), lifting["separator"]),
+            }
+        )
 
 
 def attach_lora(

@@ -95,7 +95,13 @@ class AnchorSection(Section):
     text: Text | None = Field(
         default="auto",
         description="A sentence, file:PATH or pool:ID. null: no anchor. auto: the instruction the "
-        "rows share, lifted out of them; where they share none, a sentence for the kind of task.",
+        "rows share, lifted out of them; of several that they vary the commonest; where they have "
+        "none, a sentence for the kind of task.",
+    )
+    varied: Literal["replace", "keep"] = Field(
+        default="replace",
+        description="What becomes of instructions that the rows vary: the anchor replaces them, or "
+        "they stay behind it.",
     )
     placement: Literal["prefix", "system", "suffix"] = Field(
         default="prefix", description="Before or after the last user turn, or as the system turn."

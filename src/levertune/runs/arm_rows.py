@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from levertune.anchors.anchor import Example, plain_example
-from levertune.anchors.auto import AnchorChoice
-from levertune.anchors.lift import find_shared
+from levertune.anchors.auto import AnchorChoice, choose_lifting
 from levertune.data.records import Record
 from levertune.recipes.recipe import Recipe
 from levertune.runs.arms import Arm
@@ -31,16 +30,16 @@ def choose_arm_anchor(
         return None
     if arm.is_anchored:
         return choose_fold_anchor(recipe, train, inputs.kind)
-    shared = find_shared(train)  # whatever anchor the recipe names
-    reason = f"{arm.name} has no anchor"
-    return AnchorChoice(None, shared.instruction, reason, shared.separator)
+    # Whatever anchor the recipe names.
+    lifting = choose_lifting(train, replace_varied=recipe.anchor.varied == "replace")
+    return AnchorChoice(None, lifting, f"{arm.name} has no anchor")
 
 
 def arm_example(record: Record, arm: Arm, choice: AnchorChoice | None) -> Example:
     """A task row as an arm shows it to the model."""
     if choice is None or not arm.is_lifted:
         return plain_example(record)
-    lifted = choice.lift_from([record]).records[0]
+    lifted = choice.lifting.take_from(record)
     if arm.is_anchored and choice.anchor is not None:
         return choice.anchor.apply(lifted)
     return plain_example(lifted)

@@ -197,7 +197,7 @@ def build_cell(
     task, kept, dropped = _task_rows(recipe, workspace, train, arm, choice)
     unanchored: list[TokenizedExample] = []
     if arm.is_anchored and choice is not None and choice.anchor and choice.anchor.dropout:
-        lifted = choice.lift_from(kept).records
+        lifted = choice.lifting.take_from_all(kept).records
         unanchored = [workspace.tokenizer.tokenize(plain_example(r)) for r in lifted]
 
     order_seed = (recipe.mixture.seed * 1_000_003 + seed) % 2**32

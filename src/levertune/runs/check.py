@@ -47,7 +47,7 @@ class _View:
         if self.choice is None:
             return ()
         anchor = self.choice.anchor
-        return (self.choice.lifted_instruction, None if anchor is None else anchor.id)
+        return (self.choice.lifting, None if anchor is None else anchor.id)
 
     def show(self, record: Record) -> Example:
         return arm_example(record, self.arm, self.choice)

@@ -68,7 +68,7 @@ class CellRows(Sequence[ExportRow]):
             if anchored or choice is None:
                 example = arm_example(record, self._cell.plan.arm, choice)
             else:  # dropped for this exposure, which leaves the lifted row
-                example = plain_example(choice.lift_from([record]).records[0])
+                example = plain_example(choice.lifting.take_from(record))
         text = self._tokenizer.render(example)
         return example, text.prompt, text.completion + text.end
 

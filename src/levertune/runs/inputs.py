@@ -182,6 +182,7 @@ def choose_fold_anchor(recipe: Recipe, train: Sequence[Record], kind: TaskKind) 
         dropout=recipe.anchor.dropout,
         kind=kind.kind,
         labels=[label for label in kind.labels if label in seen],
+        replace_varied=recipe.anchor.varied == "replace",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from levertune.anchors.lift import shared_instruction
+from levertune.anchors.lift import Lifting, shared_instruction
 from levertune.data.splits import Split, split_holdout
 from levertune.errors import DataError, ModelError, RunError
 from levertune.mixtures.manifest import check_same_run, read_manifest, write_manifest
@@ -166,8 +166,7 @@ def make_card(recipe: Recipe, workspace: Workspace, data: CellData) -> AdapterCa
         base_sha256=workspace.model_hash,
         arm=arm.name,
         anchor=choice.anchor if choice is not None and arm.is_anchored else None,
-        lifted_instruction=choice.lifted_instruction if choice is not None else None,
-        lifted_separator=choice.lifted_separator if choice is not None else None,
+        lifting=choice.lifting if choice is not None else Lifting(),
         max_new_tokens=int(recipe.evaluation.max_new_tokens),
         fingerprint=data.manifest.fingerprint,
     )

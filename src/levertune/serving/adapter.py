@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from levertune.anchors.anchor import Example, plain_example
-from levertune.anchors.lift import remove_instruction
 from levertune.data.records import Message, Record, Role
 from levertune.errors import DataError, ModelError, RecipeError
 from levertune.models.adapters import AdapterCard, check_base, load_adapter, read_card
@@ -155,11 +154,7 @@ class Assistant:
             use_anchor: Whether to put the anchor on.
         """
         card = self.card
-        if card.lifted_instruction is not None:
-            record = remove_instruction(
-                record, card.lifted_instruction, separator=card.lifted_separator
-            )
-        record = replace(record, completion="")
+        record = replace(card.lifting.take_from(record), completion="")
         if use_anchor and card.anchor is not None:
             return card.anchor.apply(record)
         return plain_example(record)
