@@ -147,6 +147,45 @@ def test_sft_steps_has_as_many_positions_as_tell_and_only_task_rows(build, expos
     assert cell.exposures == len(tell.rows) / 12
 
 
+def test_an_annealed_anchor_is_shortened_in_steps_along_the_order(build):
+    prepared, cell = build(
+        "tell", anchor__schedule="anneal", anchor__served_tokens=0, task__exposures=20
+    )
+    forms = []
+    turns = list(user_turns(prepared, cell))
+    wanted = {(r.user_text, r.completion) for r in cell.records}
+    for index, (source, user, answer) in enumerate(turns):
+        if source != "task":
+            assert ANCHOR.split()[0] not in user.split("\n")[0]
+            continue
+        prompt = user.split("\n")[-1]
+        before = user.removesuffix(prompt).removesuffix("\n")
+        assert ANCHOR.startswith(before)
+        assert (prompt, answer) in wanted
+        forms.append((index / len(turns), before))
+    assert {before for share, before in forms if share < 0.5} == {ANCHOR}
+    assert {before for share, before in forms if share >= 0.85} == {""}
+    lengths = [len(before) for _, before in forms]
+    assert lengths == sorted(lengths, reverse=True)
+    counts = Counter((user.split("\n")[-1]) for source, user, _ in turns if source == "task")
+    assert set(counts.values()) == {20}
+    assert cell.choice.served is None
+    assert cell.tokens.task == sum(len(r.input_ids) for r in cell.rows if r.source == "task")
+
+
+def test_a_served_anchor_keeps_the_tokens_asked_for_and_the_manifest_names_its_stages(build):
+    prepared, cell = build("tell", anchor__schedule="anneal", anchor__served_tokens=4)
+    count = prepared.workspace.tokenizer.count
+    assert 0 < count(cell.choice.served.text) <= 4
+    assert ANCHOR.startswith(cell.choice.served.text)
+    assert cell.choice.reason.endswith(
+        f"; shortened while training to {count(cell.choice.served.text)} tokens"
+    )
+    assert cell.manifest.anchor["stages"][-1] == [cell.choice.served.id, 0.85]
+    _, other = build("tell", anchor__schedule="anneal")
+    assert other.manifest.fingerprint != cell.manifest.fingerprint
+
+
 def test_dropout_leaves_the_anchor_off_that_share_of_the_exposures(build):
     prepared, cell = build("tell", anchor__dropout=0.5, task__exposures=20)
     turns = [user for source, user, _ in user_turns(prepared, cell) if source == "task"]

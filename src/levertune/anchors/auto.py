@@ -14,6 +14,7 @@ from levertune.anchors.lift import (
     find_shared,
 )
 from levertune.anchors.sentences import describe_task
+from levertune.anchors.shorten import AnchorStage
 from levertune.anchors.varied import find_varied
 from levertune.data.records import Record
 from levertune.errors import RecipeError
@@ -32,11 +33,18 @@ class AnchorChoice:
         anchor: The anchor, or None if the recipe asks for none.
         lifting: What is taken out of training rows and of any others.
         reason: Why this anchor, for the resolved recipe and the report.
+        stages: The forms it takes while training; empty where it stays as it is.
     """
 
     anchor: Anchor | None
     lifting: Lifting
     reason: str
+    stages: tuple[AnchorStage, ...] = ()
+
+    @property
+    def served(self) -> Anchor | None:
+        """The anchor at the end of training, which test rows and requests carry."""
+        return self.stages[-1].anchor if self.stages else self.anchor
 
 
 def choose_anchor(

@@ -113,8 +113,12 @@ class AnchorSection(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0, description="Share of the task exposures trained without the anchor."
     )
-    schedule: Literal["constant", "anneal", "refine"] = Field(
-        default="constant", description="How the anchor changes while training."
+    schedule: Literal["constant", "anneal"] = Field(
+        default="constant",
+        description="How the anchor changes while training. anneal: it is shortened in steps.",
+    )
+    served_tokens: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Most tokens of the anchor that are left at the end of anneal."
     )
 
 

@@ -71,6 +71,8 @@ class AnchorInfo:
         dropout: Share of task exposures trained without it.
         tokens: Tokens it costs on each row; None if not counted.
         reason: Where it came from.
+        served_tokens: Tokens it costs on each request, after it was shortened while training; None
+            if not counted.
     """
 
     id: str
@@ -80,6 +82,7 @@ class AnchorInfo:
     dropout: float
     tokens: int | None
     reason: str
+    served_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

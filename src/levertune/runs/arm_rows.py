@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from levertune.anchors.anchor import Example, plain_example
+from levertune.anchors.anchor import Anchor, Example, plain_example
 from levertune.anchors.auto import AnchorChoice, choose_lifting
+from levertune.anchors.shorten import anneal
 from levertune.data.records import Record
+from levertune.mixtures.forms import FormPlan
 from levertune.recipes.recipe import Recipe
 from levertune.runs.arms import Arm
 from levertune.runs.inputs import Inputs, choose_fold_anchor
 
 
 def choose_arm_anchor(
-    recipe: Recipe, inputs: Inputs, train: Sequence[Record], arm: Arm
+    recipe: Recipe,
+    inputs: Inputs,
+    train: Sequence[Record],
+    arm: Arm,
+    *,
+    count_tokens: Callable[[str], int],
 ) -> AnchorChoice | None:
     """The anchor of an arm; for an arm without one, what is to be taken off its rows.
 
@@ -22,6 +30,7 @@ def choose_arm_anchor(
         inputs: The inputs.
         train: The training rows, on which alone it is chosen.
         arm: The arm.
+        count_tokens: Gives the tokens of a text, for an anchor that is shortened.
 
     Returns:
         The choice; None for an arm that leaves rows verbatim.
@@ -29,17 +38,59 @@ def choose_arm_anchor(
     if not arm.is_lifted:
         return None
     if arm.is_anchored:
-        return choose_fold_anchor(recipe, train, inputs.kind)
+        choice = choose_fold_anchor(recipe, train, inputs.kind)
+        if choice.anchor is None or recipe.anchor.schedule != "anneal":
+            return choice
+        stages = anneal(choice.anchor, count_tokens, served_tokens=recipe.anchor.served_tokens)
+        last = stages[-1].anchor
+        tokens = 0 if last is None else last.token_cost(count_tokens)
+        reason = f"{choice.reason}; shortened while training to {tokens} tokens"
+        return replace(choice, stages=stages, reason=reason)
     # Whatever anchor the recipe names.
     lifting = choose_lifting(train, replace_varied=recipe.anchor.varied == "replace")
     return AnchorChoice(None, lifting, f"{arm.name} has no anchor")
 
 
 def arm_example(record: Record, arm: Arm, choice: AnchorChoice | None) -> Example:
-    """A task row as an arm shows it to the model."""
+    """A task row as an arm shows it to the model once it is trained."""
+    served = choice.served if choice is not None and arm.is_anchored else None
+    return form_example(record, arm, choice, served)
+
+
+def form_example(
+    record: Record, arm: Arm, choice: AnchorChoice | None, anchor: Anchor | None
+) -> Example:
+    """A task row as an arm shows it with one form of its anchor, or without."""
     if choice is None or not arm.is_lifted:
         return plain_example(record)
     lifted = choice.lifting.take_from(record)
-    if arm.is_anchored and choice.anchor is not None:
-        return choice.anchor.apply(lifted)
-    return plain_example(lifted)
+    return plain_example(lifted) if anchor is None else anchor.apply(lifted)
+
+
+def list_forms(arm: Arm, choice: AnchorChoice | None) -> tuple[Anchor | None, ...]:
+    """The forms of the anchor that an arm trains with, that for dropout last."""
+    if choice is None or choice.anchor is None or not arm.is_anchored:
+        return (None,)
+    forms = tuple(stage.anchor for stage in choice.stages) or (choice.anchor,)
+    return (*forms, None) if choice.anchor.dropout and forms[-1] is not None else forms
+
+
+def plan_forms(arm: Arm, choice: AnchorChoice | None, *, num_positions: int, seed: int) -> FormPlan:
+    """Which of these forms each exposure has.
+
+    Args:
+        arm: The arm.
+        choice: Its anchor.
+        num_positions: Positions of the order.
+        seed: Seed of the dropout.
+    """
+    forms = list_forms(arm, choice)
+    if choice is None or choice.anchor is None or not arm.is_anchored:
+        return FormPlan(num_positions)
+    return FormPlan(
+        num_positions,
+        starts=tuple(stage.start for stage in choice.stages) or (0.0,),
+        dropout=choice.anchor.dropout,
+        bare=len(forms) - 1,
+        seed=seed,
+    )

@@ -152,15 +152,17 @@ def _anchor_info(prepared: Prepared, cells: Sequence[CellData]) -> AnchorInfo | 
     tell = _first(cells, "tell")
     if tell is None or tell.choice is None or tell.choice.anchor is None:
         return None
-    anchor = tell.choice.anchor
+    anchor, served = tell.choice.anchor, tell.choice.served
+    count = prepared.workspace.tokenizer.count
     return AnchorInfo(
         id=anchor.id,
         text=anchor.text,
         placement=anchor.placement,
         lead_in=anchor.lead_in,
         dropout=anchor.dropout,
-        tokens=anchor.token_cost(prepared.workspace.tokenizer.count),
+        tokens=anchor.token_cost(count),
         reason=tell.choice.reason,
+        served_tokens=served.token_cost(count) if served is not None else 0,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from levertune.anchors.anchor import plain_example
 from levertune.anchors.auto import AnchorChoice
@@ -19,7 +20,7 @@ from levertune.models.rendering import TokenizedExample
 from levertune.recipes.recipe import Recipe
 from levertune.results.cells import TokenCounts, cell_dir
 from levertune.results.dispersion import Dispersion
-from levertune.runs.arm_rows import arm_example, choose_arm_anchor
+from levertune.runs.arm_rows import choose_arm_anchor, form_example, list_forms, plan_forms
 from levertune.runs.arms import ARMS, Arm
 from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.inputs import Inputs
@@ -95,7 +96,7 @@ class CellData:
         plan: The cell.
         records: Task rows in training, as the user wrote them.
         choice: The anchor, chosen on these rows; None for an arm that leaves rows verbatim.
-        task: The task rows, tokenized as this arm sees them.
+        task: The task rows, tokenized as this arm sees them at first.
         general: General rows by source, tokenized.
         rows: The training order.
         manifest: What it all depends on.
@@ -193,12 +194,9 @@ def build_cell(
     """
     arm, seed = plan.arm, plan.seed
     train = draw_training_rows(recipe, inputs, plan, all_rows=all_rows)
-    choice = choose_arm_anchor(recipe, inputs, train, arm)
-    task, kept, dropped = _task_rows(recipe, workspace, train, arm, choice)
-    unanchored: list[TokenizedExample] = []
-    if arm.is_anchored and choice is not None and choice.anchor and choice.anchor.dropout:
-        lifted = choice.lifting.take_from_all(kept).records
-        unanchored = [workspace.tokenizer.tokenize(plain_example(r)) for r in lifted]
+    choice = choose_arm_anchor(recipe, inputs, train, arm, count_tokens=workspace.tokenizer.count)
+    forms, kept, dropped = _task_rows(recipe, workspace, train, arm, choice)
+    task = forms[0]
 
     order_seed = (recipe.mixture.seed * 1_000_003 + seed) % 2**32
     exposures = int(recipe.task.exposures)
@@ -227,12 +225,10 @@ def build_cell(
         mixture = build_mixture(MixturePlan(len(task), exposures, (), "even", order_seed))
     rows = MixtureRows(
         mixture,
-        task,
+        forms,
         general,
-        unanchored=unanchored,
         num_positions=num_positions,
-        dropout=choice.anchor.dropout if choice and choice.anchor and arm.is_anchored else 0.0,
-        seed=order_seed,
+        forms=plan_forms(arm, choice, num_positions=num_positions, seed=order_seed),
     )
     return CellData(
         plan=plan,
@@ -264,8 +260,10 @@ def _task_rows(
     train: Sequence[Record],
     arm: Arm,
     choice: AnchorChoice | None,
-) -> tuple[list[TokenizedExample], list[Record], list[dict[str, str]]]:
-    examples = [arm_example(record, arm, choice) for record in train]
+) -> tuple[list[list[TokenizedExample]], list[Record], list[dict[str, str]]]:
+    """The rows in each form of the anchor; those kept fit in the first, which is the longest."""
+    first, *later = list_forms(arm, choice)
+    examples = [form_example(record, arm, choice, first) for record in train]
     rows, dropped = workspace.tokenize_within(examples, recipe.training.max_length)
     require_rows_that_fit(
         recipe.task.path,
@@ -275,7 +273,9 @@ def _task_rows(
         allow_dropped=recipe.task.allow_dropped,
     )
     kept = [record for record, row in zip(train, rows, strict=True) if row is not None]
-    return [row for row in rows if row is not None], kept, dropped
+    tokenize = workspace.tokenizer.tokenize
+    shorter = [[tokenize(form_example(r, arm, choice, form)) for r in kept] for form in later]
+    return [[row for row in rows if row is not None], *shorter], kept, dropped
 
 
 def _general_rows(
@@ -304,6 +304,11 @@ def _manifest(
     import hashlib
 
     anchor = choice.anchor if choice is not None and plan.arm.is_anchored else None
+    facts: dict[str, Any] | None = None
+    if anchor is not None and choice is not None:
+        facts = {"id": anchor.id, "dropout": anchor.dropout}
+        if choice.stages:
+            facts["stages"] = [[s.anchor.id if s.anchor else None, s.start] for s in choice.stages]
     training = recipe.training.model_dump(
         exclude={"save_steps", "report_to", "logging_steps", "gradient_checkpointing"}
     )
@@ -313,7 +318,7 @@ def _manifest(
             name: hashlib.sha256(repr([r.input_ids for r in rows]).encode()).hexdigest()
             for name, rows in general.items()
         },
-        anchor=None if anchor is None else {"id": anchor.id, "dropout": anchor.dropout},
+        anchor=facts,
         model_hash=workspace.model_hash,
         tokenizer_hash=workspace.tokenizer_hash,
         plan=mixture.plan,

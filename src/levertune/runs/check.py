@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,7 +98,7 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
     )
     recipe = without_secrets(recipe)
     require_same_recipe(Path(recipe.output_dir), recipe, unsettled=unsettled_keys(recipe))
-    views = _list_views(recipe, inputs)
+    views = _list_views(recipe, inputs, tokenizer.count)
     looks = list({view.look: view for view in views}.values())
     dropped = {(row["source"], row["id"]) for row in inputs.dropped}
 
@@ -130,10 +130,10 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
     notes += describe_shortfalls(recipe, pool, count_tokens=workspace.count_record)
     notes += describe_unwritten(recipe)
     report = replace(report, warnings=(*report.warnings, *notes))
-    return Checked(inputs, tokenizer, report, _view_of_all(recipe, inputs, views))
+    return Checked(inputs, tokenizer, report, _view_of_all(recipe, inputs, views, tokenizer.count))
 
 
-def _list_views(recipe: Recipe, inputs: Inputs) -> list[_View]:
+def _list_views(recipe: Recipe, inputs: Inputs, count: Callable[[str], int]) -> list[_View]:
     """The cells of a run in its order, without those that show the same rows alike."""
     by_look: dict[tuple[bool, bool], str] = {}
     for name in recipe.arms:
@@ -150,17 +150,27 @@ def _list_views(recipe: Recipe, inputs: Inputs) -> list[_View]:
     views = []
     for plan in plans:
         train = draw_training_rows(recipe, inputs, plan)
-        views.append(_View(train, plan.arm, choose_arm_anchor(recipe, inputs, train, plan.arm)))
+        views.append(
+            _View(
+                train,
+                plan.arm,
+                choose_arm_anchor(recipe, inputs, train, plan.arm, count_tokens=count),
+            )
+        )
     return views
 
 
-def _view_of_all(recipe: Recipe, inputs: Inputs, views: Sequence[_View]) -> _View:
+def _view_of_all(
+    recipe: Recipe, inputs: Inputs, views: Sequence[_View], count: Callable[[str], int]
+) -> _View:
     """All task rows as the most telling arm shows them: an anchored one, if there is any."""
     rows = inputs.task.records
     view = max(views, key=lambda view: (view.arm.is_anchored, view.arm.is_lifted))
     if view.train == rows:
         return view
-    return _View(rows, view.arm, choose_arm_anchor(recipe, inputs, rows, view.arm))
+    return _View(
+        rows, view.arm, choose_arm_anchor(recipe, inputs, rows, view.arm, count_tokens=count)
+    )
 
 
 def _require_rows_that_fit(

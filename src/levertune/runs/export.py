@@ -7,10 +7,9 @@ from pathlib import Path
 
 from levertune.anchors.anchor import Example, plain_example
 from levertune.data.records import TASK_SOURCE, Record
-from levertune.mixtures.dropout import is_anchored
 from levertune.mixtures.export.rows import Export, ExportRow, TemplateFacts, TrainerSettings
 from levertune.models.rendering import ChatTokenizer
-from levertune.runs.arm_rows import arm_example
+from levertune.runs.arm_rows import form_example, list_forms
 from levertune.runs.cells import CellData
 from levertune.runs.prepare import Prepared
 from levertune.training.train import count_steps
@@ -34,9 +33,8 @@ class CellRows(Sequence[ExportRow]):
         for source, rows in cell.general.items():
             ids = {row.id for row in rows}
             self._general[source] = {r.id: r for r in pool[source] if r.id in ids}
-        anchor = cell.choice.anchor if cell.choice and cell.plan.arm.is_anchored else None
-        self._dropout = anchor.dropout if anchor else 0.0
-        self._texts: dict[tuple[str, str, bool], tuple[Example, str, str]] = {}
+        self._forms = list_forms(cell.plan.arm, cell.choice)
+        self._texts: dict[tuple[str, str, int], tuple[Example, str, str]] = {}
 
     def __len__(self) -> int:
         return len(self._cell.rows)
@@ -49,26 +47,18 @@ class CellRows(Sequence[ExportRow]):
         place = self._cell.rows.mixture[index]
         is_task = place.source == TASK_SOURCE
         row = (self._cell.records if is_task else self._cell.general[place.source])[place.row]
-        anchored = is_task and is_anchored(
-            self._cell.rows.mixture.plan.seed, place.row, place.exposure, self._dropout
-        )
-        key = (place.source, row.id, anchored)
+        key = (place.source, row.id, self._cell.rows.form_at(index) if is_task else 0)
         if key not in self._texts:
             self._texts[key] = self._render(*key, place.row)
         example, prompt, completion = self._texts[key]
         return ExportRow(index, place.exposure, example, prompt, completion)
 
-    def _render(
-        self, source: str, row_id: str, anchored: bool, row: int
-    ) -> tuple[Example, str, str]:
+    def _render(self, source: str, row_id: str, form: int, row: int) -> tuple[Example, str, str]:
         if source != TASK_SOURCE:
             example = plain_example(self._general[source][row_id])
         else:
-            record, choice = self._cell.records[row], self._cell.choice
-            if anchored or choice is None:
-                example = arm_example(record, self._cell.plan.arm, choice)
-            else:  # dropped for this exposure, which leaves the lifted row
-                example = plain_example(choice.lifting.take_from(record))
+            record, cell = self._cell.records[row], self._cell
+            example = form_example(record, cell.plan.arm, cell.choice, self._forms[form])
         text = self._tokenizer.render(example)
         return example, text.prompt, text.completion + text.end
 
@@ -157,6 +147,10 @@ def _facts(prepared: Prepared, cell: CellData, *, all_rows: bool) -> tuple[tuple
             facts.append(("anchor lead-in", anchor.lead_in))
         if anchor.dropout:
             facts.append(("anchor dropout", f"{anchor.dropout:g}"))
+        for stage in choice.stages[1:] if choice is not None else ():
+            facts.append(
+                (f"anchor from {stage.start:.0%}", stage.anchor.text if stage.anchor else "none")
+            )
     return (*facts, ("manifest", cell.manifest.fingerprint))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from levertune.data.records import TASK_SOURCE
-from levertune.mixtures.dropout import is_anchored
+from levertune.mixtures.forms import FormPlan
 from levertune.mixtures.order import Mixture
 from levertune.models.rendering import TokenizedExample
 from levertune.results.cells import TokenCounts
@@ -20,32 +20,26 @@ class MixtureRows(Sequence[TokenizedExample]):
 
     Args:
         mixture: The order.
-        task: Tokenized task rows, anchored where the arm is.
-        unanchored: The task rows without the anchor, for dropout; empty without dropout.
+        task: Tokenized task rows, in each form they are trained in.
         general: Tokenized general rows by source.
         num_positions: How many positions count; `sft-steps` stops inside its last exposure.
-        dropout: Share of task exposures without the anchor.
-        seed: Seed of the dropout.
+        forms: Which form an exposure has; the first, if it is left out.
     """
 
     def __init__(
         self,
         mixture: Mixture,
-        task: Sequence[TokenizedExample],
+        task: Sequence[Sequence[TokenizedExample]],
         general: dict[str, list[TokenizedExample]],
         *,
-        unanchored: Sequence[TokenizedExample] = (),
         num_positions: int | None = None,
-        dropout: float = 0.0,
-        seed: int = 0,
+        forms: FormPlan | None = None,
     ) -> None:
         self.mixture = mixture
         self._task = task
         self._general = general
-        self._unanchored = unanchored
         self._num_positions = len(mixture) if num_positions is None else num_positions
-        self._dropout = dropout
-        self._seed = seed
+        self._forms = FormPlan(self._num_positions) if forms is None else forms
 
     def __len__(self) -> int:
         return self._num_positions
@@ -58,11 +52,12 @@ class MixtureRows(Sequence[TokenizedExample]):
         position = self.mixture[index]
         if position.source != TASK_SOURCE:
             return self._general[position.source][position.row]
-        if self._unanchored and not is_anchored(
-            self._seed, position.row, position.exposure, self._dropout
-        ):
-            return self._unanchored[position.row]
-        return self._task[position.row]
+        return self._task[self.form_at(index)][position.row]
+
+    def form_at(self, index: int) -> int:
+        """In which form the task row at a position is trained."""
+        position = self.mixture[index]
+        return self._forms.form_at(index, position.row, position.exposure)
 
     def first(self, num_positions: int) -> MixtureRows:
         """The same order, cut after so many positions."""
@@ -70,34 +65,23 @@ class MixtureRows(Sequence[TokenizedExample]):
             self.mixture,
             self._task,
             self._general,
-            unanchored=self._unanchored,
             num_positions=num_positions,
-            dropout=self._dropout,
-            seed=self._seed,
+            forms=self._forms,
         )
 
     def count_tokens(self) -> TokenCounts:
         """Tokens of the order by source, all and supervised."""
-        sources = [self._task, *(self._general[name] for name in self.mixture.sources[1:])]
-        sizes = [_sizes(rows) for rows in sources]
-        bare = _sizes(self._unanchored)
+        of_task = np.stack([_sizes(rows) for rows in self._task])
+        of_general = [_sizes(self._general[name]) for name in self.mixture.sources[1:]]
         task, general = np.zeros((2, 2), dtype=np.int64)  # of each, all tokens and supervised
         for start in range(0, len(self), _BLOCK_ROWS):
             block = self.mixture.positions(start, min(start + _BLOCK_ROWS, len(self)))
-            for index, of_source in enumerate(sizes):
-                here = block.source == index
-                found = of_source[block.row[here]]
-                if index:
-                    general += found.sum(axis=0)
-                    continue
-                if self._unanchored:
-                    rows, exposures = block.row[here], block.exposure[here]
-                    dropped = [
-                        not is_anchored(self._seed, row, exposure, self._dropout)
-                        for row, exposure in zip(rows.tolist(), exposures.tolist(), strict=True)
-                    ]
-                    found = np.where(np.array(dropped, dtype=bool)[:, None], bare[rows], found)
-                task += found.sum(axis=0)
+            here = np.flatnonzero(block.source == 0)
+            rows = block.row[here]
+            forms = self._forms.forms_at(start + here, rows, block.exposure[here])
+            task += of_task[forms, rows].sum(axis=0)
+            for index, sizes in enumerate(of_general, start=1):
+                general += sizes[block.row[block.source == index]].sum(axis=0)
         return TokenCounts(
             task=int(task[0]),
             general=int(general[0]),

@@ -165,7 +165,7 @@ def make_card(recipe: Recipe, workspace: Workspace, data: CellData) -> AdapterCa
         base_model=workspace.location.name,
         base_sha256=workspace.model_hash,
         arm=arm.name,
-        anchor=choice.anchor if choice is not None and arm.is_anchored else None,
+        anchor=choice.served if choice is not None and arm.is_anchored else None,
         lifting=choice.lifting if choice is not None else Lifting(),
         max_new_tokens=int(recipe.evaluation.max_new_tokens),
         fingerprint=data.manifest.fingerprint,
@@ -232,7 +232,7 @@ def _find_stop(
     exposures = -(-len(data.rows) // len(trial))
     seed = data.rows.mixture.plan.seed
     mixture = build_mixture(MixturePlan(len(trial), exposures, (), "even", seed))
-    rows = MixtureRows(mixture, trial, {}, num_positions=len(data.rows))
+    rows = MixtureRows(mixture, [trial], {}, num_positions=len(data.rows))
 
     def validate(model: object) -> Validation:
         scored = score_likelihood(
