@@ -18,10 +18,10 @@ LAYERS = (
     "errors",
     "progress",
     "data",
-    "anchors",
-    "mixtures",
     "scoring",
     "results",
+    "anchors",
+    "mixtures",
     "models",
     "training",
     "evaluation",
@@ -37,12 +37,14 @@ LAYERS = (
     "cli",
 )
 
-# Needed by stages before `results`, and depending on errors at most: writing files whole, the
-# record of what a mixture measured of itself, and URLs without their secrets.
+# Needed by earlier stages, and depending on errors at most: writing files whole, the record of what
+# a mixture measured of itself, URLs without their secrets, and YAML read safely (by recipes and by
+# the anchor pool).
 BELOW_ALL = (
     "levertune.results.files",
     "levertune.results.dispersion",
     "levertune.results.url_secrets",
+    "levertune.recipes.yaml_text",
 )
 
 FORBIDDEN = {("training", "evaluation"), ("evaluation", "training"), ("serving", "training")}

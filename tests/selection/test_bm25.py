@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from levertune.selection.bm25 import K1, B, Bm25, select_bm25
+from levertune.data.bm25 import K1, B, Bm25
+from levertune.selection.bm25 import select_bm25
 from levertune.selection.dissimilar import select_dissimilar
 from levertune.selection.draws import select_random, select_stratified
 from levertune.selection.selection import Budget, Diversity

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from levertune.data.bm25 import Bm25
 from levertune.data.records import Record
 from levertune.progress import Progress
-from levertune.selection.bm25 import Bm25
 from levertune.selection.encoder import Encoder, encode_similarity
 from levertune.selection.in_turn import choose_in_turn
 from levertune.selection.ranking import ScoreTable, Similarity, best_match

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from levertune.anchors.anchor import plain_example
+from levertune.data.bm25 import Bm25
 from levertune.data.records import Record
 from levertune.errors import DataError
 from levertune.models.rendering import ChatTokenizer, TokenizedExample
-from levertune.selection.bm25 import Bm25
 from levertune.selection.in_turn import choose_in_turn
 from levertune.selection.selection import Budget, Diversity, row_text
 

@@ -1,0 +1,1 @@
+"""The pool: anchors shared as one small YAML file each."""

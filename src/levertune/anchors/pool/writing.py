@@ -1,0 +1,78 @@
+"""Entries written whole or not at all, so that every text is read back character by character."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from levertune.anchors.pool.entry import PoolEntry
+from levertune.anchors.pool.reading import ENDING, MAX_BYTES, read_entry
+from levertune.errors import DataError
+from levertune.recipes.yaml_text import format_value
+from levertune.results.files import write_text_atomically
+
+_INDENT = "  "
+
+
+def write_entry(folder: str | Path, entry: PoolEntry, *, overwrite: bool = False) -> Path:
+    """Write an entry as `ID.yaml`.
+
+    Args:
+        folder: Where to.
+        entry: The entry.
+        overwrite: Whether to replace an entry of that id with another text.
+
+    Returns:
+        The file.
+
+    Raises:
+        DataError: If the entry is too large for a file, or there is one of that id with another
+            text.
+        RunError: If the place cannot be written to.
+    """
+    path = Path(folder).expanduser() / f"{entry.id}{ENDING}"
+    text = format_entry(entry)
+    size = len(text.encode("utf-8"))
+    if size > MAX_BYTES:
+        raise DataError(
+            f"{path}: would be too large; found {size:,} bytes of at most {MAX_BYTES:,}. Keep "
+            "fewer or shorter examples."
+        )
+    if path.exists() and not overwrite and read_entry(path).text != entry.text:
+        raise DataError(f"{path}: holds another text under the id {entry.id!r}. Choose another id.")
+    write_text_atomically(path, text)
+    return path
+
+
+def format_entry(entry: PoolEntry) -> str:
+    """The text of an entry's file."""
+    return "\n".join(_lines(entry.to_mapping(), "")) + "\n"
+
+
+def _lines(mapping: dict[str, Any], indent: str) -> Iterator[str]:
+    for name, value in mapping.items():
+        if isinstance(value, str) and _can_be_block(value):
+            yield f"{indent}{name}: |-"
+            for line in value.split("\n"):
+                yield f"{indent}{_INDENT}{line}" if line else ""
+        elif isinstance(value, tuple) and value and isinstance(value[0], dict):
+            yield f"{indent}{name}:"
+            for item in value:
+                first, *others = _lines(item, indent + _INDENT * 2)
+                yield f"{indent}{_INDENT}- {first.strip()}"
+                yield from others
+        else:
+            yield f"{indent}{name}: {format_value(value)}"
+
+
+def _can_be_block(text: str) -> bool:
+    """Whether a text of several lines comes back unchanged from under `|-`; others are quoted."""
+    return (
+        "\n" in text
+        and not text[0].isspace()
+        and not text.endswith("\n")
+        and all(character.isprintable() or character == "\n" for character in text)
+        # A line of blanks alone could be taken for an empty one, or for indentation.
+        and all(line.strip(" ") or not line for line in text.split("\n"))
+    )

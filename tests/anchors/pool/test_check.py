@@ -1,0 +1,102 @@
+import pytest
+
+from levertune.anchors.pool.check import check_pool
+from levertune.anchors.pool.entry import PoolExample
+from levertune.anchors.pool.writing import write_entry
+from levertune.data.control_tokens import ControlTokens
+
+HINT = "The parcel will come on Monday before noon, so stay at home."
+
+
+def messages(findings, *, faults=True):
+    return [finding.message for finding in findings if finding.is_fault is faults]
+
+
+def test_a_good_pool_has_no_finding(tmp_path, make_entry):
+    write_entry(tmp_path, make_entry())
+    write_entry(tmp_path, make_entry("other", text="Code?"))
+    assert check_pool(tmp_path) == []
+
+
+def test_every_fault_of_every_file_is_found(tmp_path, make_entry, entry_file):
+    text = entry_file(make_entry())
+    (tmp_path / "a.yaml").write_text(text.replace("votes: 0", "votes: -1"), "utf-8")
+    (tmp_path / "b.yaml").write_text("id: [", "utf-8")
+    (tmp_path / "c.yml").write_text(text, "utf-8")
+    write_entry(tmp_path, make_entry("d"))
+    findings = check_pool(tmp_path)
+    assert [finding.file.rpartition("/")[2] for finding in findings] == [
+        "a.yaml", "a.yaml", "b.yaml", "c.yml",
+    ]  # fmt: skip
+    found = messages(findings)
+    assert len(found) == 4
+    assert "votes: must be a whole number" in found[0]
+    assert "id: must be the name of its file, 'a'" in found[1]
+    assert "is not valid YAML" in found[2]
+    assert "an entry's file ends in .yaml" in found[3]
+
+
+@pytest.mark.parametrize("name", ["none", ""])
+def test_a_missing_or_empty_folder_is_a_finding(tmp_path, name):
+    (finding,) = check_pool(tmp_path / name)
+    assert finding.is_fault
+    assert "there is no such folder" in finding.message or "is empty" in finding.message
+
+
+def test_an_anchor_that_holds_its_examples_is_a_fault(tmp_path, make_entry):
+    examples = (*make_entry().examples, PoolExample("Where is my parcel?", HINT))
+    for name, text in {
+        "answer": f"Answer politely, for example: {HINT.upper()}",
+        "prompt": "Answer. Someone may ask: which code has OSLO?",
+        "short": "Give the code, as OSL or BER. Codes are in capitals.",
+    }.items():
+        write_entry(tmp_path, make_entry(name, text=text, examples=examples))
+    found = messages(check_pool(tmp_path))
+    assert len(found) == 2
+    assert "answer.yaml: text: contains the completion of example 6" in found[0]
+    assert "prompt.yaml: text: contains the prompt of example 0" in found[1]
+
+
+def test_scripts_without_spaces_are_looked_at_too(tmp_path, make_entry):
+    row = "\u4eca\u5929\u7684\u5929\u6c14\u600e\u4e48\u6837\u5462\u6211\u60f3"
+    examples = (*make_entry().examples, PoolExample(row, "ok"))
+    write_entry(tmp_path, make_entry(text=f"\u56de\u7b54{row}\u5427", examples=examples))
+    (found,) = messages(check_pool(tmp_path))
+    assert "contains the prompt of example 6" in found
+
+
+def test_a_prompt_of_signs_alone_is_not_taken_for_contained(tmp_path, make_entry):
+    examples = (*make_entry().examples, PoolExample("!", "x"))
+    write_entry(tmp_path, make_entry(text="Stop!", examples=examples))
+    assert check_pool(tmp_path) == []
+
+
+def test_control_tokens_of_the_model_are_faults(tmp_path, make_entry):
+    examples = (*make_entry().examples, PoolExample("Say [INST] now", "x"))
+    write_entry(tmp_path, make_entry(text="Do [INST] it.", examples=examples))
+    find = ControlTokens("tiny", ["[INST]"]).find
+    found = messages(check_pool(tmp_path, find_control_token=find))
+    assert len(found) == 2
+    assert "text: contains the control token '[INST]'" in found[0]
+    assert "examples.6.prompt: contains the control token" in found[1]
+    assert check_pool(tmp_path) == []
+
+
+def test_one_text_under_two_ids_is_warned_of(tmp_path, make_entry):
+    write_entry(tmp_path, make_entry("a"))
+    write_entry(tmp_path, make_entry("b", text=make_entry().text.replace("\n\n", "\n")))
+    findings = check_pool(tmp_path)
+    assert messages(findings) == []
+    (warning,) = messages(findings, faults=False)
+    assert "b.yaml: text: is also that of " in warning
+    assert "a.yaml" in warning
+
+
+def test_hidden_characters_and_claims_to_be_verified_are_warned_of(
+    tmp_path, make_entry, make_evidence
+):
+    evidence = (make_evidence(verified=True),)
+    write_entry(tmp_path, make_entry(text="Do\u202e it.", evidence=evidence))
+    first, second = messages(check_pool(tmp_path), faults=False)
+    assert "holds the invisible character '\\u202e'" in first
+    assert "evidence.0.verified: is a word to be taken only" in second
