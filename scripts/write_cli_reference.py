@@ -44,13 +44,24 @@ def cli_reference() -> str:
 def _verb_section(verb: str) -> str:
     overview = build_parser(verb)
     [subparsers] = [a for a in overview._actions if isinstance(a, argparse._SubParsersAction)]
-    parser = subparsers.choices[verb]
+    return "".join(_section(verb, subparsers.choices[verb], "##"))
+
+
+def _section(words: str, parser: argparse.ArgumentParser, mark: str) -> list[str]:
+    """What a verb, or an action of one, takes; of a verb with actions each in a section below."""
     actions = [a for a in parser._actions if not isinstance(a, argparse._HelpAction)]
-    lines = [f"\n## {verb}\n", f"\n    levertune {' '.join([verb, *map(_usage, actions)])}\n"]
+    nested = [a for a in actions if isinstance(a, argparse._SubParsersAction)]
+    lines = [f"\n{mark} {words}\n"]
+    if not nested:
+        lines.append(f"\n    levertune {' '.join([words, *map(_usage, actions)])}\n")
     lines.append(f"\n{' '.join((parser.description or '').split())}\n")
+    if nested:
+        for name, child in nested[0].choices.items():
+            lines += _section(f"{words} {name}", child, f"{mark}#")
+        return lines
     lines.append("\n| argument | meaning |\n| --- | --- |\n")
     lines += [f"| {_names(action)} | {_cell(action)} |\n" for action in actions]
-    return "".join(lines)
+    return lines
 
 
 def _usage(action: argparse.Action) -> str:

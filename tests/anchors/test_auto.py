@@ -5,7 +5,7 @@ import pytest
 from levertune.anchors.auto import MAX_CHARACTERS, choose_anchor
 from levertune.anchors.lift import Lifting
 from levertune.data.records import Message, Record
-from levertune.errors import RecipeError
+from levertune.errors import DataError, RecipeError
 
 SHARED = "Give the code."
 
@@ -130,10 +130,6 @@ def test_file_that_cannot_be_used_is_named(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        (
-            "pool:12",
-            "the pool of anchors is not there yet; found 'pool:12'. Use `auto`, a sentence",
-        ),
         ("file:", "anchor.text: file:: cannot be read"),
         ("file:a\0b", "cannot be read; embedded null byte"),
         ("  ", "anchor.text: is blank"),
@@ -143,6 +139,19 @@ def test_file_that_cannot_be_used_is_named(tmp_path, content, message):
 def test_setting_that_cannot_be_used_is_refused(setting, message):
     with pytest.raises(RecipeError, match=re.escape(message)):
         choose_anchor(setting, BARE)
+
+
+def test_an_anchor_of_the_pool_is_named_by_its_id():
+    choice = choose_anchor("pool:invoice-to-json", BARE)
+    assert choice.anchor.text.startswith("You are given the text of an invoice.")
+    assert choice.reason == "invoice-to-json of the pool"
+    with pytest.raises(DataError, match="no such anchor; .*Did you mean 'invoice-to-json'"):
+        choose_anchor("pool:invoice-to-jso", BARE)
+
+
+def test_the_pool_may_stand_in_further_places(tmp_path):
+    with pytest.raises(DataError, match="nowhere"):
+        choose_anchor("pool:invoice-to-json", BARE, pools=[str(tmp_path / "nowhere")])
 
 
 def test_folder_is_not_a_file(tmp_path):

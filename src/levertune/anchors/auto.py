@@ -57,12 +57,14 @@ def choose_anchor(
     kind: str = "text",
     labels: Sequence[str] | None = None,
     replace_varied: bool = True,
+    pools: Sequence[str] = (),
 ) -> AnchorChoice:
     """Make an anchor from the recipe's setting and the task rows.
 
     - `auto`: the instruction that all rows share, lifted out of them; where they vary it, the
       commonest of theirs; where they have none, one sentence that follows from the kind of task.
     - `file:PATH`: the content of a UTF-8 file.
+    - `pool:ID`: an anchor of the pool.
     - any other text: that text. What it says is taken out of rows which already carry it. Another
       instruction that the rows share stays in them: nothing of the user's goes missing.
     - None: no anchor, the rows as they are.
@@ -79,13 +81,15 @@ def choose_anchor(
         kind: Recognised kind of the task: `label`, `json`, `code` or `text`.
         labels: The distinct completions of a `label` task.
         replace_varied: Whether varied instructions are taken out.
+        pools: Where `pool:ID` looks besides the shipped pool (`anchors.pool.places`).
 
     Returns:
         The anchor, and what is to be taken out of the rows.
 
     Raises:
-        RecipeError: If the setting names a pool, a file that cannot be used, or a text that is
-            blank or too long; or if placement or dropout is out of range.
+        DataError: If the setting names an anchor of the pool that is not there.
+        RecipeError: If the setting names a file that cannot be used, or a text that is blank or
+            too long; or if placement or dropout is out of range.
     """
     rows = tuple(records)
     if setting is None:
@@ -98,7 +102,7 @@ def choose_anchor(
         return Anchor(text, placement, lead_in, dropout, separator)
 
     if setting.strip() != "auto":
-        text, origin = _read_setting(setting)
+        text, origin = _read_setting(setting, pools)
     elif shared.instruction is not None:
         text, origin = shared.instruction, "the instruction of the task rows"
     elif varied is not None:
@@ -142,13 +146,14 @@ def choose_lifting(records: Sequence[Record], *, replace_varied: bool = True) ->
     return Lifting() if varied is None else Lifting(varied.instructions)
 
 
-def _read_setting(setting: str) -> tuple[str, str]:
+def _read_setting(setting: str, pools: Sequence[str]) -> tuple[str, str]:
     """The anchor's words and where they come from."""
     if setting.startswith("pool:"):
-        raise RecipeError(
-            f"anchor.text: the pool of anchors is not there yet; found {setting!r}. "
-            "Use `auto`, a sentence, or file:PATH."
-        )
+        from levertune.anchors.pool.merge import merge_pools
+        from levertune.anchors.pool.places import SHIPPED
+
+        entry = merge_pools((SHIPPED, *pools)).find(setting.removeprefix("pool:").strip())
+        return entry.text, f"{entry.id} of the pool"
     if not setting.startswith("file:"):
         _check_length("anchor.text", setting)
         return setting, "as the recipe has it"

@@ -25,6 +25,7 @@ VERBS = {
     "chat": ("levertune.cli.chat", "talk to an adapter"),
     "generate": ("levertune.cli.generate", "answer the prompts of a file with an adapter"),
     "tune": ("levertune.cli.tune", "choose settings by measurement inside the training rows"),
+    "anchor": ("levertune.cli.anchor", "write, score and share the text on every task prompt"),
     "mix": ("levertune.cli.mix", "one stage: the mixture and its manifest"),
     "train": ("levertune.cli.train", "one stage: the adapters"),
     "eval": ("levertune.cli.eval", "one stage: predictions and scores"),

@@ -16,6 +16,7 @@ from levertune.recipes.values import (
     Count,
     Encoding,
     Modules,
+    Places,
     Seed,
     Seeds,
     Test,
@@ -97,6 +98,11 @@ class AnchorSection(Section):
         description="A sentence, file:PATH or pool:ID. null: no anchor. auto: the instruction the "
         "rows share, lifted out of them; of several that they vary the commonest; where they have "
         "none, a sentence for the kind of task.",
+    )
+    pools: Places = Field(
+        default=(),
+        description="Where pool:ID looks besides the pool that comes along: folders, git+URL, "
+        "hub:NAME.",
     )
     varied: Literal["replace", "keep"] = Field(
         default="replace",

@@ -81,6 +81,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Test = Annotated[Share | Text, AfterValidator(_check_test), Rule(_TEST_RULE)]
 Modules = Annotated[tuple[Text, ...], Field(strict=False), AfterValidator(_check_distinct)]
+Places = Annotated[tuple[Text, ...], Field(strict=False)]
 Arms = Annotated[
     tuple[Arm, ...], Field(strict=False), AfterValidator(_check_distinct), Rule(_ARMS_RULE)
 ]

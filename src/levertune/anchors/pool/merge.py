@@ -45,7 +45,7 @@ class Pool:
 
         known = [entry.id for entry in self.entries]
         near = difflib.get_close_matches(entry_id, known, n=1, cutoff=0.5)
-        advice = f"Did you mean {near[0]!r}?" if near else "List them: levertune anchor pool"
+        advice = f"Did you mean {near[0]!r}?" if near else "List them: levertune anchor pool list"
         raise DataError(
             f"pool:{entry_id}: the pool has no such anchor; found {len(known)} others. {advice}"
         )

@@ -1,0 +1,241 @@
+"""`levertune anchor pool`: the shared collection of anchors."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from levertune.cli.arguments import (
+    RECIPE_FILE,
+    add_output_arguments,
+    add_recipe_arguments,
+    make_terminal,
+    read_recipe,
+)
+from levertune.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from levertune.anchors.pool.merge import Pool
+    from levertune.anchors.pool.ranking import Ranked
+
+_SHOWN_CHARACTERS = 90
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the action's parser."""
+    parser = subparsers.add_parser(
+        "pool",
+        help="look into the shared collection of anchors",
+        description="A collection of anchors, each a small file that people can review.",
+    )
+    steps = parser.add_subparsers(dest="step", metavar="STEP", title="steps", required=True)
+
+    listing = _add_step(steps, "list", "List the anchors, those measured best first.")
+    _add_places(listing)
+
+    show = _add_step(steps, "show", "Print one anchor with its examples and evidence.")
+    show.add_argument("id", metavar="ID")
+    _add_places(show)
+
+    search = _add_step(steps, "search", "Find anchors of tasks like yours.")
+    add_recipe_arguments(search)
+    search.add_argument("--num", metavar="N", type=_positive, default=10, help="how many to give")
+    search.add_argument(
+        "--language", metavar="TAG", action="append", default=[], help="of the rows, as en or is"
+    )
+    _add_places(search)
+
+    check = _add_step(steps, "check", "Say everything that is wrong in a pool.")
+    check.add_argument("folder", metavar="FOLDER")
+    add_output_arguments(check)
+
+    add = _add_step(
+        steps,
+        "add",
+        "Write the anchor of a finished run into a pool, with what the run measured. Only the rows "
+        "you name are published.",
+    )
+    add.add_argument("run", metavar="RUN", help="the run folder")
+    add.add_argument("--to", metavar="FOLDER", required=True, help="folder of the pool")
+    add.add_argument("--id", metavar="ID", required=True, help="as invoice-to-json")
+    add.add_argument("--kind", metavar="KIND", required=True, help="as field-extraction")
+    add.add_argument("--about", metavar="SENTENCE", required=True, help="what the task is")
+    add.add_argument("--language", metavar="TAG", action="append", required=True)
+    add.add_argument("--licence", metavar="SPDX", required=True, help="as CC0-1.0")
+    add.add_argument("--author", metavar="NAME", required=True)
+    add.add_argument(
+        "--rows", metavar="ID", nargs="+", required=True, help="ids of the rows to publish"
+    )
+    add_output_arguments(add)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do one step.
+
+    Returns:
+        0, or 1 where a pool that was checked has faults.
+
+    Raises:
+        UserError: If a pool, a run or a file cannot be used.
+    """
+    terminal = make_terminal(args)
+    return _STEPS[args.step](args, terminal)
+
+
+def _list(args: argparse.Namespace, terminal: Terminal) -> int:
+    from levertune.anchors.pool.ranking import rank_entries
+
+    ranked = rank_entries(_read(args, terminal).entries)
+    columns = ("id", "kind", "answer", "languages", "gain", "text")
+    rows = [
+        (
+            one.entry.id, one.entry.kind, one.entry.answer, " ".join(one.entry.languages),
+            _gain(one), _short(one.entry.text),
+        )
+        for one in ranked
+    ]  # fmt: skip
+    terminal.table(columns, rows)
+    terminal.note(f"{len(rows)} anchors; use one with anchor.text=pool:ID")
+    terminal.result({"anchors": [_as_json(one) for one in ranked]})
+    return 0
+
+
+def _show(args: argparse.Namespace, terminal: Terminal) -> int:
+    from levertune.anchors.pool.writing import format_entry
+
+    entry = _read(args, terminal).find(args.id)
+    terminal.say(format_entry(entry).rstrip())
+    terminal.result(entry.to_mapping())
+    return 0
+
+
+def _search(args: argparse.Namespace, terminal: Terminal) -> int:
+    from levertune.anchors.pool.ranking import suggest_anchors
+    from levertune.runs.inputs import read_task
+    from levertune.scoring.kinds import recognise_kind
+
+    task, _ = read_task(read_recipe(args))
+    kind = recognise_kind([record.completion for record in task.records])
+    found = suggest_anchors(
+        _read(args, terminal).entries,
+        task.records,
+        answer=kind.kind,
+        languages=args.language,
+        num_similar=args.num,
+    )
+    columns = ("id", "kind", "likeness", "gain", "text")
+    rows = [
+        (
+            one.ranked.entry.id, one.ranked.entry.kind, round(one.match.score, 2),
+            _gain(one.ranked), _short(one.ranked.entry.text),
+        )
+        for one in found
+    ]  # fmt: skip
+    terminal.table(columns, rows, title=f"Anchors for {task.path} (answers: {kind.kind})")
+    if rows:
+        terminal.note(f"next: levertune run with anchor.text=pool:{rows[0][0]}")
+    terminal.result({"anchors": [{**_as_json(o.ranked), "likeness": o.match.score} for o in found]})
+    return 0
+
+
+def _check(args: argparse.Namespace, terminal: Terminal) -> int:
+    from levertune.anchors.pool.check import check_pool
+
+    findings = check_pool(args.folder)
+    for finding in findings:
+        terminal.say(("fault: " if finding.is_fault else "look at: ") + finding.message)
+    faults = sum(finding.is_fault for finding in findings)
+    terminal.note(f"{args.folder}: {faults} faults, {len(findings) - faults} to look at")
+    terminal.result({"findings": [asdict(finding) for finding in findings]})
+    return 1 if faults else 0
+
+
+def _add(args: argparse.Namespace, terminal: Terminal) -> int:
+    from levertune.anchors.lift import shared_instruction
+    from levertune.anchors.pool.contribute import build_contribution, name_examples
+    from levertune.anchors.pool.evidence import measure_evidence, verify_evidence
+    from levertune.anchors.pool.writing import write_entry
+    from levertune.recipes.loading import load_recipe
+    from levertune.results.schema import read_result
+    from levertune.runs.inputs import read_task
+
+    folder = Path(args.run)
+    result = read_result(folder)
+    task, _ = read_task(load_recipe(folder / RECIPE_FILE))
+    entry = build_contribution(
+        result,
+        name_examples(task.records, args.rows, instruction=shared_instruction(task.records)),
+        entry_id=args.id,
+        kind=args.kind,
+        task=args.about,
+        languages=args.language,
+        licence=args.licence,
+        author=args.author,
+        evidence=[measure_evidence(folder)],
+    )
+    path = write_entry(Path(args.to), verify_evidence(entry, folder))
+    terminal.say(f"written: {path}")
+    terminal.note(f"published rows: {', '.join(args.rows)}; look at the file before you share it")
+    terminal.result({"path": str(path), **entry.to_mapping()})
+    return 0
+
+
+def _add_step(steps: Any, name: str, description: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = steps.add_parser(
+        name, description=description, help=description[0].lower() + description[1:].rstrip(".")
+    )
+    return parser
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--pool",
+        metavar="PLACE",
+        action="append",
+        default=[],
+        help="a further pool: a folder, git+URL or hub:NAME",
+    )
+    add_output_arguments(parser)
+
+
+def _read(args: argparse.Namespace, terminal: Terminal) -> Pool:
+    from levertune.anchors.pool.merge import merge_pools
+    from levertune.anchors.pool.places import SHIPPED
+
+    pool = merge_pools((SHIPPED, *args.pool))
+    for note in pool.notes:
+        terminal.warn(note)
+    return pool
+
+
+def _gain(ranked: Ranked) -> str:
+    if ranked.gain is None or ranked.error is None:
+        return "not measured"
+    against = "SFT" if ranked.against == "sft" else "base"
+    return f"{ranked.gain:+.1f} over {against} (se {ranked.error:.1f}, {ranked.num_runs} runs)"
+
+
+def _as_json(ranked: Ranked) -> dict[str, Any]:
+    return {
+        **ranked.entry.to_mapping(),
+        "gain": ranked.gain,
+        "gain_se": ranked.error,
+        "against": ranked.against,
+        "is_verified": ranked.is_verified,
+    }
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 3] + "..."
+
+
+def _positive(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 1; found {word!r}")
+    return int(word)
+
+
+_STEPS = {"list": _list, "show": _show, "search": _search, "check": _check, "add": _add}

@@ -1,0 +1,98 @@
+import json
+
+import pytest
+
+from levertune.anchors.pool.entry import PoolEntry, PoolExample
+from levertune.anchors.pool.writing import write_entry
+from levertune.cli.main import main
+
+TEXT = "Name the knot that the sailor describes."
+
+
+@pytest.fixture
+def pool(tmp_path):
+    folder = tmp_path / "knots"
+    entry = PoolEntry(
+        id="sailors-knots",
+        text=TEXT,
+        kind="knot-naming",
+        answer="label",
+        task="Tell which knot a sailor describes.",
+        languages=("en",),
+        licence="CC0-1.0",
+        author="A rigger",
+        examples=tuple(
+            PoolExample(f"A loop of kind {n} in the rope that holds the boat", "bowline")
+            for n in range(5)
+        ),
+    )
+    write_entry(folder, entry)
+    return folder
+
+
+def test_the_list_holds_the_shipped_anchors_and_those_of_further_pools(pool, capsys):
+    assert main(["anchor", "pool", "list", "--pool", str(pool), "--json"]) == 0
+    found = {one["id"]: one for one in json.loads(capsys.readouterr().out)["anchors"]}
+    assert {"sailors-knots", "invoice-to-json"} <= set(found)
+    assert found["sailors-knots"]["gain"] is None
+    assert not found["sailors-knots"]["is_verified"]
+
+
+def test_one_anchor_is_shown_whole(pool, capsys):
+    assert main(["anchor", "pool", "show", "sailors-knots", "--pool", str(pool)]) == 0
+    shown = capsys.readouterr().out
+    assert TEXT in shown
+    assert shown.count("bowline") == 5
+
+
+def test_an_unknown_anchor_is_one_line_that_offers_the_nearest(pool, capsys):
+    assert main(["anchor", "pool", "show", "sailor-knots", "--pool", str(pool)]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "pool:sailor-knots" in line
+    assert "Did you mean 'sailors-knots'?" in line
+
+
+def test_rows_find_the_anchor_of_their_own_task(pool, tmp_path, capsys):
+    task = tmp_path / "task.jsonl"
+    rows = [
+        {"prompt": f"A loop in the rope, number {n}, that holds the boat", "completion": "bowline"}
+        for n in range(4)
+    ]
+    task.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    words = ["anchor", "pool", "search", "--task", str(task), "--num", "3", "--pool", str(pool)]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["anchors"]
+    assert len(found) == 3
+    assert found[0]["id"] == "sailors-knots"
+    assert main(words) == 0
+    captured = capsys.readouterr()
+    assert "sailors-knots" in captured.out
+    assert "anchor.text=pool:sailors-knots" in captured.err
+
+
+def test_a_pool_with_a_fault_is_told_with_all_of_them_and_exit_status_1(pool, capsys):
+    assert main(["anchor", "pool", "check", str(pool)]) == 0
+    (pool / "broken.yaml").write_text("id: broken\ntext: [1]\n", encoding="utf-8")
+    (pool / "other.yaml").write_text("id: another\n", encoding="utf-8")
+    capsys.readouterr()
+    assert main(["anchor", "pool", "check", str(pool)]) == 1
+    captured = capsys.readouterr()
+    assert "broken.yaml" in captured.out
+    assert "other.yaml" in captured.out
+    assert "faults" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["anchor"], "ACTION"),
+        (["anchor", "pool"], "STEP"),
+        (["anchor", "pool", "search", "--num", "0"], "must be a number from 1; found '0'"),
+        (["anchor", "pool", "list", "--pool", "nowhere"], "nowhere"),
+        (["anchor", "pool", "search"], "one recipe is needed; found nothing"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_one_line(words, message, capsys):
+    assert main(words) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
