@@ -14,7 +14,7 @@ from levertune.anchors.lift import (
     find_shared,
     remove_instructions,
 )
-from levertune.anchors.sentences import describe_task
+from levertune.anchors.template import describe_rows
 from levertune.data.records import Record
 from levertune.errors import RecipeError
 
@@ -69,7 +69,7 @@ def choose_anchor(
     """Make an anchor from the recipe's setting and the task rows.
 
     - `auto`: the instruction that all rows share, lifted out of them; where they share none, one
-      sentence that follows from the kind of task.
+      that describes their answers (`template.describe_rows`).
     - `file:PATH`: the content of a UTF-8 file.
     - any other text: that text. What it says is taken out of rows which already carry it. Another
       instruction that the rows share stays in them: nothing of the user's goes missing.
@@ -103,7 +103,7 @@ def choose_anchor(
     if setting.strip() == "auto":
         if shared.instruction is None:
             reason = f"written from the task's kind ({kind}); {_why_none_shared(shared)}"
-            return AnchorChoice(anchor_of(describe_task(kind, rows, labels)), None, reason)
+            return AnchorChoice(anchor_of(describe_rows(rows, kind, labels)), None, reason)
         text, origin = shared.instruction, "the instruction of the task rows"
     else:
         text, origin = _read_setting(setting)
