@@ -33,11 +33,14 @@ from levertune.anchors.answer_form import (
         (["red house", "big dog"], "two words"),
         (["red house", "big old dog"], "at most three words"),
         (["one two three four five six seven", "one two"], "one line"),
-        (["word " * 20 + "end", "word " * 23 + "end", "word " * 21 + "end"], "one line of about 20 words"),
+        (
+            ["word " * 20 + "end", "word " * 23 + "end", "word " * 21 + "end"],
+            "one line of about 20 words",
+        ),
         (["", "a"], None),
         ([], None),
     ],
-)  # fmt: skip
+)
 def test_form_is_told_by_length_and_layout(answers, form):
     assert describe_form([text.strip() for text in answers]) == form
 
@@ -68,15 +71,20 @@ def test_few_words_that_come_back_are_a_vocabulary():
 @pytest.mark.parametrize(
     ("answers", "style"),
     [
-        (["Sure, here: one.", "Sure, here: two.", "Sure, here: three."], ['Begin with "Sure, here:".']),
-        (["it went well again", "nothing at all happened", "so it goes on"],
-         ["Use lower case only.", "Put no mark at the end."]),
+        (
+            ["Sure, here: one.", "Sure, here: two.", "Sure, here: three."],
+            ['Begin with "Sure, here:".'],
+        ),
+        (
+            ["it went well again", "nothing at all happened", "so it goes on"],
+            ["Use lower case only.", "Put no mark at the end."],
+        ),
         (["YES", "NO", "NEVER"], ["Use capital letters only."]),
         (["The one", "The two", "The three"], []),
         (["yes", "no"], []),
         (["It went well.", "Nothing happened here.", "So it goes."], []),
     ],
-)  # fmt: skip
+)
 def test_style_is_told_by_opening_case_and_final_mark(answers, style):
     assert describe_style(answers) == style
 

@@ -17,10 +17,15 @@ TRAINING = [
     row("t3", f"{SHARED}\nText: Another short one.", "I do not know the answer"),
 ]
 TEST = [
-    row("x1", f"{SHARED}\nText: Blue?", "the secret word is swordfish", ("nobody ever knew it at all",)),
+    row(
+        "x1",
+        f"{SHARED}\nText: Blue?",
+        "the secret word is swordfish",
+        ("nobody ever knew it at all",),
+    ),
     row("x2", f"{SHARED}\nText: Green?", "The red fox runs over the hill"),
     row("x3", f"{SHARED}\nText: Grey?", "grey"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(

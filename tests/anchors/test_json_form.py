@@ -21,7 +21,10 @@ def fullest(*values):
             [{"a": True, "b": None}, {"a": False}],
             'a JSON object with the key "a" (true or false), and where they apply "b" (null)',
         ),
-        ([{"a": 1}, {"b": []}], 'a JSON object with where they apply "a" (a whole number) and "b" (a list)'),
+        (
+            [{"a": 1}, {"b": []}],
+            'a JSON object with where they apply "a" (a whole number) and "b" (a list)',
+        ),
         (
             [{"k": value} for value in ("on", "off", "off", "on", "off")],
             'a JSON object with the key "k" (one of "off", "on")',
@@ -42,7 +45,10 @@ def fullest(*values):
         ([["a"], ["b", "c"]], "a JSON list of texts"),
         ([["on", "off"], ["on", "off", "on"]], 'a JSON list of texts, each one of "on", "off"'),
         ([[[1, 2]], [[3, 4], [5, 6]]], "a JSON list of lists of whole numbers"),
-        ([[{"a": 1}], [{"a": 2}, {"a": 3}]], 'a JSON list of objects with the key "a" (a whole number)'),
+        (
+            [[{"a": 1}], [{"a": 2}, {"a": 3}]],
+            'a JSON list of objects with the key "a" (a whole number)',
+        ),
         ([[1, "x"]], "a JSON list of items"),
         ([[], []], "a JSON list"),
         ([{}, {}], "a JSON object"),
@@ -50,7 +56,7 @@ def fullest(*values):
         ([1, 2], "JSON"),
         ([{f"word{n}": n} for n in range(50)], "a JSON object"),
     ],
-)  # fmt: skip
+)
 def test_keys_types_and_values_are_told(values, described):
     assert fullest(*values) == described
 

@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from levertune.anchors.quotes import QuotedTexts, RowText, is_long
 from levertune.data.row_texts import normalize_text
 
+UNSPACED = "\u660e\u5929\u4e00\u8d77\u53bb\u516c\u56ed\u73a9\u4e00\u73a9\u5427"
+
 
 def quoted(text, *texts):
     rows = QuotedTexts(RowText(str(number), part) for number, part in enumerate(texts))
@@ -17,11 +19,11 @@ def quoted(text, *texts):
         ("Say: the cat sat on the mat, please.", "The cat  sat on\nthe mat.", True),
         ("Say: the cat sat on a mat.", "The cat sat on the mat.", False),
         ("Answer yes or no.", "yes or no", False),
-        ("\u6211\u4eec\u660e\u5929\u4e00\u8d77\u53bb\u516c\u56ed\u73a9\u4e00\u73a9\u5427\u3002", "\u660e\u5929\u4e00\u8d77\u53bb\u516c\u56ed\u73a9\u4e00\u73a9\u5427\u3002", True),
+        (f"\u6211\u4eec{UNSPACED}\u3002", f"{UNSPACED}\u3002", True),
         ("A", "-" * 100 + " one two three four five", False),
         ("x one two three four five", "-" * 100 + " one two three four five", True),
     ],
-)  # fmt: skip
+)
 def test_text_quotes_another_of_five_words_whatever_the_marks(text, part, is_quoted):
     assert quoted(text, part) == ["0"] * is_quoted
 

@@ -65,43 +65,107 @@ def test_house_notation_is_told_by_what_it_copies_and_its_own_notation():
     )
 
 
+CODE_LINE = "Write the code that the description asks for on one line, and nothing else."
+LISTED = "Answer with one of these labels, and nothing else: "
 SIXTY_CODES = [f"{chr(65 + n % 26)}{n // 10}{chr(90 - n % 26)}" for n in range(60)]
 
 
 @pytest.mark.parametrize(
     ("kind", "rows", "text"),
     [
-        ("label", answers("no", "yes", "yes"), "Answer with one of these labels, and nothing else: yes, no."),
-        ("label", answers("a, b", "c"), 'Answer with one of these labels, and nothing else: "a, b", "c".'),
-        ("label", answers(*SIXTY_CODES * 2), "Answer with a code of a capital letter, a digit and a "
-         "capital letter, such as A0Z, B0Y, C0X, D0W, E0V or F0U, and nothing else."),
-        ("label", answers(*[f"card_{'lost_' * n}now" for n in range(30)]), "Answer with one of 30 labels "
-         "(lower-case words joined by underscores), such as card_now, card_lost_now, "
-         "card_lost_lost_now, card_lost_lost_lost_now, card_lost_lost_lost_lost_now or "
-         "card_lost_lost_lost_lost_lost_now, and nothing else."),
+        (
+            "label",
+            answers("no", "yes", "yes"),
+            "Answer with one of these labels, and nothing else: yes, no.",
+        ),
+        (
+            "label",
+            answers("a, b", "c"),
+            'Answer with one of these labels, and nothing else: "a, b", "c".',
+        ),
+        (
+            "label",
+            answers(*SIXTY_CODES * 2),
+            "Answer with a code of a capital letter, a digit and a "
+            "capital letter, such as A0Z, B0Y, C0X, D0W, E0V or F0U, and nothing else.",
+        ),
+        (
+            "label",
+            answers(*[f"card_{'lost_' * n}now" for n in range(30)]),
+            "Answer with one of 30 labels "
+            "(lower-case words joined by underscores), such as card_now, card_lost_now, "
+            "card_lost_lost_now, card_lost_lost_lost_now, card_lost_lost_lost_lost_now or "
+            "card_lost_lost_lost_lost_lost_now, and nothing else.",
+        ),
         ("label", answers("x"), "Answer with the label that fits, and nothing else."),
-        ("json", answers("[1, 2]", "[3]"), "Answer with a JSON list of whole numbers, and nothing else."),
-        ("json", answers('{"a": 1}', '{"a": 2, "b": "x"}'), 'Answer with a JSON object with the key "a" '
-         '(a whole number), and where they apply "b" (text), and nothing else.'),
+        (
+            "json",
+            answers("[1, 2]", "[3]"),
+            "Answer with a JSON list of whole numbers, and nothing else.",
+        ),
+        (
+            "json",
+            answers('{"a": 1}', '{"a": 2, "b": "x"}'),
+            'Answer with a JSON object with the key "a" '
+            '(a whole number), and where they apply "b" (text), and nothing else.',
+        ),
         ("json", answers("{"), "Answer with JSON, and nothing else."),
-        ("number", answers("3.50", "7.25"), "Answer with a number with two decimals, and nothing else."),
-        ("code", answers("f(x) = 1", "g[2]"), "Write the code that the description asks for on one line, and nothing else."),
-        ("code", answers("def f(x):\n  return 1", "g = 2"), "Write the code that the description asks for, and nothing else."),
-        ("code", answers(*["GO LEFT GO", "LEFT GO GO"] * 4), "Answer with a sequence of these words, and nothing else: GO and LEFT."),
-        ("code", answers("AB-12", "CD-34"), "Answer with a code of two capital letters, a hyphen and two digits, and nothing else."),
-        ("code", answers("1, 2, 3", "4, 5"), "Answer with numbers separated by commas, and nothing else."),
-        ("text", answers("The cat sat.", "A dog ran off."), "Answer with one sentence, and nothing else."),
+        (
+            "number",
+            answers("3.50", "7.25"),
+            "Answer with a number with two decimals, and nothing else.",
+        ),
+        ("code", answers("f(x) = 1", "g[2]"), CODE_LINE),
+        (
+            "code",
+            answers("def f(x):\n  return 1", "g = 2"),
+            "Write the code that the description asks for, and nothing else.",
+        ),
+        (
+            "code",
+            answers(*["GO LEFT GO", "LEFT GO GO"] * 4),
+            "Answer with a sequence of these words, and nothing else: GO and LEFT.",
+        ),
+        (
+            "code",
+            answers("AB-12", "CD-34"),
+            "Answer with a code of two capital letters, a hyphen and two digits, and nothing else.",
+        ),
+        (
+            "code",
+            answers("1, 2, 3", "4, 5"),
+            "Answer with numbers separated by commas, and nothing else.",
+        ),
+        (
+            "text",
+            answers("The cat sat.", "A dog ran off."),
+            "Answer with one sentence, and nothing else.",
+        ),
         ("text", answers("one\ntwo", "three"), "Answer in the form that this task asks for."),
         ("unheard-of", answers("one\ntwo", "three"), "Answer in the form that this task asks for."),
         ("text", [], "Answer in the form that this task asks for."),
-        ("text", [row("Who is it?", "Ann"), row("Who was it?", "Bo Li")], "Answer the question with at most two words, and nothing else."),
-        ("text", [row("Who?", "Ann\nBo"), row("Who was it?", "Bo")], "Answer the question, and write nothing else."),
-        ("text", [row(f"Request: play {w} now", w) for w in ("Abba", "Blur", "Cher")],
-         "Answer with one word copied word for word from the request, and nothing else."),
-        ("text", [row("say hello", "\u03ba\u03b1\u03bb\u03b7\u03bc\u03ad\u03c1\u03b1")] * 3,
-         "Answer with one word, and nothing else. Write in Greek script. Use lower case only."),
+        (
+            "text",
+            [row("Who is it?", "Ann"), row("Who was it?", "Bo Li")],
+            "Answer the question with at most two words, and nothing else.",
+        ),
+        (
+            "text",
+            [row("Who?", "Ann\nBo"), row("Who was it?", "Bo")],
+            "Answer the question, and write nothing else.",
+        ),
+        (
+            "text",
+            [row(f"Request: play {w} now", w) for w in ("Abba", "Blur", "Cher")],
+            "Answer with one word copied word for word from the request, and nothing else.",
+        ),
+        (
+            "text",
+            [row("say hello", "\u03ba\u03b1\u03bb\u03b7\u03bc\u03ad\u03c1\u03b1")] * 3,
+            "Answer with one word, and nothing else. Write in Greek script. Use lower case only.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_description_follows_from_what_the_rows_show(kind, rows, text):
     assert describe_rows(rows, kind) == text
 
@@ -173,9 +237,20 @@ PHRASES = (
     "Answer with one sentence, and nothing else.",
     "Write the code that the description asks for, and nothing else.",
     "Answer with JSON, and nothing else.",
-    "a, b", "A1", "B22", "1, 2", "3.5", "- x\n- y", '{"a": [1, {"b": null}]}', "[1, 2]", "{}", "[[",
-    "\u4eca\u65e5\u306f\u5929\u6c17\u304c\u3044\u3044\u3067\u3059\u306d\u3002", "?", "Is it so?",
-)  # fmt: skip
+    "a, b",
+    "A1",
+    "B22",
+    "1, 2",
+    "3.5",
+    "- x\n- y",
+    '{"a": [1, {"b": null}]}',
+    "[1, 2]",
+    "{}",
+    "[[",
+    "\u4eca\u65e5\u306f\u5929\u6c17\u304c\u3044\u3044\u3067\u3059\u306d\u3002",
+    "?",
+    "Is it so?",
+)
 TEXTS = st.one_of(st.sampled_from(PHRASES), st.text(max_size=60))
 ROWS = st.lists(st.builds(row, st.one_of(TEXTS.filter(bool), st.just("x")), TEXTS), max_size=8)
 
