@@ -1,6 +1,7 @@
 import pytest
 
 from levertune.anchors.answer_form import (
+    are_programs,
     describe_copying,
     describe_form,
     describe_new_words,
@@ -60,6 +61,14 @@ def test_numbers_are_told_by_their_digits(answers, number):
     assert describe_number(answers) == number
 
 
+def test_programs_are_known_by_their_lines():
+    assert are_programs(["def f(x):\n    return x", "import os\nos.remove('x')"])
+    assert are_programs(["int x = 3;", "SELECT a FROM b"])
+    assert are_programs(["if (x) {\n  go()\n}"])
+    assert not are_programs(["Let us go.", "The class is full; go.", "- milk;\n- eggs;"])
+    assert not are_programs([])
+
+
 def test_few_words_that_come_back_are_a_vocabulary():
     answers = ["GO LEFT", "GO RIGHT GO", "LEFT GO LEFT", "GO RIGHT", "RIGHT LEFT GO"]
     assert describe_vocabulary(answers) == "GO, LEFT and RIGHT"
@@ -78,6 +87,10 @@ def test_few_words_that_come_back_are_a_vocabulary():
         (
             ["it went well again", "nothing at all happened", "so it goes on"],
             ["Use lower case only.", "Put no mark at the end."],
+        ),
+        (
+            ["Here it is: a b.", "Here it is: a c.", "Here it is: a d."],
+            ['Begin with "Here it is:".'],
         ),
         (["YES", "NO", "NEVER"], ["Use capital letters only."]),
         (["The one", "The two", "The three"], []),

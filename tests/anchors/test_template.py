@@ -143,6 +143,11 @@ SIXTY_CODES = [f"{chr(65 + n % 26)}{n // 10}{chr(90 - n % 26)}" for n in range(6
         ),
         ("text", answers("one\ntwo", "three"), "Answer in the form that this task asks for."),
         ("unheard-of", answers("one\ntwo", "three"), "Answer in the form that this task asks for."),
+        (
+            "text",
+            answers("def f(x):\n  return x", "def g(y):\n  return 'Y'"),
+            "Write the code that the description asks for, and nothing else.",
+        ),
         ("text", [], "Answer in the form that this task asks for."),
         (
             "text",

@@ -19,12 +19,21 @@ _LONG_WORDS = 8
 _MAX_FIXED = 6
 _MAX_VOCABULARY = 16
 _MIN_SEEN_PER_WORD = 4
+_MIN_OPENING_WORDS = 3
 _MAX_OPENING = 60
 _COPIED_SHARE = 0.6
 _KEPT_SHARE = 0.5
 _MAX_NEW = 5
 _MIN_SHARE_OF_NEW = 0.8
 _MIN_COPIED_WORDS = 3
+
+# A line as programs have them, whatever the language.
+_PROGRAM = re.compile(
+    r"^\s*(?:(?:async )?def \w+\(|class \w+.*[:{]$|import [\w.]+;?$|from [\w.]+ import |#include\b"
+    r"|(?:export )?(?:function|fn|func) \w+|(?:const|let|var) \w+ ?=|(?:public|private|static) \w+"
+    r"|SELECT .+ FROM |[^;\n]*[=(][^;\n]*;$|[^\n]*\) ?\{$)",
+    re.MULTILINE,
+)
 
 _QUOTE_MARKS = "\"'\u2019\u201d)]"
 _NUMBER = r"[-+]?\d+(?:[.,]\d+)*%?"
@@ -91,6 +100,15 @@ def describe_number(answers: Sequence[str]) -> str:
     if answers and all(text.endswith("%") for text in answers):
         return "a number followed by a percent sign"
     return "a number"
+
+
+def are_programs(answers: Sequence[str]) -> bool:
+    """Whether nearly all answers hold a line as only programs have it.
+
+    Args:
+        answers: The answers, stripped.
+    """
+    return bool(answers) and _nearly_all(answers, lambda text: bool(_PROGRAM.search(text)))
 
 
 def describe_vocabulary(answers: Sequence[str]) -> str | None:
@@ -257,7 +275,9 @@ def _shared_opening(answers: Sequence[str]) -> str:
         return ""
     cut = max((i for i, char in enumerate(common) if char.isspace()), default=-1)
     opening = common[: cut + 1].rstrip()
-    lasting = count_words(opening) > 1 or opening.endswith(":")
+    if ": " in opening:  # what follows a lead-in is already the answer
+        opening = opening[: opening.rindex(": ") + 1]
+    lasting = count_words(opening) >= _MIN_OPENING_WORDS or opening.endswith(":")
     return opening if lasting and len(opening) <= _MAX_OPENING else ""
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from levertune.anchors.answer_form import (
     NEARLY_ALL,
+    are_programs,
     describe_copying,
     describe_form,
     describe_new_words,
@@ -132,6 +133,8 @@ def describe_rows(
     fits = partial(_fits, max_characters=max_characters, answers=_quotable(records, labels or ()))
     rows = _some([row for row in records if row.completion.strip()], _MAX_ROWS)
     answers = [row.completion.strip() for row in rows]
+    if kind not in _FORMAL_KINDS and are_programs(answers):
+        kind = "code"
     if kind == "label":
         openings = _label_sentences(Counter(row.completion.strip() for row in records), labels)
     else:
