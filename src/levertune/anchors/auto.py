@@ -13,8 +13,8 @@ from levertune.anchors.lift import (
     Shared,
     find_shared,
 )
-from levertune.anchors.sentences import describe_task
 from levertune.anchors.shorten import AnchorStage
+from levertune.anchors.template import describe_rows
 from levertune.anchors.varied import find_varied
 from levertune.data.records import Record
 from levertune.errors import RecipeError
@@ -109,7 +109,7 @@ def choose_anchor(
         text, origin = varied.commonest, "the commonest instruction of the task rows"
     else:
         reason = f"written from the task's kind ({kind}); {_why_none_shared(shared)}"
-        return AnchorChoice(anchor_of(describe_task(kind, rows, labels)), Lifting(), reason)
+        return AnchorChoice(anchor_of(describe_rows(rows, kind, labels)), Lifting(), reason)
     if varied is not None:
         reason = f"{origin}; it replaces the {len(varied.instructions)} that the rows vary"
         return AnchorChoice(anchor_of(text), Lifting(varied.instructions), reason)

@@ -1,0 +1,51 @@
+"""A candidate for the anchor: its text, the way it was written, and what the writing cost."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class DesignCost:
+    """What it took to write an anchor, or several.
+
+    Args:
+        tokens: Tokens that models read and wrote for it; None if one of them did not say.
+        seconds: Wall time.
+        requests: Requests to a model, repeated ones included.
+    """
+
+    tokens: int | None = 0
+    seconds: float = 0.0
+    requests: int = 0
+
+    def __add__(self, other: DesignCost) -> DesignCost:
+        """Both together; a sum with an unknown part is unknown."""
+        known = self.tokens is not None and other.tokens is not None
+        return DesignCost(
+            (self.tokens or 0) + (other.tokens or 0) if known else None,
+            self.seconds + other.seconds,
+            self.requests + other.requests,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorCandidate:
+    """A text that could become the anchor.
+
+    Args:
+        text: Its words.
+        way: How it was written: `template`, `features`, `model`, `transfer`, `pool`, `hand`, …
+        cost: What the writing took.
+        notes: What a reader should know of it, one sentence each.
+    """
+
+    text: str
+    way: str
+    cost: DesignCost = DesignCost()
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The candidate as a JSON object."""
+        return {**asdict(self), "notes": list(self.notes)}

@@ -1,0 +1,150 @@
+"""What a model is asked so that it writes an anchor from example rows, and its answer cleaned."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from levertune.anchors.pieces import SENTENCE_MARKS, piece_spans
+from levertune.data.records import Record
+
+_REQUEST = (
+    "Below are inputs of one task, each with the output that is right for it.\n\n{examples}\n\n"
+    "Write the instruction that leads from every such input to its output. Say what the output "
+    "is, which form it has and which values it may take. Do not quote an input or a whole output. "
+    "Reply with the instruction alone, in one to three sentences."
+)
+_COMPLETION = (
+    "{examples}\n\nEvery output above follows from its input by the same instruction.\n\n"
+    "Instruction:"
+)
+_WORKSHEET = (
+    "A worksheet has one instruction at its top and solved examples below it.\n\n"
+    'Solved examples:\n\n{examples}\n\nThe instruction at the top of this worksheet was: "'
+)
+
+FORMS: Mapping[str, str] = MappingProxyType(
+    {"request": _REQUEST, "completion": _COMPLETION, "worksheet": _WORKSHEET}
+)
+"""Prompts by form: `request` for models that follow instructions, the others for text to go on."""
+
+CONTINUED = ("completion", "worksheet")
+"""Forms whose answer goes on with the prompt's own text, so only its first line counts."""
+
+_THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>|^.*</think(?:ing)?>", re.DOTALL)
+_FENCE = re.compile(r"^```[\w-]*\n(.*?)(?:\n```.*)?$", re.DOTALL)
+_PREAMBLE = re.compile(
+    r"(?:sure|certainly|of course|okay|ok|great)\b[^.:\n]{0,40}[!.,:]\s*"
+    r"|(?:here (?:is|are|'s)|this is|here you go)\b[^.\n]{0,80}:\s*"
+    r"|(?:the |an? |my |one )?(?:[\w-]+ ){0,3}instructions?"
+    r"(?: (?:is|was|would be|could be|reads?|for [^.:\n]{1,60}))?\s*:\s*"
+    r"|(?:the )?(?:[\w-]+ ){0,2}instructions? (?:is|was|would be|could be|reads?)\s+(?=[\"'\u201c])"
+    r"|(?:answer|output|response)\s*:\s*",
+    re.IGNORECASE,
+)
+_EXAMPLE_LINE = re.compile(r"\n\s*(?:input|output|example|examples)\b[^\n]{0,20}:.*", re.I | re.S)
+_ECHO = re.compile(r"\s*input\s*:", re.IGNORECASE)
+_QUOTES = (('"', '"'), ("'", "'"), ("\u201c", "\u201d"), ("\u00ab", "\u00bb"), ("`", "`"))
+_MARKUP = re.compile(r"^#+\s+|\*\*|^[-*>]\s+", re.MULTILINE)
+
+
+def draw_examples(
+    records: Sequence[Record],
+    own_text: Callable[[Record], str],
+    num: int,
+    *,
+    seed: int,
+    max_characters: int,
+) -> tuple[Record, ...]:
+    """Draw rows to show to a model, no two with the same answer as long as there are others.
+
+    A row that would not leave the others their share of the room is passed over whole, never cut.
+
+    Args:
+        records: The task rows in training.
+        own_text: Gives a row's own text.
+        num: How many to draw.
+        seed: Seed of the draw.
+        max_characters: Room for all examples together.
+
+    Returns:
+        The rows, fewer than `num` if fewer are short enough; at least the shortest one.
+    """
+    room = max_characters / num
+    short = [row for row in records if len(own_text(row)) + len(row.completion) <= room]
+    if not short:
+        return (min(records, key=lambda row: len(own_text(row)) + len(row.completion)),)
+    shuffled = random.Random(seed).sample(short, len(short))
+    seen: dict[str, int] = {}
+    turns = []
+    for row in shuffled:
+        turns.append(seen.setdefault(row.completion, 0))
+        seen[row.completion] += 1
+    order = sorted(range(len(shuffled)), key=turns.__getitem__)  # stable: drawn order otherwise
+    return tuple(shuffled[index] for index in order[:num])
+
+
+def write_prompt(form: str, examples: Sequence[Record], own_text: Callable[[Record], str]) -> str:
+    """What to ask a model.
+
+    Args:
+        form: One of `FORMS`.
+        examples: Rows to show.
+        own_text: Gives a row's own text.
+    """
+    shown = (f"Input: {own_text(row).strip()}\nOutput: {row.completion}" for row in examples)
+    # Not str.format: rows may hold braces.
+    return FORMS[form].replace("{examples}", "\n\n".join(shown))
+
+
+def clean_answer(text: str, form: str = "request", *, is_finished: bool = True) -> str:
+    """The instruction that a model's answer holds, without what it says around it.
+
+    Thoughts, a fence, preambles (`Sure!`, `The instruction is:`), quotation marks, markup and all
+    after the first paragraph are left out; of an answer that the limit cut off, its unfinished last
+    sentence too.
+
+    Args:
+        text: The answer.
+        form: The form that was asked in.
+        is_finished: Whether the model ended the answer itself.
+
+    Returns:
+        The instruction on one line, or `""` if nothing is left.
+    """
+    # Half a surrogate pair could not be written to any file.
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    text = _THOUGHT.sub("", text).strip()
+    if fenced := _FENCE.match(text):
+        text = fenced[1].strip()
+    if form == "worksheet":  # the prompt has opened the quotation
+        text = text.lstrip('"').partition('"')[0]
+    if form in CONTINUED:
+        text = text.strip().partition("\n")[0]
+    text = _MARKUP.sub("", _EXAMPLE_LINE.sub("", text)).strip()
+    if _ECHO.match(text):  # the examples went on
+        return ""
+    for paragraph in re.split(r"\n\s*\n", text):
+        text = " ".join(_strip_quotes(_without_preamble(paragraph.strip())).split())
+        if text:
+            break
+    if not is_finished and text and text[-1] not in SENTENCE_MARKS:
+        spans = piece_spans(text)
+        return text[: spans[-1][0]].rstrip() if len(spans) > 1 else ""
+    return text
+
+
+def _without_preamble(text: str) -> str:
+    while (match := _PREAMBLE.match(text)) and match.end():
+        text = text[match.end() :].lstrip()
+    return text
+
+
+def _strip_quotes(text: str) -> str:
+    for opening, closing in _QUOTES:
+        inner = text[1:-1]
+        if len(text) > 2 and text[0] == opening and text[-1] == closing:
+            return inner.strip() if closing not in inner else text
+    return text
