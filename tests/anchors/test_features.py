@@ -53,6 +53,13 @@ def test_each_cluster_has_its_rows_and_words(features):
     assert len(first.exemplars) == 3
 
 
+def test_labels_that_arrange_the_rows_are_no_words_of_the_domain(features):
+    own = np.concatenate((states(0, 9, 0), states(1, 9, 1)))
+    labelled = [f"Ticket: {text}" for text in CARDS + FEES]
+    found = find_features(labelled, GENERAL, own, states(2, 18, 2), seed=0)
+    assert words_of(found.words) == words_of(features.words)
+
+
 def test_exemplars_are_the_rows_nearest_to_the_centre():
     own = np.array([[2.0, 0], [0.9, 0], [0.5, 0], [1.1, 0]])
     found = find_features(["a", "b", "c", "d"], [], own, np.zeros((0, 2)), seed=0)

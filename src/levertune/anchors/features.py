@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from levertune.anchors.clusters import find_clusters
-from levertune.anchors.pieces import count_words
+from levertune.anchors.pieces import count_words, is_layout, piece_spans
 from levertune.anchors.separability import pairwise, silhouettes
 from levertune.anchors.word_odds import WordOdds, word_odds
 
@@ -31,7 +31,7 @@ _MIN_CHARACTERS = 3
 _MAX_CHARACTERS = 30
 _STEM_CHARACTERS = 4
 # Words that so many general prompts hold (my, what, please) name no domain.
-_MAX_GENERAL_SHARE = 0.1
+_MAX_GENERAL_SHARE = 0.05
 _MOSTLY = 0.6
 _SHORT_WORDS, _LONG_WORDS = 25, 120
 
@@ -113,20 +113,22 @@ def find_features(
     for texts, vectors in ((task_texts, task_vectors), (general_texts, general_vectors)):
         if len(texts) != len(vectors):
             raise ValueError(f"{len(texts)} texts and {len(vectors)} vectors cannot be paired")
+    task_words = [_without_layout(text) for text in task_texts]
+    general_words = [_without_layout(text) for text in general_texts]
     own, general = task_vectors.astype(np.float64), general_vectors.astype(np.float64)
     labels = find_clusters(own, seed=seed)
     themes = []
     for label in range(int(labels.max()) + 1):
         is_member = labels == label
         members = np.flatnonzero(is_member)
-        inside = [text for text, is_in in zip(task_texts, is_member, strict=True) if is_in]
-        outside = [text for text, is_in in zip(task_texts, is_member, strict=True) if not is_in]
-        outside += general_texts
+        inside = [text for text, is_in in zip(task_words, is_member, strict=True) if is_in]
+        outside = [text for text, is_in in zip(task_words, is_member, strict=True) if not is_in]
+        outside += general_words
         distances = np.linalg.norm(own[members] - own[members].mean(axis=0), axis=1)
         rows = tuple(int(i) for i in members[np.argsort(distances, kind="stable")])
         words = telling_words(word_odds(inside, outside), len(inside), THEME_WORDS)
         themes.append(Theme(rows, words, _apart(own[members], general)))
-    words = telling_words(word_odds(task_texts, general_texts), len(task_texts), DOMAIN_WORDS)
+    words = telling_words(word_odds(task_words, general_words), len(task_texts), DOMAIN_WORDS)
     return Features(words, tuple(themes), describe_input(task_texts))
 
 
@@ -134,9 +136,9 @@ def telling_words(odds: Sequence[WordOdds], num_rows: int, most: int) -> tuple[W
     """Words fit to name a domain.
 
     They are set apart by at least 1.96 standard errors, occur in at least two rows and 4 % of
-    them, in at most a tenth of the other texts, and are no numbers, no words of one or two letters
-    of an alphabet, no more than 30 characters, and no other form (`card`, `cards`) of a word taken
-    already.
+    them, and in at most a twentieth of the other texts. Numbers, words of one or two letters of an
+    alphabet or over 30 characters, and other forms of a word taken already (`card`, `cards`) are
+    left out.
 
     Args:
         odds: The words, the strongest first.
@@ -244,6 +246,12 @@ def describe_features(features: Features) -> tuple[str, ...]:
             f"nearest to its centre: rows {nearest}"
         )
     return tuple(notes)
+
+
+def _without_layout(text: str) -> str:
+    """A text without labels such as `Message:`, which stand in every row and name nothing."""
+    pieces = [text[start:end] for start, end in piece_spans(text)]
+    return "\n".join(piece for piece in pieces if not is_layout(piece))
 
 
 def _apart(own: Array, general: Array) -> float | None:
