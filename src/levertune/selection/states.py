@@ -1,4 +1,4 @@
-"""Hidden states of a model's lower layers, pooled to one vector a row."""
+"""Hidden states of a model's lower layers, one vector a row: pooled, or that of the last token."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from levertune.models.batches import CPU_COST, GPU_COST, split_by_length
 from levertune.models.hardware import Hardware
 from levertune.models.head import unwrap_model
 from levertune.models.lora_linear import autocast_for
+from levertune.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -87,21 +88,82 @@ def pool_states(
     Returns:
         `[rows, width]` in float16.
     """
-    cost = CPU_COST if hardware.device == "cpu" else GPU_COST
     pooled: dict[int, Array] = {}
     with lower_layers(model, num_layers), torch.inference_mode(), autocast_for(model, hardware):
-        for batch in split_by_length([len(row) for row in rows], cost):
-            length = max(len(rows[i]) for i in batch)
-            ids = torch.full((len(batch), length), pad_id, dtype=torch.long)
-            mask = torch.zeros((len(batch), length), dtype=torch.long)
-            for place, i in enumerate(batch):
-                ids[place, : len(rows[i])] = torch.tensor(rows[i])
-                mask[place, : len(rows[i])] = 1
-            ids, mask = ids.to(hardware.device), mask.to(hardware.device)
-            base = unwrap_model(model).base_model
-            states = base(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
-            weights = mask * torch.arange(1, length + 1, device=mask.device)
+        for batch, mask, states in _batches(model, rows, hardware, pad_id):
+            weights = mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)
             mean = (states.float() * weights[:, :, None]).sum(dim=1)
             unit = torch.nn.functional.normalize(mean, dim=1).to(torch.float16).cpu().numpy()
             pooled.update(zip(batch, unit, strict=True))
     return np.stack([pooled[i] for i in range(len(rows))])
+
+
+def last_states(
+    model: PreTrainedModel,
+    rows: Sequence[Sequence[int]],
+    *,
+    num_layers: int,
+    hardware: Hardware,
+    pad_id: int,
+    progress: Progress | None = None,
+    label: str = "states",
+) -> Array:
+    """States of each row's last token after some layers, the last norm applied, as unit vectors.
+
+    This is how prompts with an anchor are looked at. A mean over a prompt's tokens mostly measures
+    the anchor itself, which is the same on every row; a mean over the row's own tokens does not
+    see an anchor that stands behind them (`suffix`) at all, in a model that only looks back. The
+    last token of a rendered prompt is the template's, the same in every row, has seen anchor and
+    row wherever the anchor stands, and is where the model begins its answer: what differs there is
+    what the model makes of the prompt. It works alike for prompts without an anchor.
+
+    Args:
+        model: The base model.
+        rows: Token ids of each row, none empty.
+        num_layers: Layers to run.
+        hardware: Device and precision.
+        pad_id: Id used for padding.
+        progress: Where to show progress.
+        label: Name of the stage.
+
+    Returns:
+        `[rows, width]` in float32; without a row, `[0, width]`.
+
+    Raises:
+        ModelError: If the model's layers cannot be found.
+    """
+    found: dict[int, Array] = {}
+    with (
+        (progress or SilentProgress()).stage(label, len(rows), "row") as stage,
+        lower_layers(model, num_layers),
+        torch.inference_mode(),
+        autocast_for(model, hardware),
+    ):
+        for batch, mask, states in _batches(model, rows, hardware, pad_id):
+            last = mask.sum(dim=1) - 1
+            ends = states[torch.arange(len(batch), device=last.device), last].float()
+            unit = torch.nn.functional.normalize(ends, dim=1).cpu().numpy()
+            found.update(zip(batch, unit, strict=True))
+            stage.advance(len(batch))
+    if not found:
+        width = unwrap_model(model).config.get_text_config().hidden_size
+        return np.zeros((0, width), dtype=np.float32)
+    return np.stack([found[i] for i in range(len(rows))])
+
+
+def _batches(
+    model: PreTrainedModel, rows: Sequence[Sequence[int]], hardware: Hardware, pad_id: int
+) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
+    """Batches of rows: their indices, their mask, and their states after the last norm."""
+    cost = CPU_COST if hardware.device == "cpu" else GPU_COST
+    for batch in split_by_length([len(row) for row in rows], cost):
+        length = max(len(rows[i]) for i in batch)
+        ids = torch.full((len(batch), length), pad_id, dtype=torch.long)
+        mask = torch.zeros((len(batch), length), dtype=torch.long)
+        for place, i in enumerate(batch):
+            ids[place, : len(rows[i])] = torch.tensor(rows[i])
+            mask[place, : len(rows[i])] = 1
+        ids, mask = ids.to(hardware.device), mask.to(hardware.device)
+        base = unwrap_model(model).base_model
+        states = base(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+        yield batch, mask, states
