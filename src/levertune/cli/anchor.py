@@ -6,7 +6,11 @@ import argparse
 import importlib
 from typing import Any
 
-ACTIONS = {"pool": "levertune.cli.anchor_pool"}
+ACTIONS = {
+    "suggest": "levertune.cli.anchor_suggest",
+    "score": "levertune.cli.anchor_score",
+    "pool": "levertune.cli.anchor_pool",
+}
 
 
 def add_parser(subparsers: Any) -> None:

@@ -97,7 +97,7 @@ class AnchorSection(Section):
         default="auto",
         description="A sentence, file:PATH or pool:ID. null: no anchor. auto: the instruction the "
         "rows share, lifted out of them; of several that they vary the commonest; where they have "
-        "none, a sentence for the kind of task.",
+        "none, a sentence that says what the answers look like.",
     )
     pools: Places = Field(
         default=(),

@@ -1,0 +1,145 @@
+"""`levertune anchor score`: what anchors do to the base model, before any training."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from levertune.cli.arguments import (
+    add_output_arguments,
+    add_recipe_arguments,
+    make_terminal,
+    read_recipe,
+)
+from levertune.errors import RecipeError
+
+if TYPE_CHECKING:
+    from levertune.recipes.recipe import Recipe
+
+_MAX_ROWS = 64
+_SHOWN_CHARACTERS = 70
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the action's parser."""
+    parser = subparsers.add_parser(
+        "score",
+        help="score anchors under the base model, without training",
+        description="Score anchors under the base model, without training: the likelihood of the "
+        "right answers, how far anchored task prompts lie from general ones, and tokens. Whether "
+        "any of it tells the score after training is not known yet.",
+    )
+    add_recipe_arguments(parser)
+    parser.add_argument(
+        "--text", metavar="TEXT", action="append", default=[], help="an anchor; may be given again"
+    )
+    parser.add_argument(
+        "--from", metavar="FILE", dest="source", help="candidates that `anchor suggest` wrote"
+    )
+    parser.add_argument(
+        "--rows", metavar="N", type=int, default=_MAX_ROWS, help="most task rows to score on"
+    )
+    add_output_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score anchors and show the figures.
+
+    Raises:
+        UserError: If the recipe, its data, the model or an anchor cannot be used.
+    """
+    terminal = make_terminal(args)
+    recipe = read_recipe(args)
+    if args.rows < 2:
+        raise RecipeError(f"--rows: must be at least 2; found {args.rows}.")
+    texts = [*_read_texts(args.source), *args.text, *_own_text(recipe)]
+    from levertune.anchors.scores import pareto_front
+    from levertune.runs.anchor_candidates import score_candidates, view_task
+
+    progress = terminal.progress()
+    view = view_task(recipe, progress=progress)
+    scored = score_candidates(recipe, view, texts, max_rows=args.rows, progress=progress)
+    front = {score.anchor_id for score in pareto_front(scored.scores)}
+    for note in scored.notes:
+        terminal.note(f"note: {note}")
+    for score in (scored.baseline, *scored.scores):
+        if score.nll is None or score.auc is None:  # else the notes say how intervals were made
+            terminal.warn(f"{_short(score.text) or 'without an anchor'}: {'; '.join(score.notes)}")
+    columns = ("", "NLL", "against none", "AUC", "silhouette", "tokens a request", "anchor")
+    ordered = sorted(
+        scored.scores, key=lambda score: (score.nll is None, score.nll, score.tokens_per_request)
+    )
+    rows = [
+        (
+            "front" if score.anchor_id in front else "",
+            _figure(score.nll, score.nll_interval),
+            _figure(score.nll_change, score.nll_change_interval, signed=True),
+            _figure(score.auc, score.auc_interval),
+            _figure(score.silhouette, score.silhouette_interval),
+            f"{score.tokens_per_request:.1f}",
+            _short(score.text) or "(no anchor)",
+        )
+        for score in (*ordered, scored.baseline)
+    ]
+    title = f"{scored.baseline.num_rows} task rows, {scored.baseline.num_general} general prompts"
+    terminal.table(columns, rows, title=title)
+    terminal.note(
+        "front: no other anchor has a lower NLL, a higher AUC and fewer tokens; 95 % intervals"
+    )
+    terminal.result(
+        {
+            "baseline": asdict(scored.baseline),
+            "scores": [{**asdict(s), "is_in_front": s.anchor_id in front} for s in scored.scores],
+            "picture": asdict(scored.picture) if scored.picture is not None else None,
+            "notes": list(scored.notes),
+        }
+    )
+    return 0
+
+
+def _read_texts(source: str | None) -> list[str]:
+    """The texts of a file of candidates.
+
+    Raises:
+        RecipeError: If the file holds a row without a text.
+        UserError: If it cannot be read.
+    """
+    if source is None:
+        return []
+    from levertune.results.files import read_jsonl
+
+    path = Path(source)
+    if not path.is_file():
+        raise RecipeError(f"--from {source}: no such file. Write it with: levertune anchor suggest")
+    texts = []
+    for number, row in enumerate(read_jsonl(path), start=1):
+        text = row.get("text")
+        if not isinstance(text, str) or not text.strip():
+            raise RecipeError(
+                f"--from {source}, row {number}: has no text; found the fields {sorted(row)}. "
+                "Write the file with: levertune anchor suggest"
+            )
+        texts.append(text)
+    return texts
+
+
+def _own_text(recipe: Recipe) -> list[str]:
+    """The recipe's own anchor, where it is a text."""
+    text = recipe.anchor.text
+    is_text = text is not None and text != "auto" and not text.startswith(("file:", "pool:"))
+    return [text] if is_text and text is not None else []
+
+
+def _figure(value: float | None, ends: tuple[float, float] | None, *, signed: bool = False) -> str:
+    if value is None:
+        return "not measured"
+    mark = "+" if signed else ""
+    shown = f"{value:{mark}.3f}"
+    return shown if ends is None else f"{shown} [{ends[0]:{mark}.2f}, {ends[1]:{mark}.2f}]"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 3] + "..."

@@ -1,0 +1,128 @@
+"""`levertune anchor suggest`: write candidates for the anchor."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from levertune.cli.arguments import (
+    add_output_arguments,
+    add_recipe_arguments,
+    make_terminal,
+    read_recipe,
+)
+from levertune.errors import RecipeError
+
+if TYPE_CHECKING:
+    from levertune.anchors.asking import Ask
+
+_WAYS = ("template", "pool", "features", "model")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the action's parser."""
+    parser = subparsers.add_parser(
+        "suggest",
+        help="write candidates for the anchor",
+        description="Write candidates for the anchor from the training rows, and say what each "
+        "costs. template: from what the rows say about themselves. pool: from the shared "
+        "collection. features: from what sets the rows apart from general rows. model: asked of "
+        "the base model, or of an endpoint.",
+    )
+    add_recipe_arguments(parser)
+    parser.add_argument(
+        "--way",
+        metavar="WAY",
+        action="append",
+        choices=_WAYS,
+        help=f"one of {', '.join(_WAYS)}; may be given again (default: template and pool)",
+    )
+    parser.add_argument("--num", metavar="N", type=int, default=3, help="entries of the pool")
+    parser.add_argument(
+        "--endpoint", metavar="URL", help="ask an OpenAI-compatible server, as https://host/v1"
+    )
+    parser.add_argument("--endpoint-model", metavar="NAME", help="the model's name there")
+    parser.add_argument(
+        "--key-variable", metavar="VAR", help="environment variable that holds its key"
+    )
+    parser.add_argument(
+        "--to",
+        metavar="FILE",
+        help="write the candidates there as JSON Lines, for: levertune anchor score --from FILE",
+    )
+    add_output_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write candidates and show them.
+
+    Raises:
+        UserError: If the recipe, its data, the model or the endpoint cannot be used.
+    """
+    terminal = make_terminal(args)
+    recipe = read_recipe(args)
+    from levertune.results.files import write_jsonl_atomically
+    from levertune.runs.anchor_candidates import suggest_anchors, view_task
+
+    ways = args.way or ["template", "pool"]
+    ask = _endpoint(args)
+    progress = terminal.progress()
+    view = view_task(recipe, progress=progress)
+    suggested = suggest_anchors(
+        recipe,
+        view,
+        ways=ways,
+        num_pool=args.num,
+        ask=ask,
+        asked_model=args.endpoint_model or "",
+        store=_store(args.to) if "model" in ways else None,
+        progress=progress,
+    )
+    count = view.workspace.tokenizer.count
+    for note in suggested.notes:
+        terminal.note(f"note: {note}")
+    columns = ("way", "tokens", "design cost", "anchor")
+    rows = [
+        (one.way, count(one.text), _cost(one.cost.tokens, one.cost.seconds, one.cost.requests),
+         " ".join(one.text.split()))
+        for one in suggested.candidates
+    ]  # fmt: skip
+    terminal.table(columns, rows)
+    found = [{**one.to_json(), "tokens": count(one.text)} for one in suggested.candidates]
+    if args.to is not None:
+        write_jsonl_atomically(Path(args.to), found)
+        terminal.note(f"written: {args.to}")
+        terminal.note(f"next: levertune anchor score --from {args.to}, with the same recipe")
+    terminal.result({"candidates": found, "notes": list(suggested.notes)})
+    return 0
+
+
+def _endpoint(args: argparse.Namespace) -> Ask | None:
+    if args.endpoint is None:
+        for option in ("endpoint_model", "key_variable"):
+            if getattr(args, option) is not None:
+                name = option.replace("_", "-")
+                raise RecipeError(f"--{name}: stands without --endpoint. Name the server's URL.")
+        return None
+    if "model" not in (args.way or ()):
+        raise RecipeError("--endpoint: is asked for by --way model alone. Add it.")
+    if args.endpoint_model is None:
+        raise RecipeError("--endpoint: needs the model's name. Add --endpoint-model NAME.")
+    from levertune.anchors.endpoint import ChatEndpoint
+
+    return ChatEndpoint(args.endpoint, args.endpoint_model, key_variable=args.key_variable)
+
+
+def _store(target: str | None) -> Path | None:
+    """Where a model's answers are kept beside the candidates."""
+    if target is None:
+        return None
+    root, _ = os.path.splitext(target)
+    return Path(f"{root}.answers.jsonl")
+
+
+def _cost(tokens: int | None, seconds: float, requests: int) -> str:
+    asked = f", {requests} requests, {'?' if tokens is None else f'{tokens:,}'} tokens"
+    return f"{seconds:.1f} s{asked if requests else ''}"

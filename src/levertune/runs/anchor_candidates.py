@@ -1,0 +1,321 @@
+"""Candidates for the anchor, written in several ways, and their scores before any training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from levertune.anchors.anchor import Anchor, plain_example
+from levertune.anchors.asking import Ask
+from levertune.anchors.auto import choose_lifting
+from levertune.anchors.candidates import AnchorCandidate, DesignCost
+from levertune.anchors.guard import FindFault, make_guard
+from levertune.anchors.quotes import spoken
+from levertune.data.records import Record
+from levertune.errors import RecipeError
+from levertune.progress import Progress, SilentProgress
+from levertune.recipes.recipe import Recipe
+from levertune.runs.arms import ARMS
+from levertune.runs.cells import CellPlan, draw_training_rows
+from levertune.runs.inputs import Inputs, read_inputs
+from levertune.runs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from levertune.runs.anchor_scores import ScoredAnchors
+
+Way = Literal["template", "features", "pool", "model"]
+Array = np.ndarray[Any, np.dtype[Any]]
+
+WAYS: tuple[Way, ...] = get_args(Way)
+
+_GENERAL_ROWS = 200
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """The rows that anchors are written and scored on.
+
+    Args:
+        inputs: The inputs of the recipe.
+        train: Task rows in training, what they share or vary taken out of them.
+        verbatim: The same rows as the user wrote them.
+        general: General rows with a prompt, evenly spaced.
+        workspace: The model.
+        notes: What a reader should know of them.
+    """
+
+    inputs: Inputs
+    train: tuple[Record, ...]
+    verbatim: tuple[Record, ...]
+    general: tuple[Record, ...]
+    workspace: Workspace
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggested:
+    """Candidates, and what became of others.
+
+    Args:
+        candidates: Each text once, in the order of the ways asked for.
+        notes: What was refused, and why; one sentence each.
+    """
+
+    candidates: tuple[AnchorCandidate, ...]
+    notes: tuple[str, ...]
+
+
+def view_task(recipe: Recipe, *, progress: Progress | None = None) -> TaskView:
+    """Read the rows of a recipe for its anchor.
+
+    Of a test file or a hold-out the test rows are left out. In cross-validation all rows are looked
+    at, since the final adapter trains on them; a note says what that means for a comparison.
+
+    Args:
+        recipe: The recipe.
+        progress: Where to show the progress of downloads.
+
+    Raises:
+        DataError: If a file or row cannot be used.
+    """
+    workspace = Workspace(recipe)
+    inputs = read_inputs(recipe, progress=progress)
+    notes: tuple[str, ...] = ()
+    if inputs.test_mode == "cv":
+        verbatim = inputs.task.records
+        notes = (
+            "The recipe cross-validates, so that every row was looked at here: a run of the same "
+            "rows with such an anchor tests on rows that had a part in it. Keep test rows in a "
+            "file of their own for a comparison.",
+        )
+    else:
+        verbatim = draw_training_rows(recipe, inputs, CellPlan(ARMS["tell"], recipe.seeds[0], None))
+    lifting = choose_lifting(verbatim)
+    rows = [row for file in inputs.general for row in file.records if not row.is_text]
+    spacing = max(1, -(-len(rows) // _GENERAL_ROWS))
+    return TaskView(
+        inputs=inputs,
+        train=lifting.take_from_all(verbatim).records,
+        verbatim=verbatim,
+        general=tuple(rows[::spacing]),
+        workspace=workspace,
+        notes=notes,
+    )
+
+
+def suggest_anchors(
+    recipe: Recipe,
+    view: TaskView,
+    *,
+    ways: Sequence[Way] = ("template", "pool"),
+    num_pool: int = 3,
+    ask: Ask | None = None,
+    asked_model: str = "",
+    store: Path | None = None,
+    progress: Progress | None = None,
+) -> Suggested:
+    """Write candidates for the anchor.
+
+    Args:
+        recipe: The recipe.
+        view: Its rows.
+        ways: How to write them.
+        num_pool: Entries of the pool to take.
+        ask: The model to ask for the way `model`; the base model if None.
+        asked_model: Its name.
+        store: Where a model's answers are kept, so that a break loses none.
+        progress: Where to show progress.
+
+    Returns:
+        The candidates.
+
+    Raises:
+        RecipeError: If a way is unknown.
+        UserError: If the model cannot be asked, or the pool not be read.
+    """
+    for way in ways:
+        if way not in WAYS:
+            raise RecipeError(f"--way: must be among {list(WAYS)}; found {way!r}.")
+    progress = progress or SilentProgress()
+    guard = _make_guard(view)
+    found: dict[str, AnchorCandidate] = {}
+    notes = list(view.notes)
+    for way in dict.fromkeys(ways):
+        if way == "template":
+            written = [_write_template(view)]
+        elif way == "features":
+            written = [_write_features(view, progress)]
+        elif way == "pool":
+            written = _find_in_pool(recipe, view, num_pool)
+        else:
+            written, note = _ask_model(view, guard, ask, asked_model, store)
+            notes.append(note)
+        for candidate in written:
+            fault = guard(candidate.text)
+            if fault is not None:
+                notes.append(f"A candidate of {way} is left out: it {fault}.")
+            else:
+                found.setdefault(spoken(candidate.text), candidate)
+    return Suggested(tuple(found.values()), tuple(notes))
+
+
+def score_candidates(
+    recipe: Recipe,
+    view: TaskView,
+    texts: Sequence[str],
+    *,
+    max_rows: int,
+    progress: Progress | None = None,
+) -> ScoredAnchors:
+    """Score anchors under the base model, without training.
+
+    Args:
+        recipe: The recipe; placement, lead-in and dropout are taken from it.
+        view: Its rows.
+        texts: The anchors' words.
+        max_rows: Most task rows to score on, evenly spaced.
+        progress: Where to show progress.
+
+    Returns:
+        The scores.
+
+    Raises:
+        RecipeError: If there is no text, or one cannot be an anchor of these rows.
+        UserError: If a row cannot be scored.
+    """
+    from levertune.runs.anchor_scores import score_anchors
+
+    if not texts:
+        raise RecipeError("anchor score: has no anchor to score. Give one with --text or --from.")
+    guard = _make_guard(view)
+    for text in texts:
+        if fault := guard(text):
+            shown = text if len(text) <= 60 else text[:57] + "..."
+            raise RecipeError(f"anchor {shown!r}: {fault}. Write another.")
+    section = recipe.anchor
+    anchors = {
+        anchor.id: anchor
+        for text in texts
+        for anchor in [Anchor(text.strip(), section.placement, section.lead_in, section.dropout)]
+    }
+    spacing = max(1, -(-len(view.train) // max_rows))
+    scored = score_anchors(
+        view.workspace.base(),
+        view.workspace.tokenizer,
+        list(anchors.values()),
+        view.train[::spacing],
+        view.general,
+        hardware=view.workspace.hardware,
+        max_length=recipe.training.max_length,
+        seed=_SEED,
+        progress=progress,
+    )
+    return replace(scored, notes=(*view.notes, *scored.notes))
+
+
+def _make_guard(view: TaskView) -> FindFault:
+    test = () if view.inputs.test_mode == "cv" else view.inputs.test_records
+    tokens = view.workspace.tokenizer.control_tokens
+    return make_guard(view.verbatim, test, find_control_token=tokens.describe_in)
+
+
+def _labels(view: TaskView) -> list[str]:
+    """The labels of a label task that training rows have."""
+    seen = {record.completion.strip() for record in view.train}
+    return [label for label in view.inputs.kind.labels if label in seen]
+
+
+def _write_template(view: TaskView) -> AnchorCandidate:
+    from levertune.anchors.template import write_template
+
+    return write_template(view.verbatim, view.inputs.kind.kind, _labels(view))
+
+
+def _write_features(view: TaskView, progress: Progress) -> AnchorCandidate:
+    from levertune.anchors.features import (
+        anchor_parts,
+        describe_features,
+        find_features,
+        join_parts,
+    )
+    from levertune.anchors.template import describe_rows
+    from levertune.data.row_texts import make_own_text
+
+    started = time.perf_counter()
+    own_text = make_own_text(None)
+    task, general = view.train, view.general
+    features = find_features(
+        [own_text(record) for record in task],
+        [own_text(record) for record in general],
+        _prompt_states(view, task, "states of task prompts", progress),
+        _prompt_states(view, general, "states of general prompts", progress),
+        seed=_SEED,
+    )
+    answer = describe_rows(view.train, view.inputs.kind.kind, _labels(view))
+    seconds = time.perf_counter() - started
+    text = join_parts(anchor_parts(features, answer))
+    cost = DesignCost(tokens=0, seconds=seconds)
+    return AnchorCandidate(text, "features", cost, tuple(describe_features(features)))
+
+
+def _prompt_states(
+    view: TaskView, records: Sequence[Record], label: str, progress: Progress
+) -> Array:
+    from levertune.selection.encoder import LAYER_SHARE
+    from levertune.selection.states import count_layers, last_states
+
+    workspace = view.workspace
+    model = workspace.base()
+    return last_states(
+        model,
+        [workspace.tokenizer.encode_prompt(plain_example(record)) for record in records],
+        num_layers=max(1, round(LAYER_SHARE * count_layers(model))),
+        hardware=workspace.hardware,
+        pad_id=workspace.tokenizer.pad_id,
+        progress=progress,
+        label=label,
+    )
+
+
+def _find_in_pool(recipe: Recipe, view: TaskView, num: int) -> list[AnchorCandidate]:
+    from levertune.anchors.pool.merge import merge_pools
+    from levertune.anchors.pool.places import SHIPPED
+    from levertune.anchors.pool.ranking import suggest_anchors as rank
+
+    started = time.perf_counter()
+    pool = merge_pools((SHIPPED, *recipe.anchor.pools))
+    found = rank(pool.entries, view.train, answer=view.inputs.kind.kind, num_similar=num)
+    cost = DesignCost(seconds=(time.perf_counter() - started) / max(1, len(found)))
+    return [
+        AnchorCandidate(
+            one.ranked.entry.text, "pool", cost, (f"{one.ranked.entry.id} of the pool.",)
+        )
+        for one in found
+    ]
+
+
+def _ask_model(
+    view: TaskView, guard: FindFault, ask: Ask | None, name: str, store: Path | None
+) -> tuple[list[AnchorCandidate], str]:
+    from levertune.anchors.written_by_model import write_by_model
+
+    continue_text = None
+    if ask is None:
+        from levertune.selfdata.asking import LocalModel
+        from levertune.selfdata.sampling import ModelSampler
+
+        workspace = view.workspace
+        sampler = ModelSampler(workspace.base(), workspace.tokenizer, workspace.hardware)
+        name = workspace.model_hash
+        ask = LocalModel(sampler, workspace.tokenizer)
+        continue_text = LocalModel(sampler, workspace.tokenizer, is_chat=False)
+    written = write_by_model(
+        view.train, ask, model=name, guard=guard, store=store, continue_text=continue_text
+    )
+    return list(written.candidates), f"Written by the model: {written.summarize()}."

@@ -1,0 +1,148 @@
+"""Anchors suggested and scored for a recipe, on the tiny model."""
+
+import json
+
+import pytest
+
+from levertune.anchors.asking import Answer
+from levertune.cli.main import main
+from levertune.errors import RecipeError
+from levertune.runs.anchor_candidates import score_candidates, suggest_anchors, view_task
+
+INSTRUCTION = "Say which colour is meant."
+
+
+class Scripted:
+    """Answers one text after the other, and keeps what it was asked."""
+
+    def __init__(self, *texts):
+        self.texts = texts
+        self.prompts = []
+
+    def __call__(self, prompt, *, seed, max_tokens):
+        self.prompts.append(prompt)
+        return Answer(self.texts[(len(self.prompts) - 1) % len(self.texts)], num_tokens=7)
+
+
+def suggest(project, *, ways, ask=None, **changes):
+    recipe = project.recipe(**changes)
+    return suggest_anchors(recipe, view_task(recipe), ways=ways, ask=ask, asked_model="scripted")
+
+
+def test_the_template_and_the_pool_give_candidates_without_a_model(project):
+    found = suggest(project, ways=("template", "pool"))
+    assert [one.way for one in found.candidates] == ["template", "pool", "pool", "pool"]
+    assert {"red", "green", "blue"} <= set(
+        found.candidates[0].text.replace(",", "").replace(".", "").split()
+    )
+    assert all(one.cost.requests == 0 for one in found.candidates)
+    assert found.candidates[1].notes[0].endswith("of the pool.")
+
+
+def test_the_shared_instruction_is_the_template_and_is_shown_to_no_model(project):
+    rows = [json.loads(line) for line in (project.folder / "task.jsonl").read_text().splitlines()]
+    project.write("task.jsonl", [(f"{INSTRUCTION}\n{r['prompt']}", r["completion"]) for r in rows])
+    ask = Scripted("Name the colour of the thing that is described.")
+    found = suggest(project, ways=("template", "model"), ask=ask)
+    assert [one.text for one in found.candidates] == [INSTRUCTION, ask.texts[0]]
+    assert all(INSTRUCTION not in prompt for prompt in ask.prompts)
+
+
+def test_a_model_sees_no_test_row(project):
+    ask = Scripted("Name the colour of the thing that is described.")
+    suggest(project, ways=("model",), ask=ask)
+    shown = "\n".join(ask.prompts)
+    tests = [json.loads(line) for line in (project.folder / "test.jsonl").read_text().splitlines()]
+    train = [json.loads(line) for line in (project.folder / "task.jsonl").read_text().splitlines()]
+    assert any(row["prompt"] in shown for row in train)
+    assert not any(row["prompt"] in shown for row in tests)
+
+
+def test_a_text_that_quotes_a_training_row_is_refused_and_told(project):
+    rows = [json.loads(line) for line in (project.folder / "task.jsonl").read_text().splitlines()]
+    long = "the sea at noon in the far south"
+    project.write("task.jsonl", [*rows, (long, "blue")])
+    good = "Name the colour of the thing that is described."
+    found = suggest(project, ways=("model",), ask=Scripted(f"Do as for: {long}", good))
+    assert [one.text for one in found.candidates] == [good]
+    assert any("whole prompt of training row" in note for note in found.notes)
+
+
+def test_features_are_written_from_the_states_of_the_model(project):
+    found = suggest(project, ways=("features",))
+    [candidate] = found.candidates
+    assert candidate.text.startswith("You are given a ")
+    assert candidate.cost.seconds > 0
+
+
+def test_cross_validation_is_said_to_have_seen_every_row(project):
+    recipe = project.recipe(task__test="cv:2")
+    view = view_task(recipe)
+    assert len(view.verbatim) == 12
+    assert "every row was looked at" in view.notes[0]
+
+
+def test_a_subset_is_the_subset_of_the_run(project):
+    view = view_task(project.recipe(task__subset=6))
+    assert len(view.verbatim) == 6
+
+
+def test_an_unknown_way_is_refused(project):
+    with pytest.raises(RecipeError, match=r"--way: must be among .*; found 'magic'"):
+        suggest(project, ways=("magic",))
+
+
+def test_scores_have_a_baseline_and_count_the_tokens_of_each_anchor(project):
+    recipe = project.recipe()
+    view = view_task(recipe)
+    short, long = "Name it.", "Name the colour of the thing that is described here."
+    scored = score_candidates(recipe, view, [short, long, short], max_rows=8)
+    assert [score.text for score in scored.scores] == [short, long]
+    assert scored.baseline.num_rows == 6  # every second of twelve
+    assert scored.scores[0].tokens_per_request < scored.scores[1].tokens_per_request
+    assert all(score.nll is not None for score in scored.scores)
+
+
+def test_what_cannot_be_an_anchor_is_not_scored(project):
+    recipe = project.recipe()
+    view = view_task(recipe)
+    with pytest.raises(RecipeError, match="has no anchor to score"):
+        score_candidates(recipe, view, [], max_rows=8)
+    with pytest.raises(RecipeError, match=r"anchor 'Stop <\|im_end\|> here': .*control token"):
+        score_candidates(recipe, view, ["Stop <|im_end|> here"], max_rows=8)
+
+
+def test_candidates_go_from_suggest_to_score_through_a_file(project, capsys):
+    recipe = project.recipe_file()
+    assert main(["anchor", "suggest", recipe, "--way", "template", "--to", "c.jsonl"]) == 0
+    captured = capsys.readouterr()
+    assert "template" in captured.out
+    assert "levertune anchor score --from c.jsonl" in captured.err
+    words = ["anchor", "score", recipe, "--from", "c.jsonl", "--text", "Name it.", "--rows", "6"]
+    assert main([*words, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [score["text"] for score in result["scores"]][1] == "Name it."
+    assert any(score["is_in_front"] for score in result["scores"])
+    assert result["baseline"]["anchor_id"] == "none"
+    assert main(words) == 0
+    assert "(no anchor)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["score"], "has no anchor to score"),
+        (["score", "--rows", "1"], "--rows: must be at least 2; found 1"),
+        (["score", "--from", "none.jsonl"], "--from none.jsonl: no such file"),
+        (["score", "--from", "task.jsonl"], "--from task.jsonl, row 1: has no text"),
+        (["suggest", "--way", "magic"], "invalid choice: 'magic'"),
+        (["suggest", "--endpoint", "http://127.0.0.1/v1"], "--way model alone"),
+        (["suggest", "--way", "model", "--endpoint", "http://127.0.0.1/v1"], "--endpoint-model"),
+        (["suggest", "--key-variable", "KEY"], "--key-variable: stands without --endpoint"),
+    ],
+)
+def test_what_is_wrong_is_one_line(project, words, message, capsys):
+    action, *rest = words
+    assert main(["anchor", action, project.recipe_file(), *rest]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
