@@ -128,6 +128,7 @@ def require_rows_that_fit(
     *,
     max_length: int,
     allow_dropped: bool,
+    num_by_anchor: int = 0,
 ) -> None:
     """Refuse training rows that are too long, unless leaving them out is allowed and some are left.
 
@@ -137,20 +138,27 @@ def require_rows_that_fit(
         num_rows: How many rows there are to train on.
         max_length: Most tokens of a row.
         allow_dropped: Whether the user allowed it by name.
+        num_by_anchor: How many of them would fit without their anchor.
 
     Raises:
         DataError: If no row fits, or one does not and that is not allowed.
     """
+    anchored = (
+        f", {num_by_anchor} of them only with the anchor: shorten anchor.text too"
+        if num_by_anchor
+        else ""
+    )
     if too_long and len(too_long) >= num_rows:
         raise DataError(
             f"{path}: all {num_rows} task rows are longer than training.max_length; found "
-            f"max_length {max_length}. Raise it or shorten the rows."
+            f"max_length {max_length}. Raise it or shorten the rows{anchored}."
         )
     if too_long and not allow_dropped:
         raise DataError(
             f"{path}: {len(too_long)} of {num_rows} task rows are longer than "
             f"training.max_length={max_length}; found row {too_long[0]['id']!r} with "
-            f"{too_long[0]['reason']}. Raise it, or leave them out with task.allow_dropped=true."
+            f"{too_long[0]['reason']}{anchored}. Raise it, or leave them out with "
+            "task.allow_dropped=true."
         )
 
 

@@ -308,6 +308,15 @@ class ChatTokenizer:
         return bos if bos_id is not None and first == [bos_id] else ""
 
     @cached_property
+    def has_system_role(self) -> bool:
+        """Whether the template writes a system turn; some refuse one, others pass it over."""
+        turns = (Message("system", _SENTINEL), Message("user", "a"))
+        try:
+            return _SENTINEL in self._render(turns, add_generation_prompt=True)
+        except ModelError:
+            return False
+
+    @cached_property
     def _answer_opening(self) -> str:
         """What the template writes between its generation prompt and an answer.
 

@@ -13,6 +13,7 @@ from levertune.mixtures.forms import FormPlan
 from levertune.recipes.recipe import Recipe
 from levertune.runs.arms import Arm
 from levertune.runs.inputs import Inputs, choose_fold_anchor
+from levertune.runs.workspace import Workspace
 
 
 def choose_arm_anchor(
@@ -65,6 +66,21 @@ def form_example(
         return plain_example(record)
     lifted = choice.lifting.take_from(record)
     return plain_example(lifted) if anchor is None else anchor.apply(lifted)
+
+
+def count_pushed_over(
+    too_long: Sequence[Record],
+    arm: Arm,
+    choice: AnchorChoice | None,
+    workspace: Workspace,
+    max_length: int,
+) -> int:
+    """How many of the rows that are too long would fit without their anchor."""
+    if choice is None or choice.anchor is None or not arm.is_anchored:
+        return 0
+    bare = [form_example(record, arm, choice, None) for record in too_long]
+    rows, _ = workspace.tokenize_within(bare, max_length)
+    return sum(row is not None for row in rows)
 
 
 def list_forms(arm: Arm, choice: AnchorChoice | None) -> tuple[Anchor | None, ...]:

@@ -20,7 +20,13 @@ from levertune.models.rendering import TokenizedExample
 from levertune.recipes.recipe import Recipe
 from levertune.results.cells import TokenCounts, cell_dir
 from levertune.results.dispersion import Dispersion
-from levertune.runs.arm_rows import choose_arm_anchor, form_example, list_forms, plan_forms
+from levertune.runs.arm_rows import (
+    choose_arm_anchor,
+    count_pushed_over,
+    form_example,
+    list_forms,
+    plan_forms,
+)
 from levertune.runs.arms import ARMS, Arm
 from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.inputs import Inputs
@@ -271,6 +277,13 @@ def _task_rows(
         len(train),
         max_length=recipe.training.max_length,
         allow_dropped=recipe.task.allow_dropped,
+        num_by_anchor=count_pushed_over(
+            [r for r, row in zip(train, rows, strict=True) if row is None],
+            arm,
+            choice,
+            workspace,
+            recipe.training.max_length,
+        ),
     )
     kept = [record for record, row in zip(train, rows, strict=True) if row is not None]
     tokenize = workspace.tokenizer.tokenize

@@ -17,7 +17,13 @@ from levertune.models.rendering import ChatTokenizer
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.recipes.url_secrets import without_secrets
-from levertune.runs.arm_rows import arm_example, choose_arm_anchor
+from levertune.runs.anchor_rules import require_fair_anchor, settle_placement
+from levertune.runs.arm_rows import (
+    choose_arm_anchor,
+    count_pushed_over,
+    form_example,
+    list_forms,
+)
 from levertune.runs.arms import ARMS, Arm
 from levertune.runs.cells import draw_training_rows, expand_cells
 from levertune.runs.control_tokens import keep_out_control_tokens
@@ -50,7 +56,8 @@ class _View:
         return (self.choice.lifting, None if anchor is None else anchor.id)
 
     def show(self, record: Record) -> Example:
-        return arm_example(record, self.arm, self.choice)
+        """As it is trained on at first: an anchor shortened later is the longest then."""
+        return form_example(record, self.arm, self.choice, list_forms(self.arm, self.choice)[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,9 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
     inputs, notes = keep_out_control_tokens(
         recipe, read_inputs(recipe, progress=progress), tokenizer.control_tokens
     )
-    recipe = without_secrets(recipe)
+    require_fair_anchor(recipe, inputs)
+    recipe, moved = settle_placement(without_secrets(recipe), tokenizer)
+    notes += moved
     require_same_recipe(Path(recipe.output_dir), recipe, unsettled=unsettled_keys(recipe))
     views = _list_views(recipe, inputs, tokenizer.count)
     looks = list({view.look: view for view in views}.values())
@@ -186,6 +195,13 @@ def _require_rows_that_fit(
             len(view.train),
             max_length=recipe.training.max_length,
             allow_dropped=recipe.task.allow_dropped,
+            num_by_anchor=count_pushed_over(
+                [r for r in view.train if r.id in {row["id"] for row in too_long}],
+                view.arm,
+                view.choice,
+                workspace,
+                recipe.training.max_length,
+            ),
         )
 
 

@@ -1,0 +1,58 @@
+"""What an anchor must not do in a run: quote rows, or stand where the model has no place for it."""
+
+from __future__ import annotations
+
+from levertune.anchors.guard import make_guard
+from levertune.errors import RecipeError
+from levertune.models.rendering import ChatTokenizer
+from levertune.recipes.loading import recipe_from_mapping
+from levertune.recipes.recipe import Recipe
+from levertune.runs.inputs import Inputs, choose_fold_anchor
+
+
+def settle_placement(recipe: Recipe, tokenizer: ChatTokenizer) -> tuple[Recipe, list[str]]:
+    """Put the anchor into the user's turn where the model's template has no system turn.
+
+    Args:
+        recipe: The recipe.
+        tokenizer: The model's tokenizer.
+
+    Returns:
+        The recipe, and what a reader should know.
+    """
+    if recipe.anchor.placement != "system" or recipe.anchor.text is None:
+        return recipe, []
+    if tokenizer.has_system_role:
+        return recipe, []
+    values = recipe.model_dump()
+    values["anchor"]["placement"] = "prefix"
+    return recipe_from_mapping(values), [
+        f"anchor.placement=system: the template of {tokenizer.name} has no system turn; the anchor "
+        "stands in front of the user's text, as with prefix."
+    ]
+
+
+def require_fair_anchor(recipe: Recipe, inputs: Inputs) -> None:
+    """Refuse an anchor of the user's that quotes a row.
+
+    An anchor that holds a training row teaches it on every prompt; one that holds the answer of a
+    test row gives it away. What `auto` makes of the rows quotes none.
+
+    Args:
+        recipe: The recipe.
+        inputs: The inputs.
+
+    Raises:
+        RecipeError: If the anchor holds a whole prompt or answer of a training row, or an answer of
+            a test row that no training row has, of at least five words each.
+    """
+    if recipe.anchor.text in (None, "auto"):
+        return
+    for split in inputs.splits:
+        anchor = choose_fold_anchor(recipe, split.train, inputs.kind).anchor
+        fault = make_guard(split.train, split.test)(anchor.text) if anchor is not None else None
+        if fault is not None:
+            raise RecipeError(
+                f"anchor.text: {fault}; found in {recipe.anchor.text[:60]!r}. An anchor stands on "
+                "every task prompt: say what the rows have in common, not what one of them says."
+            )

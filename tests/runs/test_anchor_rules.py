@@ -1,0 +1,98 @@
+"""Anchors that a run refuses, or puts elsewhere."""
+
+import json
+import shutil
+
+import pytest
+
+from levertune.errors import DataError, RecipeError
+from levertune.models.rendering import ChatTokenizer
+from levertune.runs.check import check_recipe
+from levertune.runs.prepare import prepare_run
+
+LONG = "the sea at noon in the far south"
+
+
+@pytest.fixture(params=[check_recipe, prepare_run], ids=["check", "run"])
+def look(request):
+    """What `check` and `run` do before anything is trained."""
+    return request.param
+
+
+@pytest.fixture
+def without_system_role(project, tmp_path):
+    """The tiny model with a template that knows user and assistant alone."""
+    folder = tmp_path / "no-system"
+    shutil.copytree(project.model, folder)
+    template = (
+        "{% for m in messages %}{% if m['role'] == 'system' %}"
+        "{{ raise_exception('no system turn here') }}{% endif %}"
+        "<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    config = folder / "tokenizer_config.json"
+    content = json.loads(config.read_text("utf-8"))
+    content.pop("chat_template", None)
+    config.write_text(json.dumps(content), "utf-8")
+    return folder
+
+
+def with_row(project, prompt, completion):
+    rows = [json.loads(line) for line in (project.folder / "task.jsonl").read_text().splitlines()]
+    project.write("task.jsonl", [*rows, (prompt, completion)])
+
+
+def test_an_anchor_that_holds_a_training_row_is_refused(project, look):
+    with_row(project, LONG, "blue")
+    with pytest.raises(RecipeError, match="anchor.text: contains the whole prompt of training row"):
+        look(project.recipe(anchor__text=f"Do as you did for: {LONG}. Name the colour."))
+
+
+def test_an_anchor_that_gives_away_a_test_answer_is_refused_and_does_not_quote_it(project, look):
+    answer = "a green so pale it is hardly there"
+    rows = [json.loads(line) for line in (project.folder / "test.jsonl").read_text().splitlines()]
+    project.write("test.jsonl", [*rows, ("the inside of a shell", answer)])
+    text = "Name the colour. " * 4 + answer
+    with pytest.raises(RecipeError, match="contains the answer of test row") as caught:
+        look(project.recipe(anchor__text=text))
+    assert answer not in str(caught.value)
+
+
+def test_an_anchor_of_ordinary_words_is_taken(project, look):
+    look(project.recipe(anchor__text="Name the colour that the text is about, in one word."))
+
+
+def test_rows_that_only_the_anchor_makes_too_long_are_counted(project):
+    text = "Name the colour that the text is about. " * 12
+    recipe = project.recipe(anchor__text=text, training__max_length=60, arms=["tell"])
+    message = "all 12 task rows .* 12 of them only with the anchor: shorten anchor.text too"
+    with pytest.raises(DataError, match=message):
+        check_recipe(recipe)
+    prepared = prepare_run(recipe)
+    with pytest.raises(DataError, match=message):
+        prepared.build(prepared.plans[0])
+
+
+def test_a_template_without_a_system_turn_has_the_anchor_in_front_and_says_so(
+    project, without_system_role, look
+):
+    tokenizer = ChatTokenizer.from_folder(without_system_role)
+    assert not tokenizer.has_system_role
+    recipe = project.recipe(
+        anchor__text="Name the colour.",
+        anchor__placement="system",
+        model__model_name_or_path=str(without_system_role),
+    )
+    found = look(recipe)
+    warnings = found.report.warnings if look is check_recipe else found.warnings
+    assert any("has no system turn; the anchor stands in front" in line for line in warnings)
+    if look is prepare_run:
+        tell = next(plan for plan in found.plans if plan.arm.name == "tell")
+        assert found.build(tell).choice.anchor.placement == "prefix"
+
+
+def test_a_template_with_a_system_turn_keeps_the_anchor_there(project, look):
+    found = look(project.recipe(anchor__text="Name the colour.", anchor__placement="system"))
+    warnings = found.report.warnings if look is check_recipe else found.warnings
+    assert not any("system turn" in line for line in warnings)
