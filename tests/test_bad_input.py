@@ -354,12 +354,13 @@ def test_an_adapter_of_another_base_model_is_refused(project, capsys, make_forei
 @pytest.fixture
 def make_foreign_adapter(project, monkeypatch):
     """Writes the files of an adapter whose base was another one of the same name."""
+    from levertune.anchors.lift import Lifting
     from levertune.models.adapters import AdapterCard, write_card
 
     def make(folder):
         folder.mkdir()
         (folder / "adapter_config.json").write_text("{}", "utf-8")
-        card = AdapterCard(project.model.name, "0" * 64, "tell", None, None, None, 4, "f")
+        card = AdapterCard(project.model.name, "0" * 64, "tell", None, Lifting(), 4, "f")
         write_card(folder, card)
         # A local base model is found by its folder's name from where we stand.
         (project.folder / project.model.name).symlink_to(project.model)

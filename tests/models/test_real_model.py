@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from levertune.anchors.anchor import Anchor, plain_example
+from levertune.anchors.lift import Lifting
 from levertune.data.records import Message, Record
 from levertune.models.embedded import EMBEDDED_NAME, find_embedded_weights
 from levertune.models.hardware import choose_hardware
@@ -140,7 +141,7 @@ def test_three_steps_lower_the_loss_of_the_rows_trained_on(base, tokenizer, tmp_
     for name, parameter in base.named_parameters():
         assert "lora" not in name
         assert name not in weights or torch.equal(parameter, weights[name])
-    card = AdapterCard(EMBEDDED_NAME, "a", "tell", anchor, None, None, 8, "f")
+    card = AdapterCard(EMBEDDED_NAME, "a", "tell", anchor, Lifting(), 8, "f")
     write_card(tmp_path / "adapter", card)
     adapted = load_adapter(base, tmp_path / "adapter", base_sha256="a")
     after = score_likelihood(adapted, rows, with_kl=True, **settings)

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from levertune.anchors.anchor import Anchor
+from levertune.anchors.lift import Lifting
 from levertune.models.adapters import AdapterCard, write_card
 from levertune.runs.closing import closing_lines
 
@@ -13,7 +14,7 @@ def lines(tmp_path):
 
     def _lines(anchor, *, origin="hub", test_mode="cv", best=tmp_path):
         (tmp_path / "adapter_config.json").write_text("{}", "utf-8")
-        write_card(tmp_path, AdapterCard("owner/m", "0", "tell", anchor, None, None, 4, "f"))
+        write_card(tmp_path, AdapterCard("owner/m", "0", "tell", anchor, Lifting(), 4, "f"))
         prepared = SimpleNamespace(
             workspace=SimpleNamespace(
                 location=SimpleNamespace(name="owner/m", folder=tmp_path / "m", origin=origin)
