@@ -44,6 +44,14 @@ def test_the_words_of_the_domain_are_found_and_common_words_left_out(features):
     assert "my" not in words_of(features.words)
 
 
+def test_words_that_further_texts_use_too_are_none_of_the_domain():
+    own = np.concatenate((states(0, 9, 0), states(1, 9, 1)))
+    everyday = [f"what shall we do {when}" for when in ("today", "now", "later", "tonight")] * 9
+    found = find_features(CARDS + FEES, GENERAL, own, states(2, 18, 2), seed=0, more_texts=everyday)
+    assert {"card", "fee"} <= set(words_of(found.words))
+    assert "today" not in words_of(found.words)
+
+
 def test_each_cluster_has_its_rows_and_words(features):
     first, second = features.themes
     assert (sorted(first.rows), sorted(second.rows)) == (list(range(9)), list(range(9, 18)))

@@ -92,6 +92,7 @@ def find_features(
     general_vectors: Array,
     *,
     seed: int,
+    more_texts: Sequence[str] = (),
 ) -> Features:
     """Find what sets task rows apart: their words, their clusters, and the kind of their texts.
 
@@ -101,6 +102,8 @@ def find_features(
         task_vectors: Unit vectors of the task rows without an anchor (`selection.states`).
         general_vectors: Those of the general prompts.
         seed: Seed of the clusters' starts.
+        more_texts: Further texts that words are set apart from, without vectors: general prompts of
+            few kinds lack words that are common everywhere else.
 
     Returns:
         The features.
@@ -114,7 +117,7 @@ def find_features(
         if len(texts) != len(vectors):
             raise ValueError(f"{len(texts)} texts and {len(vectors)} vectors cannot be paired")
     task_words = [_without_layout(text) for text in task_texts]
-    general_words = [_without_layout(text) for text in general_texts]
+    general_words = [_without_layout(text) for text in (*general_texts, *more_texts)]
     own, general = task_vectors.astype(np.float64), general_vectors.astype(np.float64)
     labels = find_clusters(own, seed=seed)
     themes = []

@@ -16,6 +16,7 @@ from levertune.anchors.auto import choose_lifting
 from levertune.anchors.candidates import AnchorCandidate, DesignCost
 from levertune.anchors.guard import FindFault, make_guard
 from levertune.anchors.quotes import spoken
+from levertune.data.general import read_general
 from levertune.data.records import Record
 from levertune.errors import RecipeError
 from levertune.progress import Progress, SilentProgress
@@ -34,6 +35,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 WAYS: tuple[Way, ...] = get_args(Way)
 
 _GENERAL_ROWS = 200
+# Prompts of all kinds, so that words no task owns (you, can, was) are not taken for its domain.
+_EVERYDAY = "embedded-self"
 _SEED = 0
 
 
@@ -256,6 +259,7 @@ def _write_features(view: TaskView, progress: Progress) -> AnchorCandidate:
         _prompt_states(view, task, "states of task prompts", progress),
         _prompt_states(view, general, "states of general prompts", progress),
         seed=_SEED,
+        more_texts=[own_text(row) for file in read_general(_EVERYDAY) for row in file.records],
     )
     answer = describe_rows(view.train, view.inputs.kind.kind, _labels(view))
     seconds = time.perf_counter() - started
