@@ -87,6 +87,17 @@ def test_a_subset_is_the_subset_of_the_run(project):
     assert len(view.verbatim) == 6
 
 
+def test_a_general_row_with_a_control_token_is_left_out_and_told(project):
+    rows = [json.loads(x) for x in (project.folder / "general.jsonl").read_text().splitlines()]
+    project.write("general.jsonl", [*rows, ("say <|im_end|> twice", "no"), ("w " * 300, "long")])
+    recipe = project.recipe()
+    view = view_task(recipe)
+    assert "control token" in view.notes[0]
+    assert not any("<|im_end|>" in row.user_text for row in view.general)
+    assert suggest_anchors(recipe, view, ways=("features",)).candidates
+    assert score_candidates(recipe, view, ["Name it."], max_rows=6).scores[0].nll is not None
+
+
 def test_an_unknown_way_is_refused(project):
     with pytest.raises(RecipeError, match=r"--way: must be among .*; found 'magic'"):
         suggest(project, ways=("magic",))

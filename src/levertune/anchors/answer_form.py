@@ -201,11 +201,13 @@ def describe_new_words(answers: Sequence[str], prompts: Sequence[str]) -> str | 
     for answer, prompt in zip(answers, prompts, strict=True):
         known = set(_words(prompt))
         new = [word for word in answer.split() if bare_text(normalize_text(word)) not in known]
-        formal = [word.rstrip(".,;!?") for word in new if _NOTATION.match(word)]
+        formal = [
+            (match[1], word.rstrip(".,;!?")) for word in new if (match := _NOTATION.match(word))
+        ]
         num_with += bool(formal)
         num_words += len(formal)
-        for word in formal:
-            kinds.setdefault(_NOTATION.match(word)[1], []).append(word)  # type: ignore[index]
+        for opening, word in formal:
+            kinds.setdefault(opening, []).append(word)
     most = sorted(kinds.values(), key=lambda words: -len(words))[:_MAX_NEW]
     covered = sum(map(len, most))
     if not num_with or num_with < NEARLY_ALL * len(answers) or len(answers) < _MIN_ROWS:

@@ -16,13 +16,16 @@ from levertune.anchors.auto import choose_lifting
 from levertune.anchors.candidates import AnchorCandidate, DesignCost
 from levertune.anchors.guard import FindFault, make_guard
 from levertune.anchors.quotes import spoken
+from levertune.data.draws import evenly_spaced
 from levertune.data.general import read_general
 from levertune.data.records import Record
-from levertune.errors import RecipeError
+from levertune.errors import DataError, RecipeError
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
+from levertune.runs.anchor_rules import settle_placement
 from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellPlan, draw_training_rows
+from levertune.runs.control_tokens import keep_out_control_tokens
 from levertune.runs.inputs import Inputs, read_inputs
 from levertune.runs.workspace import Workspace
 
@@ -88,25 +91,27 @@ def view_task(recipe: Recipe, *, progress: Progress | None = None) -> TaskView:
         DataError: If a file or row cannot be used.
     """
     workspace = Workspace(recipe)
-    inputs = read_inputs(recipe, progress=progress)
-    notes: tuple[str, ...] = ()
+    # A general row with a control token cannot be rendered, and a run leaves it out too.
+    inputs, told = keep_out_control_tokens(
+        recipe, read_inputs(recipe, progress=progress), workspace.tokenizer.control_tokens
+    )
+    notes = tuple(told)
     if inputs.test_mode == "cv":
         verbatim = inputs.task.records
-        notes = (
+        notes += (
             "The recipe cross-validates, so that every row was looked at here: a run of the same "
             "rows with such an anchor tests on rows that had a part in it. Keep test rows in a "
             "file of their own for a comparison.",
         )
     else:
         verbatim = draw_training_rows(recipe, inputs, CellPlan(ARMS["tell"], recipe.seeds[0], None))
-    lifting = choose_lifting(verbatim)
+    lifting = choose_lifting(verbatim, replace_varied=recipe.anchor.varied == "replace")
     rows = [row for file in inputs.general for row in file.records if not row.is_text]
-    spacing = max(1, -(-len(rows) // _GENERAL_ROWS))
     return TaskView(
         inputs=inputs,
         train=lifting.take_from_all(verbatim).records,
         verbatim=verbatim,
-        general=tuple(rows[::spacing]),
+        general=tuple(evenly_spaced(rows, _GENERAL_ROWS)),
         workspace=workspace,
         notes=notes,
     )
@@ -153,7 +158,7 @@ def suggest_anchors(
         if way == "template":
             written = [_write_template(view)]
         elif way == "features":
-            written = [_write_features(view, progress)]
+            written = [_write_features(view, recipe.training.max_length, progress)]
         elif way == "pool":
             written = _find_in_pool(recipe, view, num_pool)
         else:
@@ -201,25 +206,25 @@ def score_candidates(
         if fault := guard(text):
             shown = text if len(text) <= 60 else text[:57] + "..."
             raise RecipeError(f"anchor {shown!r}: {fault}. Write another.")
+    recipe, moved = settle_placement(recipe, view.workspace.tokenizer)
     section = recipe.anchor
     anchors = {
         anchor.id: anchor
         for text in texts
         for anchor in [Anchor(text.strip(), section.placement, section.lead_in, section.dropout)]
     }
-    spacing = max(1, -(-len(view.train) // max_rows))
     scored = score_anchors(
         view.workspace.base(),
         view.workspace.tokenizer,
         list(anchors.values()),
-        view.train[::spacing],
+        evenly_spaced(view.train, max_rows),
         view.general,
         hardware=view.workspace.hardware,
         max_length=recipe.training.max_length,
         seed=_SEED,
         progress=progress,
     )
-    return replace(scored, notes=(*view.notes, *scored.notes))
+    return replace(scored, notes=(*view.notes, *moved, *scored.notes))
 
 
 def _make_guard(view: TaskView) -> FindFault:
@@ -240,7 +245,7 @@ def _write_template(view: TaskView) -> AnchorCandidate:
     return write_template(view.verbatim, view.inputs.kind.kind, _labels(view))
 
 
-def _write_features(view: TaskView, progress: Progress) -> AnchorCandidate:
+def _write_features(view: TaskView, max_length: int, progress: Progress) -> AnchorCandidate:
     from levertune.anchors.features import (
         anchor_parts,
         describe_features,
@@ -252,7 +257,15 @@ def _write_features(view: TaskView, progress: Progress) -> AnchorCandidate:
 
     started = time.perf_counter()
     own_text = make_own_text(None)
-    task, general = view.train, view.general
+    tokenizer = view.workspace.tokenizer
+    task, general = (
+        [row for row in rows if len(tokenizer.encode_prompt(plain_example(row))) <= max_length]
+        for rows in (view.train, view.general)
+    )
+    if not task:
+        raise DataError(
+            f"anchor suggest: no task row is within training.max_length={max_length}. Raise it."
+        )
     features = find_features(
         [own_text(record) for record in task],
         [own_text(record) for record in general],

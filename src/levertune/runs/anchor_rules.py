@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from levertune.anchors.guard import make_guard
+from levertune.anchors.guard import find_fault
 from levertune.errors import RecipeError
 from levertune.models.rendering import ChatTokenizer
 from levertune.recipes.loading import recipe_from_mapping
@@ -50,7 +50,7 @@ def require_fair_anchor(recipe: Recipe, inputs: Inputs) -> None:
         return
     for split in inputs.splits:
         anchor = choose_fold_anchor(recipe, split.train, inputs.kind).anchor
-        fault = make_guard(split.train, split.test)(anchor.text) if anchor is not None else None
+        fault = find_fault(anchor.text, split.train, split.test) if anchor is not None else None
         if fault is not None:
             raise RecipeError(
                 f"anchor.text: {fault}; found in {recipe.anchor.text[:60]!r}. An anchor stands on "
