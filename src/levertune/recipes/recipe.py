@@ -109,6 +109,11 @@ class AnchorSection(Section):
         description="What becomes of instructions that the rows vary: the anchor replaces them, or "
         "they stay behind it.",
     )
+    shared: Literal["keep", "replace"] = Field(
+        default="keep",
+        description="What becomes of an instruction that all rows share where the anchor is "
+        "another text: it stays in the rows, or the anchor replaces it.",
+    )
     placement: Literal["prefix", "system", "suffix"] = Field(
         default="prefix", description="Before or after the last user turn, or as the system turn."
     )

@@ -183,6 +183,7 @@ def choose_fold_anchor(recipe: Recipe, train: Sequence[Record], kind: TaskKind) 
         kind=kind.kind,
         labels=[label for label in kind.labels if label in seen],
         replace_varied=recipe.anchor.varied == "replace",
+        replace_shared=recipe.anchor.shared == "replace",
         pools=recipe.anchor.pools,
     )
 

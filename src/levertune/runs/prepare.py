@@ -37,6 +37,19 @@ from levertune.training.processes import refuse_several_processes
 
 
 @dataclass(frozen=True, slots=True)
+class Retuned:
+    """What a tuning is about to choose.
+
+    Args:
+        keys: The recipe keys.
+        arms: The arms it chooses for.
+    """
+
+    keys: tuple[str, ...]
+    arms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A run ready to start.
 
@@ -109,6 +122,7 @@ def prepare_run(
     quick: bool = False,
     progress: Progress | None = None,
     dry_run: bool = False,
+    retuned: Retuned | None = None,
 ) -> Prepared:
     """Read, check and resolve; nothing is written but what is fetched into the cache.
 
@@ -118,6 +132,7 @@ def prepare_run(
         progress: Where to show the progress of what is fetched and of choosing general rows.
         dry_run: Whether cells are built for a look only: what needs the model to be chosen is drawn
             in its place.
+        retuned: What is to be tuned anew, so that an earlier choice of it does not count.
 
     Raises:
         UserError: If the recipe, its data or the model cannot be used, the run folder holds another
@@ -137,11 +152,14 @@ def prepare_run(
     run_dir = Path(recipe.output_dir)
     tuning, notes = find_tuning(run_dir, recipe, resolved, inputs, workspace.model_hash)
     warnings += notes
+    if tuning is not None and retuned is not None:
+        tuning = tuning.without(retuned.keys, retuned.arms)
     if tuning is not None:
         tuned = {setting.key: setting for setting in describe_choices(tuning)}
         resolved = with_settings(resolved, {s.key: s.value for s in tuned.values()})
         settings = [tuned.pop(s.key, s) for s in settings] + list(tuned.values())
-    require_same_recipe(run_dir, resolved)
+    if retuned is None:
+        require_same_recipe(run_dir, resolved)
     return Prepared(
         recipe=resolved,
         settings=_with_earlier(run_dir, resolved, settings),
