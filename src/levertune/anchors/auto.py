@@ -69,7 +69,7 @@ def choose_anchor(
     - any other text: that text. What it says is taken out of rows which already carry it. Another
       instruction that the rows share stays in them, so that nothing of the user's goes missing,
       unless the anchor is to replace it.
-    - None: no anchor, the rows as they are.
+    - None: no anchor, the rows as they are; without what they share, if that is to be replaced.
 
     Of rows that vary their instruction (`find_varied`) the variants are taken out, whatever the
     anchor says: a constant text is put in their place, not before them.
@@ -96,9 +96,12 @@ def choose_anchor(
             too long; or if placement or dropout is out of range.
     """
     rows = tuple(records)
-    if setting is None:
-        return AnchorChoice(None, Lifting(), "the recipe asks for no anchor")
     shared = find_shared(rows)
+    if setting is None:
+        if shared.instruction is None or not replace_shared:
+            return AnchorChoice(None, Lifting(), "the recipe asks for no anchor")
+        reason = "the recipe asks for no anchor, and takes off what the rows share"
+        return AnchorChoice(None, Lifting((shared.instruction,), shared.separator), reason)
     varied = find_varied(rows) if shared.instruction is None and replace_varied else None
     separator = shared.separator if shared.placement == placement else DEFAULT_SEPARATOR
 

@@ -332,6 +332,11 @@ class TrainingSection(Section):
 class EvaluationSection(Section):
     """What is measured, and on how many rows."""
 
+    anchor: Text | None = Field(
+        default="trained",
+        description="The anchor on test prompts of arms that have one, to see how far an adapter "
+        "depends on its own. trained: that of the end of training; null: none; or as anchor.text.",
+    )
     max_new_tokens: Annotated[int, Field(ge=1, le=2**20)] | Auto = Field(
         default="auto", description="Most tokens generated for one answer."
     )

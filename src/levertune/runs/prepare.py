@@ -20,7 +20,11 @@ from levertune.recipes.url_secrets import without_secrets
 from levertune.results.files import write_text_atomically
 from levertune.results.inputs import AutoSetting
 from levertune.results.tuning import Tuning
-from levertune.runs.anchor_rules import require_fair_anchor, settle_placement
+from levertune.runs.anchor_rules import (
+    describe_test_anchor,
+    require_fair_anchor,
+    settle_placement,
+)
 from levertune.runs.cells import CellData, CellPlan, build_cell, expand_cells
 from levertune.runs.control_tokens import keep_out_control_tokens
 from levertune.runs.evaluate_cell import Probes
@@ -147,7 +151,7 @@ def prepare_run(
     recipe, moved = settle_placement(without_secrets(recipe), workspace.tokenizer)
     heldout, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
     resolved, settings, row_tokens = _resolve(recipe, inputs, pool, workspace)
-    warnings = [*inputs.warnings, *dropped, *moved]
+    warnings = [*inputs.warnings, *dropped, *moved, *describe_test_anchor(recipe)]
     warnings += describe_shortfalls(resolved, pool, count_tokens=workspace.count_record)
     run_dir = Path(recipe.output_dir)
     tuning, notes = find_tuning(run_dir, recipe, resolved, inputs, workspace.model_hash)
