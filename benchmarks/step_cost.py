@@ -58,9 +58,8 @@ def main() -> None:
         def run() -> None:
             base.set_attn_implementation(attention)
             with autocast_for(model, hardware):
-                logits = select_logits(
-                    model, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, selected
-                )
+                inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+                logits = select_logits(model, inputs, selected.view(-1).nonzero().squeeze(-1))
             targets = ids[:, -SUPERVISED:].reshape(-1)
             torch.nn.functional.cross_entropy(logits.float(), targets).backward()
 

@@ -80,6 +80,7 @@ def mixture_rows(steps: int) -> list[Example]:
 
     task = read_records("embedded:ticket_codes").records[:TASK_ROWS]
     choice = choose_anchor("auto", task)
+    lifted = choice.lifting.take_from_all(task).records
     [general] = read_general("embedded-skills", max_rows=GENERAL_ROWS, seed=0)
     plan = MixturePlan(TASK_ROWS, EXPOSURES, (("general", GENERAL_ROWS),), seed=0)
     mixture = build_mixture(plan)
@@ -90,7 +91,7 @@ def mixture_rows(steps: int) -> list[Example]:
     for index in range(wanted):
         position = mixture[index]
         if position.source == "task":
-            record = choice.records[position.row]
+            record = lifted[position.row]
             rows.append(choice.anchor.apply(record) if choice.anchor else plain_example(record))
         else:
             rows.append(plain_example(general.records[position.row]))

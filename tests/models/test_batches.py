@@ -72,19 +72,16 @@ token_ids = st.lists(st.integers(0, 50), min_size=1, max_size=6)
 def test_targets_are_those_of_a_naive_loop_and_padding_is_never_predicted(rows):
     examples = [example(prompt, supervised) for prompt, supervised in rows]
     batch = collate(examples, PAD)
+    input_ids = batch.inputs["input_ids"]
+    length = input_ids.shape[1]
     targets, owners = [], []
     for row, one in enumerate(examples):
         n = len(one.input_ids)
-        assert batch.input_ids[row].tolist() == [
-            *one.input_ids,
-            *[PAD] * (batch.input_ids.shape[1] - n),
-        ]
-        assert batch.attention_mask[row].tolist() == [
-            int(i < n) for i in range(batch.input_ids.shape[1])
-        ]
-        for i in range(batch.input_ids.shape[1]):
+        assert input_ids[row].tolist() == [*one.input_ids, *[PAD] * (length - n)]
+        assert batch.inputs["attention_mask"][row].tolist() == [int(i < n) for i in range(length)]
+        for i in range(length):
             is_predicting = i + 1 < n and one.labels[i + 1] != IGNORE_INDEX
-            assert batch.predicting[row, i].item() == is_predicting
+            assert (row * length + i in batch.index.tolist()) == is_predicting
             if is_predicting:
                 targets.append(one.labels[i + 1])
                 owners.append(row)
@@ -96,5 +93,6 @@ def test_targets_are_those_of_a_naive_loop_and_padding_is_never_predicted(rows):
 def test_a_batch_moves_as_a_whole():
     batch = collate([example([1], [2, 3])], PAD)
     moved = batch.to("meta")
-    assert {getattr(moved, name).device.type for name in moved.__dataclass_fields__} == {"meta"}
+    tensors = [*moved.inputs.values(), moved.index, moved.targets, moved.rows]
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert torch.equal(batch.targets, torch.tensor([2, 3]))

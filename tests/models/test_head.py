@@ -31,6 +31,7 @@ INPUTS = {
     "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]),
 }
 SELECTED = torch.tensor([[False, True, False, True], [True, False, False, False]])
+INDEX = torch.tensor([1, 3, 4])
 
 
 def num_hooks(model) -> int:
@@ -40,7 +41,7 @@ def num_hooks(model) -> int:
 def test_selected_logits_are_those_of_the_full_pass(model):
     with torch.no_grad():
         full = model(**INPUTS).logits[SELECTED]
-        selected = select_logits(model, INPUTS, SELECTED)
+        selected = select_logits(model, INPUTS, INDEX)
     torch.testing.assert_close(selected, full, rtol=1e-5, atol=1e-6)
     assert num_hooks(model) == 0
 
@@ -51,14 +52,14 @@ def test_gradients_are_those_of_the_full_pass(model):
     model(**INPUTS).logits[SELECTED].pow(2).sum().backward()
     full = {name: p.grad.clone() for name, p in model.named_parameters()}
     model.zero_grad()
-    select_logits(model, INPUTS, SELECTED).pow(2).sum().backward()
+    select_logits(model, INPUTS, INDEX).pow(2).sum().backward()
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.grad, full[name], rtol=1e-4, atol=1e-5)
 
 
 def test_the_hook_goes_also_when_the_pass_fails(model):
     with pytest.raises(IndexError):
-        select_logits(model, {"input_ids": torch.tensor([[10_000]])}, torch.tensor([[True]]))
+        select_logits(model, {"input_ids": torch.tensor([[10_000]])}, torch.tensor([0]))
     assert num_hooks(model) == 0
     assert model(**INPUTS).logits.shape == (2, 4, 50)
 
@@ -74,7 +75,7 @@ def test_wrappers_are_looked_through(model):
 
     assert unwrap_model(Parallel()) is unwrap_model(model)
     with torch.no_grad():
-        selected = select_logits(Parallel(), INPUTS, SELECTED)
+        selected = select_logits(Parallel(), INPUTS, INDEX)
     assert selected.shape == (3, 50)
 
 

@@ -4,16 +4,18 @@ import pytest
 import torch
 
 from levertune.data.records import TASK_SOURCE
-from levertune.models import batches
-from levertune.models.batches import BatchCost
+from levertune.models import shared_rows
+from levertune.models.batches import BatchCost, PaddedRows
 from levertune.models.rendering import IGNORE_INDEX
-from levertune.training import train
+from levertune.models.shared_rows import SharedRows
 from levertune.training.train import TrainingConfig, train_adapter
 
 SPLITS = {
-    "one row a micro-batch": BatchCost(0, 1),
-    "few rows a micro-batch": BatchCost(5, 40),
-    "one micro-batch": BatchCost(10_000, 100_000),
+    "one row a micro-batch": PaddedRows(2, BatchCost(0, 1)),
+    "few rows a micro-batch": PaddedRows(2, BatchCost(5, 40)),
+    "one micro-batch": PaddedRows(2, BatchCost(10_000, 100_000)),
+    "few packed rows": SharedRows(40),
+    "all packed": SharedRows(100_000),
 }
 
 
@@ -33,9 +35,13 @@ def mean(values) -> float:
     return sum(values) / len(values)
 
 
-def train_still(model, rows, folder, cpu, monkeypatch, cost, **changes):
+def use(batching, monkeypatch):
+    monkeypatch.setattr(shared_rows, "choose_batching", lambda *args, **options: batching)
+
+
+def train_still(model, rows, folder, cpu, monkeypatch, batching, **changes):
     """Train without moving the weights (learning rate 0), logging every step."""
-    monkeypatch.setattr(train, "CPU_COST", cost)
+    use(batching, monkeypatch)
     config = TrainingConfig(learning_rate=0.0, logging_steps=1, **changes)
     return train_adapter(
         model, rows, config, folder, hardware=cpu, pad_id=2, fingerprint={}, keep_adapter=False
@@ -86,7 +92,6 @@ def test_general_tokens_weigh_what_the_recipe_says(tiny_model, rows, tmp_path, c
 def test_the_loss_by_source_between_two_lines_is_over_all_tokens_between_them(
     tiny_model, rows, tmp_path, cpu, monkeypatch
 ):
-    monkeypatch.setattr(train, "CPU_COST", batches.CPU_COST)
     config = TrainingConfig(learning_rate=0.0, effective_batch_size=4, logging_steps=2)
     summary = train_adapter(
         tiny_model, rows, config, tmp_path, hardware=cpu, pad_id=2, fingerprint={}
@@ -101,8 +106,8 @@ def test_the_gradient_does_not_depend_on_the_split(tiny_model, rows, tmp_path, c
     from safetensors.torch import load_file
 
     ends = []
-    for number, cost in enumerate(SPLITS.values()):
-        monkeypatch.setattr(train, "CPU_COST", cost)
+    for number, batching in enumerate(SPLITS.values()):
+        use(batching, monkeypatch)
         config = TrainingConfig(learning_rate=1e-2, logging_steps=1, max_grad_norm=0.0)
         folder = tmp_path / str(number)
         train_adapter(tiny_model, rows, config, folder, hardware=cpu, pad_id=2, fingerprint={})

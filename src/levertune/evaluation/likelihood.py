@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from levertune.models.batches import (
-    CPU_COST,
-    GPU_COST,
-    BatchCost,
-    MicroBatch,
-    collate,
-    split_by_length,
-)
+from levertune.models.batches import MicroBatch
 from levertune.models.hardware import Hardware
 from levertune.models.head import select_logits
 from levertune.models.lora_linear import autocast_for
 from levertune.models.rendering import TokenizedExample
+from levertune.models.shared_rows import choose_batching
 from levertune.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_KL_SHARE = 2
+_KL_SHARE = 0.5
 _BLOCK_ROWS = 32  # rows sorted and split together; bounds memory, changes no figure
 
 
@@ -89,41 +83,36 @@ def score_likelihood(
     Returns:
         One result a row, in the order given.
     """
-    cost = CPU_COST if hardware.device == "cpu" else GPU_COST
-    if with_kl:  # which holds log-probabilities over the vocabulary several times
-        cost = replace(cost, max_tokens=cost.max_tokens // _KL_SHARE)
+    # A divergence holds log-probabilities over the vocabulary several times.
+    share = _KL_SHARE if with_kl else 1.0
+    batching = choose_batching(model, hardware, pad_id=pad_id, share=share)
     results: dict[int, RowLikelihood] = {}
     order = sorted(range(len(rows)), key=lambda i: (-len(rows[i].input_ids), i))
     with (
         (progress or SilentProgress()).stage(label, len(rows), "row") as stage,
         torch.inference_mode(),
+        batching.engage(model),
     ):
         for start in range(0, len(order), _BLOCK_ROWS):
             block = order[start : start + _BLOCK_ROWS]
-            for indices in _split(rows, block, cost):
+            for part in batching.split([rows[i] for i in block]):
+                indices = [block[i] for i in part]
                 chosen = [rows[i] for i in indices]
-                scored = _score_batch(model, chosen, hardware, pad_id, with_kl=with_kl)
+                batch = batching.collate(chosen).to(hardware.device)
+                scored = _score_batch(model, chosen, batch, hardware, with_kl=with_kl)
                 results.update(zip(indices, scored, strict=True))
                 stage.advance(len(indices))
     return [results[i] for i in range(len(rows))]
 
 
-def _split(
-    rows: Sequence[TokenizedExample], block: Sequence[int], cost: BatchCost
-) -> list[list[int]]:
-    parts = split_by_length([len(rows[i].input_ids) for i in block], cost)
-    return [[block[i] for i in part] for part in parts]
-
-
 def _score_batch(
     model: PreTrainedModel,
     rows: Sequence[TokenizedExample],
+    batch: MicroBatch,
     hardware: Hardware,
-    pad_id: int,
     *,
     with_kl: bool,
 ) -> list[RowLikelihood]:
-    batch = collate(rows, pad_id).to(hardware.device)
     log_probs = _log_probs(model, batch, hardware)
     right = log_probs.argmax(dim=1) == batch.targets
     losses = -log_probs.gather(1, batch.targets[:, None])[:, 0]
@@ -156,11 +145,7 @@ def _score_batch(
 def _log_probs(model: PreTrainedModel, batch: MicroBatch, hardware: Hardware) -> torch.Tensor:
     """Log-probabilities `[supervised positions, vocabulary]` in float32."""
     with autocast_for(model, hardware):
-        logits = select_logits(
-            model,
-            {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask},
-            batch.predicting,
-        )
+        logits = select_logits(model, batch.inputs, batch.index)
     return torch.log_softmax(logits.float(), dim=-1)
 
 

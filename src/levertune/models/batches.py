@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 
@@ -64,25 +67,67 @@ def split_by_length(lengths: Sequence[int], cost: BatchCost) -> list[list[int]]:
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """Padded tensors of a few rows.
+    """A few rows as a model is called with them.
 
     Args:
-        input_ids: `[rows, length]`, padded on the right.
-        attention_mask: `[rows, length]`, 0 on padding.
-        predicting: `[rows, length]` boolean: positions whose next token is supervised.
-        targets: `[predicting.sum()]`: those next tokens, row by row.
-        rows: `[predicting.sum()]`: index of each target's row in the list given.
+        inputs: What the model is called with, besides what every pass says.
+        index: `[targets]`: places in the flattened `[rows, length]` whose next token is supervised.
+        targets: Those next tokens, row by row.
+        rows: `[targets]`: index of each target's row in the list given.
     """
 
-    input_ids: torch.Tensor
-    attention_mask: torch.Tensor
-    predicting: torch.Tensor
+    inputs: dict[str, Any]
+    index: torch.Tensor
     targets: torch.Tensor
     rows: torch.Tensor
 
     def to(self, device: torch.device | str) -> MicroBatch:
         """The same on another device."""
-        return MicroBatch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+        inputs = {
+            name: value.to(device) if isinstance(value, torch.Tensor) else value
+            for name, value in self.inputs.items()
+        }
+        return MicroBatch(
+            inputs, self.index.to(device), self.targets.to(device), self.rows.to(device)
+        )
+
+
+class Batching(Protocol):
+    """A way to put the rows of a step into micro-batches. It decides speed, not results."""
+
+    def split(self, rows: Sequence[TokenizedExample]) -> list[list[int]]:
+        """Indices of the rows of each micro-batch, each row once."""
+
+    def collate(self, rows: Sequence[TokenizedExample]) -> MicroBatch:
+        """The rows of one micro-batch."""
+
+    def engage(self, model: torch.nn.Module) -> AbstractContextManager[None]:
+        """Make a model ready for these micro-batches while the context lasts."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaddedRows:
+    """Rows of about one length side by side, padded on the right.
+
+    Args:
+        pad_id: Id used for padding.
+        cost: The cost model for the split.
+    """
+
+    pad_id: int
+    cost: BatchCost
+
+    def split(self, rows: Sequence[TokenizedExample]) -> list[list[int]]:
+        """The micro-batches of least cost."""
+        return split_by_length([len(row.input_ids) for row in rows], self.cost)
+
+    def collate(self, rows: Sequence[TokenizedExample]) -> MicroBatch:
+        """The rows, padded."""
+        return collate(rows, self.pad_id)
+
+    def engage(self, model: torch.nn.Module) -> AbstractContextManager[None]:
+        """Nothing to do."""
+        return contextlib.nullcontext()
 
 
 def collate(examples: Sequence[TokenizedExample], pad_id: int) -> MicroBatch:
@@ -104,9 +149,8 @@ def collate(examples: Sequence[TokenizedExample], pad_id: int) -> MicroBatch:
     shifted[:, :-1] = labels[:, 1:]
     predicting = shifted != IGNORE_INDEX
     return MicroBatch(
-        input_ids=input_ids,
-        attention_mask=mask,
-        predicting=predicting,
+        inputs={"input_ids": input_ids, "attention_mask": mask},
+        index=predicting.view(-1).nonzero().squeeze(-1),
         targets=shifted[predicting],
         rows=predicting.nonzero()[:, 0],
     )

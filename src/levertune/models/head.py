@@ -11,24 +11,23 @@ import torch
 
 def select_logits(
     model: torch.nn.Module,
-    inputs: Mapping[str, torch.Tensor],
-    selected: torch.Tensor,
+    inputs: Mapping[str, Any],
+    index: torch.Tensor,
 ) -> torch.Tensor:
-    """One forward pass whose language-model head sees the selected positions only.
+    """One forward pass whose language-model head sees the positions wanted only.
 
     A hook narrows the head's input, so that any architecture's own forward (soft-capped or scaled
     logits too) and any wrapper around it (DDP) stay in use.
 
     Args:
         model: Causal language model, wrapped or not.
-        inputs: `input_ids` and `attention_mask`, each `[rows, length]`.
-        selected: Boolean mask `[rows, length]` of the positions wanted.
+        inputs: What the model is called with: `input_ids` `[rows, length]` and more.
+        index: `[wanted]`: places in the flattened `[rows, length]`; one may come again.
 
     Returns:
-        Logits `[selected.sum(), vocabulary]` in row-major order of the mask.
+        Logits `[wanted, vocabulary]`.
     """
     head = unwrap_model(model).get_output_embeddings()
-    index = selected.reshape(-1).nonzero().squeeze(-1)
 
     def narrow(_module: torch.nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         hidden = args[0]

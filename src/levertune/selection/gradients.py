@@ -268,9 +268,5 @@ def _mean_nll(
 ) -> torch.Tensor:
     batch = collate([row], pad_id).to(hardware.device)
     with autocast_for(model, hardware):
-        logits = select_logits(
-            model,
-            {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask},
-            batch.predicting,
-        )
+        logits = select_logits(model, batch.inputs, batch.index)
     return torch.nn.functional.cross_entropy(logits.float(), batch.targets)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from levertune.models.adapters import attach_lora
-from levertune.models.batches import CPU_COST, GPU_COST, collate, split_by_length
 from levertune.models.hardware import Hardware
 from levertune.models.head import select_logits
 from levertune.models.lora_linear import autocast_for
 from levertune.models.rendering import TokenizedExample
+from levertune.models.shared_rows import choose_batching
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -45,20 +45,16 @@ def time_step(
 
     state = torch.get_rng_state()
     model = attach_lora(base, r=r, alpha=2 * r, dropout=0.0, target_modules="all-linear")
-    cost = CPU_COST if hardware.device == "cpu" else GPU_COST
-    parts = split_by_length([len(row.input_ids) for row in rows], cost)
+    batching = choose_batching(model, hardware, pad_id=pad_id)
     seconds = float("inf")
     for _ in range(_REPEATS):
         started = time.perf_counter()
-        for part in parts:
-            batch = collate([rows[i] for i in part], pad_id).to(hardware.device)
-            with autocast_for(model, hardware):
-                logits = select_logits(
-                    model,
-                    {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask},
-                    batch.predicting,
-                )
-            torch.nn.functional.cross_entropy(logits.float(), batch.targets).backward()
+        with batching.engage(model):
+            for part in batching.split(rows):
+                batch = batching.collate([rows[i] for i in part]).to(hardware.device)
+                with autocast_for(model, hardware):
+                    logits = select_logits(model, batch.inputs, batch.index)
+                torch.nn.functional.cross_entropy(logits.float(), batch.targets).backward()
         if hardware.device == "cuda":
             torch.cuda.synchronize()
         seconds = min(seconds, time.perf_counter() - started)

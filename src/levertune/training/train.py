@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from levertune.data.records import TASK_SOURCE
 from levertune.errors import RunError
 from levertune.models.adapters import attach_lora, save_adapter
-from levertune.models.batches import CPU_COST, GPU_COST, BatchCost
+from levertune.models.batches import Batching
 from levertune.models.hardware import Hardware, peak_memory_bytes
 from levertune.models.quiet import quiet_libraries
 from levertune.models.rendering import TokenizedExample
@@ -161,6 +161,7 @@ def train_adapter(
         ModelError: If the adapter fits no module of the model.
     """
     from levertune.models.lora_linear import needs_autocast
+    from levertune.models.shared_rows import choose_batching
     from levertune.training.callbacks import StepCallback
 
     refuse_several_processes(os.environ)
@@ -174,6 +175,7 @@ def train_adapter(
     curve = read_log(folder / LOG_FILE, up_to=checkpoint[1]) if checkpoint else []
     with _borrowed(base, config) as model:
         callback = StepCallback(curve, folder / LOG_FILE, on_step)
+        batching = choose_batching(model, hardware, pad_id=pad_id)
         trainer = _make_trainer(
             model,
             rows,
@@ -186,13 +188,13 @@ def train_adapter(
                 run_name=run_name,
             ),
             general_loss_weight=config.general_loss_weight,
-            cost=CPU_COST if hardware.device == "cpu" else GPU_COST,
-            pad_id=pad_id,
+            batching=batching,
             callback=callback,
         )
         started = time.perf_counter()
         with (
             quiet_libraries(),
+            batching.engage(model),
             (progress or SilentProgress()).stage(label, num_steps) as callback.stage,
         ):
             callback.stage.advance(resumed_from or 0)
@@ -308,8 +310,7 @@ def _make_trainer(
     arguments: SFTConfig,
     *,
     general_loss_weight: float,
-    cost: BatchCost,
-    pad_id: int,
+    batching: Batching,
     callback: StepCallback,
 ) -> StepTrainer:
     from datasets import Dataset
@@ -323,8 +324,7 @@ def _make_trainer(
             rows=rows,
             source_weights=dict.fromkeys(sources, general_loss_weight),
             task_source=TASK_SOURCE,
-            pad_id=pad_id,
-            cost=cost,
+            batching=batching,
             model=model,
             args=arguments,
             train_dataset=Dataset.from_dict({"position": list(range(len(rows)))}),

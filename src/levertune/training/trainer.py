@@ -17,7 +17,7 @@ from peft import PeftModel
 from trl import SFTTrainer
 
 from levertune.models.adapters import save_adapter
-from levertune.models.batches import BatchCost, collate, split_by_length
+from levertune.models.batches import Batching
 from levertune.models.head import select_logits
 from levertune.models.rendering import TokenizedExample
 
@@ -26,14 +26,13 @@ class StepTrainer(SFTTrainer):
     """`SFTTrainer` whose batch is one whole optimizer step.
 
     The loss of a step is the weighted mean over its supervised tokens, however the rows are split
-    into micro-batches; the split is an execution detail (sorted by length to waste no padding).
+    into micro-batches; the split is an execution detail.
 
     Args:
         rows: Row at each position of the mixture, by position.
         source_weights: Loss weight by source; sources not named weigh 1.
         task_source: The source that counts as task in the loss log.
-        pad_id: Id used for padding.
-        cost: Cost model for the split.
+        batching: How the rows of a step are put into micro-batches.
         **kwargs: As for `SFTTrainer`.
     """
 
@@ -45,15 +44,13 @@ class StepTrainer(SFTTrainer):
         rows: Sequence[TokenizedExample],
         source_weights: Mapping[str, float],
         task_source: str,
-        pad_id: int,
-        cost: BatchCost,
+        batching: Batching,
         **kwargs: Any,
     ) -> None:
         self._rows = rows
         self._source_weights = dict(source_weights)
         self._task_source = task_source
-        self._pad_id = pad_id
-        self._cost = cost
+        self._batching = batching
         self._loss_sums: dict[str, float] = defaultdict(float)
         self._loss_counts: dict[str, int] = defaultdict(int)
         super().__init__(data_collator=_positions, **kwargs)
@@ -87,7 +84,7 @@ class StepTrainer(SFTTrainer):
         examples = [self._rows[position] for position in inputs["positions"]]
         weights = [self._source_weights.get(e.source, 1.0) for e in examples]
         total = sum(w * _num_predicted(e) for e, w in zip(examples, weights, strict=True))
-        micro_batches = split_by_length([len(e.input_ids) for e in examples], self._cost)
+        micro_batches = self._batching.split(examples)
         step_loss = torch.zeros((), device=self.args.device)
         for number, indices in enumerate(micro_batches, start=1):
             is_last = number == len(micro_batches)
@@ -106,13 +103,9 @@ class StepTrainer(SFTTrainer):
         weights: Sequence[float],
         total: float,
     ) -> torch.Tensor:
-        batch = collate(examples, self._pad_id).to(self.args.device)
+        batch = self._batching.collate(examples).to(self.args.device)
         with self.accelerator.autocast():
-            logits = select_logits(
-                model,
-                {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask},
-                batch.predicting,
-            )
+            logits = select_logits(model, batch.inputs, batch.index)
         losses = torch.nn.functional.cross_entropy(logits.float(), batch.targets, reduction="none")
         per_row = torch.zeros(len(examples), device=losses.device)
         per_row = per_row.index_add(0, batch.rows, losses)

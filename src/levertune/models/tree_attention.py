@@ -1,0 +1,282 @@
+"""Attention over rows that share their beginnings: each run of tokens attends the runs before it.
+
+transformers lets an attention function be named; its models hand the function whatever extra
+arguments they are called with. Ours gets the layout of the rows, and the model needs no mask.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import AttentionInterface, PreTrainedModel
+
+from levertune.models.hardware import EAGER_ATTENTION_MAX_LENGTH, Hardware
+from levertune.models.head import unwrap_model
+from levertune.models.row_tree import RowTree
+
+NAME = "levertune_row_tree"
+
+# Architectures whose attention takes any function, absolute positions and no memory besides keys
+# and values: those that tests/models/test_tree_attention.py compares with padded rows.
+_MODEL_TYPES = frozenset(
+    {"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "olmo2"}
+)
+
+# Runs at most so many times longer than others are computed beside them, padded.
+_LENGTH_RATIO = 2
+
+
+class RowLayout:
+    """Where the runs of a tree lie in one packed row, and what each of them attends.
+
+    Args:
+        tree: The rows.
+    """
+
+    def __init__(self, tree: RowTree) -> None:
+        self._offsets: list[int] = []
+        offset = 0
+        for run in tree.runs:
+            self._offsets.append(offset)
+            offset += len(run.ids)
+        self._tree = tree
+        self.parts = [_Part(self, group) for group in _group_by_length(tree)]
+        found = [place for part in self.parts for place in part.places]
+        order = sorted(range(len(found)), key=found.__getitem__)
+        rank = 0
+        starts = []
+        for part in self.parts:
+            starts.append(rank)
+            rank += part.num_padded
+        padded = [
+            start + at
+            for part, start in zip(self.parts, starts, strict=True)
+            for at in part.padded_places
+        ]
+        self.back = torch.tensor([padded[i] for i in order])
+
+    @property
+    def input_ids(self) -> torch.Tensor:
+        """The packed tokens, `[1, tokens]`."""
+        return torch.tensor([[i for run in self._tree.runs for i in run.ids]])
+
+    @property
+    def position_ids(self) -> torch.Tensor:
+        """Each token's place in its own rows, `[1, tokens]`."""
+        runs = self._tree.runs
+        return torch.tensor([[run.start + i for run in runs for i in range(len(run.ids))]])
+
+    def places_of_run(self, number: int) -> range:
+        """Packed places of a run's tokens."""
+        start = self._offsets[number]
+        return range(start, start + len(self._tree.runs[number].ids))
+
+    def places_of_row(self, row: int) -> list[int]:
+        """Packed place of each token of a row."""
+        return [place for run in self._tree.paths[row] for place in self.places_of_run(run)]
+
+    def places_before(self, number: int) -> list[int]:
+        """Packed places of a run's tokens and of all before them in its rows."""
+        chain: list[int] = []
+        run: int | None = number
+        while run is not None:
+            chain.append(run)
+            run = self._tree.runs[run].parent
+        return [place for run in reversed(chain) for place in self.places_of_run(run)]
+
+    def start_of(self, number: int) -> int:
+        """Position of a run's first token in its rows."""
+        return self._tree.runs[number].start
+
+
+class _Part:
+    """Runs of about one length, padded to the longest: `[runs, longest run]` queries."""
+
+    def __init__(self, layout: RowLayout, runs: Sequence[int]) -> None:
+        keys = [layout.places_before(run) for run in runs]
+        own = [layout.places_of_run(run) for run in runs]
+        self.num_queries = max(map(len, own))
+        self.num_keys = max(map(len, keys))
+        self.num_runs = len(runs)
+        self.num_padded = self.num_runs * self.num_queries
+        self.places = [place for places in own for place in places]
+        self.padded_places = [
+            i * self.num_queries + j for i, places in enumerate(own) for j in range(len(places))
+        ]
+        self.query_index = _pad(own, self.num_queries).view(-1)
+        self.key_index = _pad(keys, self.num_keys).view(-1)
+        lengths = torch.tensor([len(places) for places in keys])
+        starts = torch.tensor([layout.start_of(run) for run in runs])
+        # A key's place in the chain is its position in the row.
+        at = starts[:, None] + torch.arange(self.num_queries)
+        key = torch.arange(self.num_keys)
+        self._behind = at[:, :, None] - key
+        self._is_seen = (self._behind >= 0) & (key < lengths[:, None, None])
+        self._masks: dict[tuple[torch.dtype, int | None], torch.Tensor] = {}
+
+    def mask(self, dtype: torch.dtype, window: int | None) -> torch.Tensor:
+        """What is added to scores, `[runs, queries, keys]`: 0 where a key is seen."""
+        found = self._masks.get((dtype, window))
+        if found is None:
+            seen = self._is_seen
+            if window is not None:
+                seen = seen & (self._behind < window)
+            found = torch.zeros(seen.shape, dtype=dtype)
+            found.masked_fill_(~seen, torch.finfo(dtype).min)
+            self._masks[dtype, window] = found
+        return found
+
+
+def _group_by_length(tree: RowTree) -> list[list[int]]:
+    order = sorted(range(len(tree.runs)), key=lambda i: (-len(tree.runs[i].ids), i))
+    groups: list[list[int]] = []
+    for run in order:
+        longest = len(tree.runs[groups[-1][0]].ids) if groups else 0
+        if not groups or len(tree.runs[run].ids) * _LENGTH_RATIO < longest:
+            groups.append([])
+        groups[-1].append(run)
+    return groups
+
+
+def _pad(places: Sequence[Sequence[int]], length: int) -> torch.Tensor:
+    padded = torch.zeros(len(places), length, dtype=torch.long)
+    for i, own in enumerate(places):
+        padded[i, : len(own)] = torch.tensor(own)
+    return padded
+
+
+def attend_tree(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    row_layout: RowLayout | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention of packed rows, as transformers calls it.
+
+    Args:
+        module: The attention layer.
+        query: `[1, heads, tokens, size]`.
+        key: `[1, key heads, tokens, size]`.
+        value: `[1, key heads, tokens, size]`.
+        attention_mask: Not used: the layout says what is seen.
+        scaling: What scores are multiplied by; the root of the size below one if None.
+        sliding_window: Tokens that a layer looks back on, or None.
+        softcap: What scores are bent to stay below, or None.
+        row_layout: The layout of the rows.
+
+    Returns:
+        Output `[1, tokens, heads, size]`, and no weights.
+
+    Raises:
+        ValueError: If there is no layout, or more than one packed row.
+    """
+    if row_layout is None or query.shape[0] != 1:
+        raise ValueError("attention over shared prefixes needs a layout and one packed row")
+    heads, size, groups = query.shape[1], query.shape[3], key.shape[1]
+    scaling = size**-0.5 if scaling is None else scaling
+    flat = [x.transpose(1, 2).reshape(-1, x.shape[1] * size) for x in (query, key, value)]
+    flat[0] = flat[0] * scaling
+    outputs = []
+    for part in row_layout.parts:
+        n, q, k = part.num_runs, part.num_queries, part.num_keys
+        # The heads of one group of queries see the same keys, so that these need no copies.
+        queries = (
+            flat[0].index_select(0, part.query_index).view(n, q, groups, heads // groups, size)
+        )
+        queries = queries.permute(0, 2, 3, 1, 4)
+        keys = flat[1].index_select(0, part.key_index).view(n, k, groups, size).transpose(1, 2)
+        values = flat[2].index_select(0, part.key_index).view(n, k, groups, size).transpose(1, 2)
+        mask = part.mask(query.dtype, sliding_window)
+        if k > EAGER_ATTENTION_MAX_LENGTH and softcap is None:
+            found = _attend_long(queries, keys, values, mask)
+        else:
+            found = _attend_short(queries, keys, values, mask, softcap)
+        outputs.append(found.permute(0, 3, 1, 2, 4).reshape(n * q, heads * size))
+    output = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+    return output.index_select(0, row_layout.back).view(1, -1, heads, size), None
+
+
+def _attend_short(
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    mask: torch.Tensor,
+    softcap: float | None,
+) -> torch.Tensor:
+    """`[runs, groups, heads of a group, queries, size]` by plain products."""
+    n, groups, each, q, size = queries.shape
+    k = keys.shape[2]
+    flat = queries.reshape(n * groups, each * q, size)
+    turned = keys.reshape(n * groups, k, size).transpose(1, 2)
+    bias = mask[:, None, None].expand(n, groups, each, q, k).reshape(n * groups, each * q, k)
+    if softcap is None:
+        scores = torch.baddbmm(bias, flat, turned)
+    else:
+        scores = torch.tanh(torch.bmm(flat, turned) / softcap) * softcap + bias
+    weights = torch.softmax(scores, dim=-1)
+    found = torch.bmm(weights, values.reshape(n * groups, k, size))
+    return found.view(n, groups, each, q, size)
+
+
+def _attend_long(
+    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """The same by a fused kernel, whose memory does not grow with the square of the length."""
+    n, groups, each, q, size = queries.shape
+    shape = (n, groups, each, keys.shape[2], size)
+    found = functional.scaled_dot_product_attention(
+        queries.reshape(n, groups * each, q, size),
+        keys[:, :, None].expand(shape).reshape(n, groups * each, -1, size),
+        values[:, :, None].expand(shape).reshape(n, groups * each, -1, size),
+        attn_mask=mask[:, None],
+        scale=1.0,
+    )
+    return found.view(n, groups, each, q, size)
+
+
+AttentionInterface.register(NAME, attend_tree)
+
+
+def can_share(model: nn.Module, hardware: Hardware) -> bool:
+    """Whether rows of a model can share the computation of their beginnings.
+
+    Not on accelerators, whose kernels want rows of one length; not with dropout, which would fall
+    on the same tokens of all rows alike.
+
+    Args:
+        model: The model, wrapped or not.
+        hardware: Device and precision.
+    """
+    config = unwrap_model(model).config
+    has_dropout = getattr(config, "attention_dropout", 0.0) or any(
+        isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules()
+    )
+    return hardware.device == "cpu" and config.model_type in _MODEL_TYPES and not has_dropout
+
+
+@contextlib.contextmanager
+def tree_attention(model: nn.Module) -> Iterator[None]:
+    """Let a model attend over shared prefixes while the context lasts.
+
+    Args:
+        model: The model, wrapped or not.
+    """
+    base = cast(PreTrainedModel, unwrap_model(model))
+    before = base.config._attn_implementation
+    base.set_attn_implementation(NAME)
+    try:
+        yield
+    finally:
+        base.set_attn_implementation(before)
