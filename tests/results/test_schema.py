@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from levertune.errors import RunError
-from levertune.results import anchor_scores, cells, dispersion, inputs, provenance, schema, selection
+from levertune.results import (
+    anchor_scores,
+    cells,
+    dispersion,
+    inputs,
+    provenance,
+    schema,
+    selection,
+)
 from levertune.results.cells import (
     CurvePoint,
     PredictionRow,
