@@ -165,7 +165,7 @@ def test_scores_are_put_on_a_page(project, capsys):
         (["score", "--text", "a", "--no-text"], "--no-text: stands without --html"),
         (["score", "--html", "p.html", *["--text", "a"] * 151], "has room for 150 anchors"),
         (["suggest", "--way", "magic"], "invalid choice: 'magic'"),
-        (["suggest", "--endpoint", "http://127.0.0.1/v1"], "--way model alone"),
+        (["suggest", "--endpoint", "http://127.0.0.1/v1"], "--way model and evolve alone"),
         (["suggest", "--way", "model", "--endpoint", "http://127.0.0.1/v1"], "--endpoint-model"),
         (["suggest", "--key-variable", "KEY"], "--key-variable: stands without --endpoint"),
     ],
