@@ -1,12 +1,14 @@
 import json
 import sys
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from levertune.anchors.asking import Answer, AskError, UnusableAnswerError
 from levertune.anchors.candidates import AnchorCandidate
-from levertune.anchors.evolve import EvolvePlan, evolve, require_gepa
+from levertune.anchors.evolve import INSTALL_COMMAND, EvolvePlan, evolve, require_gepa
 from levertune.anchors.evolve_record import RowLoss
 from levertune.data.records import Message, Record
 from levertune.errors import DataError, RecipeError, RunError
@@ -251,8 +253,11 @@ def test_a_plan_of_nothing_is_refused():
 
 def test_without_gepa_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "gepa", None)
-    with pytest.raises(RecipeError, match=r"pip install 'levertune\[gepa\]'"):
+    with pytest.raises(RecipeError, match="found none. Install it with: pip install 'gepa>="):
         require_gepa()
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    [extra] = project["project"]["optional-dependencies"]["gepa"]
+    assert INSTALL_COMMAND == f"pip install '{extra}'"
 
 
 def read(path):

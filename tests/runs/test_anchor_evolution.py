@@ -106,7 +106,7 @@ def test_without_a_capable_model_or_gepa_one_line_says_so(project, monkeypatch):
     with pytest.raises(RecipeError, match="needs a capable model .* Name one with --endpoint URL"):
         suggest_anchors(recipe, view, ways=("template", "evolve"))
     monkeypatch.setitem(sys.modules, "gepa", None)
-    with pytest.raises(RecipeError, match=r"pip install 'levertune\[gepa\]'"):
+    with pytest.raises(RecipeError, match="pip install 'gepa>="):
         suggest_anchors(recipe, view, ways=("evolve",), ask=lambda *_, **__: Answer("a"))
 
 

@@ -30,6 +30,8 @@ from levertune.errors import DataError, RecipeError
 from levertune.progress import Progress, SilentProgress
 
 WAY = "evolve"
+INSTALL_COMMAND = "pip install 'gepa>=0.1.4,<0.2'"
+"""As the extra `gepa` in pyproject.toml."""
 
 _MIN_ROWS = 4
 
@@ -105,8 +107,7 @@ def require_gepa() -> None:
     """
     if find_spec("gepa") is None:
         raise RecipeError(
-            "--way evolve: needs the package gepa; found none. Install it with: "
-            "pip install 'levertune[gepa]'"
+            f"--way evolve: needs the package gepa; found none. Install it with: {INSTALL_COMMAND}"
         )
 
 
