@@ -257,7 +257,7 @@ def test_without_gepa_one_line_says_what_to_install(monkeypatch):
         require_gepa()
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
     [extra] = project["project"]["optional-dependencies"]["gepa"]
-    assert INSTALL_COMMAND == f"pip install '{extra}'"
+    assert f"pip install '{extra}'" == INSTALL_COMMAND
 
 
 def read(path):
