@@ -143,9 +143,8 @@ def _value(case: Case, candidate: Candidate) -> float:
     """What was tried; general rows by task row, as folds have fewer of both."""
     if case.what == "general":
         return round(candidate.general_per_task_row, 1)
-    return candidate.settings[
-        KEYS["learning_rate" if case.what == "learning_rate" else "exposures"]
-    ]
+    (key,) = KEYS[case.what]
+    return float(candidate.settings[key])
 
 
 def _figure(candidate: Candidate) -> str:

@@ -61,7 +61,10 @@ def test_nothing_to_choose_between_is_refused(recipe):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("anchors", r"must be among \['general', 'learning_rate', 'exposures'\]; found 'anchors'"),
+        (
+            "anchors",
+            r"must be among \['general', 'learning_rate', 'exposures', 'anchor'\]; found 'anchors'",
+        ),
         ("general,general", "names something twice; found 'general,general'"),
         ("", "must be among"),
     ],

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from levertune.results.tuning import RowLoss, Trial
-from levertune.tuning.halving import compare, find_collapsed, mean_loss, num_trials, race
+from levertune.tuning.halving import Halving, compare, find_collapsed, mean_loss, race
 
 
 def make_trial(name, fold, rows, *, failure=None, ratio=1, first=3.0, last=1.0):
@@ -40,7 +40,8 @@ def run_race(losses, num_folds):
     def run_trials(candidates, fold):
         return [run_trial(candidate, fold) for candidate in candidates]
 
-    found = race([{"general.rows": i} for i in range(len(losses))], num_folds, run_trials)
+    candidates = [{"general.rows": i} for i in range(len(losses))]
+    found = race(candidates, num_folds, run_trials, Halving())
     return found, calls
 
 
@@ -65,7 +66,7 @@ def test_a_training_that_failed_never_wins_and_leaves_first():
 
 
 @given(
-    st.lists(st.floats(0.1, 9), min_size=1, max_size=12),
+    st.lists(st.floats(0.1, 9), min_size=2, max_size=12),
     st.integers(1, 4),
 )
 @settings(max_examples=50)
@@ -73,14 +74,14 @@ def test_with_the_same_loss_on_every_fold_the_lowest_wins_at_the_price_told(loss
     found, calls = run_race([[loss] * num_folds for loss in losses], num_folds)
     assert losses[found.winner] == min(losses)
     counts = [sum(1 for _, f in calls if f == fold) for fold in range(num_folds)]
-    assert counts == num_trials(len(losses), num_folds)
+    assert counts == Halving().most_trials(len(losses), num_folds)
     assert len(set(calls)) == len(calls)
 
 
 @pytest.mark.parametrize(("candidates", "folds"), [([], 1), ([{"general.rows": 1}], 0)])
 def test_a_race_needs_a_candidate_and_a_fold(candidates, folds):
     with pytest.raises(ValueError, match="a race needs a candidate and a fold"):
-        race(candidates, folds, lambda candidates, fold: [])
+        race(candidates, folds, lambda candidates, fold: [], Halving())
 
 
 def test_the_mean_weighs_tokens_and_failures_are_infinite():

@@ -57,6 +57,7 @@ def choose_anchor(
     kind: str = "text",
     labels: Sequence[str] | None = None,
     replace_varied: bool = True,
+    replace_shared: bool = False,
     pools: Sequence[str] = (),
 ) -> AnchorChoice:
     """Make an anchor from the recipe's setting and the task rows.
@@ -66,8 +67,9 @@ def choose_anchor(
     - `file:PATH`: the content of a UTF-8 file.
     - `pool:ID`: an anchor of the pool.
     - any other text: that text. What it says is taken out of rows which already carry it. Another
-      instruction that the rows share stays in them: nothing of the user's goes missing.
-    - None: no anchor, the rows as they are.
+      instruction that the rows share stays in them, so that nothing of the user's goes missing,
+      unless the anchor is to replace it.
+    - None: no anchor, the rows as they are; without what they share, if that is to be replaced.
 
     Of rows that vary their instruction (`find_varied`) the variants are taken out, whatever the
     anchor says: a constant text is put in their place, not before them.
@@ -81,6 +83,8 @@ def choose_anchor(
         kind: Recognised kind of the task: `label`, `json`, `code` or `text`.
         labels: The distinct completions of a `label` task.
         replace_varied: Whether varied instructions are taken out.
+        replace_shared: Whether an instruction that all rows share is taken out where the anchor is
+            another text.
         pools: Where `pool:ID` looks besides the shipped pool (`anchors.pool.places`).
 
     Returns:
@@ -92,9 +96,12 @@ def choose_anchor(
             too long; or if placement or dropout is out of range.
     """
     rows = tuple(records)
-    if setting is None:
-        return AnchorChoice(None, Lifting(), "the recipe asks for no anchor")
     shared = find_shared(rows)
+    if setting is None:
+        if shared.instruction is None or not replace_shared:
+            return AnchorChoice(None, Lifting(), "the recipe asks for no anchor")
+        reason = "the recipe asks for no anchor, and takes off what the rows share"
+        return AnchorChoice(None, Lifting((shared.instruction,), shared.separator), reason)
     varied = find_varied(rows) if shared.instruction is None and replace_varied else None
     separator = shared.separator if shared.placement == placement else DEFAULT_SEPARATOR
 
@@ -122,6 +129,11 @@ def choose_anchor(
         elif shared.placement != placement:
             reason += f", and moved from {shared.placement} to {placement}"
         return AnchorChoice(anchor, Lifting((shared.instruction,), shared.separator), reason)
+    if shared.instruction is not None and replace_shared:
+        reason = f"{origin}; it replaces what the rows share ({_quote(shared.instruction)})"
+        return AnchorChoice(
+            anchor_of(text), Lifting((shared.instruction,), shared.separator), reason
+        )
     anchor, lifting = anchor_of(text), Lifting((text,))
     num_with = len(rows) - lifting.take_from_all(rows).num_without
     if num_with:

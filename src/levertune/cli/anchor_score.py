@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from levertune.cli.anchor_texts import add_anchor_text_arguments, read_anchor_texts
 from levertune.cli.arguments import (
     add_output_arguments,
     add_recipe_arguments,
@@ -33,12 +33,7 @@ def add_parser(subparsers: Any) -> None:
         "any of it tells the score after training is not known yet.",
     )
     add_recipe_arguments(parser)
-    parser.add_argument(
-        "--text", metavar="TEXT", action="append", default=[], help="an anchor; may be given again"
-    )
-    parser.add_argument(
-        "--from", metavar="FILE", dest="source", help="candidates that `anchor suggest` wrote"
-    )
+    add_anchor_text_arguments(parser)
     parser.add_argument(
         "--rows", metavar="N", type=int, default=_MAX_ROWS, help="most task rows to score on"
     )
@@ -66,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         raise RecipeError(f"--rows: must be at least 2; found {args.rows}.")
     if args.no_text and args.html is None:
         raise RecipeError("--no-text: stands without --html. Name the page's file.")
-    texts = [*_read_texts(args.source), *args.text, *_own_text(recipe)]
+    texts = [*read_anchor_texts(args), *_own_text(recipe)]
     from levertune.results.anchor_scores import pareto_front
     from levertune.runs.anchor_candidates import score_candidates, view_task
 
@@ -129,32 +124,6 @@ def _write_page(args: argparse.Namespace, recipe: Recipe, scored: AnchorScores) 
         for name in (recipe.task.path, recipe.model.model_name_or_path)
     )
     write_anchor_page(args.html, scored, task=task, model=model, include_text=not args.no_text)
-
-
-def _read_texts(source: str | None) -> list[str]:
-    """The texts of a file of candidates.
-
-    Raises:
-        RecipeError: If the file holds a row without a text.
-        UserError: If it cannot be read.
-    """
-    if source is None:
-        return []
-    from levertune.results.files import read_jsonl
-
-    path = Path(source)
-    if not path.is_file():
-        raise RecipeError(f"--from {source}: no such file. Write it with: levertune anchor suggest")
-    texts = []
-    for number, row in enumerate(read_jsonl(path), start=1):
-        text = row.get("text")
-        if not isinstance(text, str) or not text.strip():
-            raise RecipeError(
-                f"--from {source}, row {number}: has no text; found the fields {sorted(row)}. "
-                "Write the file with: levertune anchor suggest"
-            )
-        texts.append(text)
-    return texts
 
 
 def _own_text(recipe: Recipe) -> list[str]:

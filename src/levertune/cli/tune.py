@@ -7,6 +7,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from levertune.cli.anchor_texts import add_anchor_text_arguments, read_anchor_texts
 from levertune.cli.arguments import (
     add_jobs_argument,
     add_output_arguments,
@@ -14,6 +15,7 @@ from levertune.cli.arguments import (
     make_terminal,
     read_recipe,
 )
+from levertune.errors import RecipeError
 
 if TYPE_CHECKING:
     from levertune.cli.terminal import Terminal
@@ -35,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
         "--what",
         default="general",
         metavar="LIST",
-        help="general (rows for each task row), learning_rate, exposures, or several: a,b",
+        help="general (rows for each task row), learning_rate, exposures, anchor, or several: a,b",
     )
     parser.add_argument(
         "--arm",
@@ -49,6 +51,13 @@ def add_parser(subparsers: Any) -> None:
         metavar="TIME",
         help="most time by estimate, as 30m or 2h; the dearest candidates are left out to meet it",
     )
+    parser.add_argument(
+        "--ways",
+        metavar="LIST",
+        help="with --what anchor: how to write anchors, of template, features, pool and model "
+        "(the base model); all of them if not given",
+    )
+    add_anchor_text_arguments(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be tried and how long, then stop"
     )
@@ -65,12 +74,20 @@ def run(args: argparse.Namespace) -> int:
     terminal = make_terminal(args)
     recipe = read_recipe(args)
     from levertune.results.mapping import to_mapping
+    from levertune.tuning.anchor_race import AnchorField, parse_ways
     from levertune.tuning.candidates import parse_what
     from levertune.tuning.tune import tune_recipe
 
+    what = parse_what(args.what)
+    texts = read_anchor_texts(args)
+    if "anchor" not in what and (texts or args.ways is not None):
+        raise RecipeError(
+            f"--text, --from and --ways: are for --what anchor; found --what {args.what}."
+        )
     outcome = tune_recipe(
         recipe,
-        what=parse_what(args.what),
+        what=what,
+        anchors=AnchorField(ways=parse_ways(args.ways), texts=tuple(texts)),
         arms=[name.strip() for name in args.arm.split(",")],
         budget_seconds=args.budget,
         dry_run=args.dry_run,
@@ -91,14 +108,31 @@ def _show(choice: TunedChoice, terminal: Terminal) -> None:
     where = (
         "all training rows" if choice.fold is None else f"training rows of fold {choice.fold + 1}"
     )
-    columns = ("candidate", "general a task row", "task share of loss", "folds", "NLL",
-               "against the chosen", "tokens", "")  # fmt: skip
+    columns: tuple[str, ...] = (
+        "candidate", "general a task row", "task share of loss", "folds", "NLL",
+        "against the chosen", "tokens", ""
+    )  # fmt: skip
     rows = [_row(candidate, number == 0) for number, candidate in enumerate(choice.candidates)]
+    if choice.anchors:
+        columns = (*columns[:-2], "tokens a trial", "anchor tokens", "")
+        rows = [
+            (*row[:-1], str(candidate.anchor_tokens), row[-1])
+            for row, candidate in zip(rows, choice.candidates, strict=True)
+        ]
     terminal.table(columns, rows, title=f"{choice.arm}, {where}")
+    for anchor in choice.anchors:
+        if anchor.left_out is not None:
+            terminal.note(f"not raced, of {anchor.way}: {_cut(anchor.text)} ({anchor.left_out})")
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 70 else line[:67] + "..."
 
 
 def _row(candidate: Candidate, is_chosen: bool) -> tuple[str, ...]:
-    named = ", ".join(f"{key}={value:g}" for key, value in candidate.settings.items())
+    from levertune.results.tuning import describe_settings
+
     share = candidate.task_loss_share
     difference = ""
     if candidate.difference is not None:
@@ -110,7 +144,7 @@ def _row(candidate: Candidate, is_chosen: bool) -> tuple[str, ...]:
     if candidate.failure is not None:
         notes.append(candidate.failure)
     return (
-        named,
+        describe_settings(candidate.settings),
         f"{candidate.general_per_task_row:.1f}",
         f"{share:.0%}" if share is not None else "not known",
         str(candidate.folds),

@@ -109,6 +109,11 @@ class AnchorSection(Section):
         description="What becomes of instructions that the rows vary: the anchor replaces them, or "
         "they stay behind it.",
     )
+    shared: Literal["keep", "replace"] = Field(
+        default="keep",
+        description="What becomes of an instruction that all rows share where the anchor is "
+        "another text: it stays in the rows, or the anchor replaces it.",
+    )
     placement: Literal["prefix", "system", "suffix"] = Field(
         default="prefix", description="Before or after the last user turn, or as the system turn."
     )
@@ -327,6 +332,11 @@ class TrainingSection(Section):
 class EvaluationSection(Section):
     """What is measured, and on how many rows."""
 
+    anchor: Text | None = Field(
+        default="trained",
+        description="The anchor on test prompts of arms that have one, to see how far an adapter "
+        "depends on its own. trained: that of the end of training; null: none; or as anchor.text.",
+    )
     max_new_tokens: Annotated[int, Field(ge=1, le=2**20)] | Auto = Field(
         default="auto", description="Most tokens generated for one answer."
     )

@@ -9,7 +9,13 @@ from levertune.reports.text import LEFT_OUT, clip, flatten, is_plain_value, reda
 from levertune.results.schema import RunResult
 
 # Recipe keys whose values are words of the task.
-_TEXT_KEYS = ("anchor.text", "anchor.lead_in", "task.prompt", "task.completion")
+_TEXT_KEYS = (
+    "anchor.text",
+    "anchor.lead_in",
+    "evaluation.anchor",
+    "task.prompt",
+    "task.completion",
+)
 
 _MAX_SETTINGS = 200
 _MAX_VALUE = 300

@@ -67,7 +67,12 @@ def _read(kind: Any, value: Any, where: str, key: str) -> Any:
         if value is None and type(None) in arguments:
             return None
         options = [a for a in arguments if a is not type(None)]
-        if set(options) == {int, float}:  # a number that keeps its type, as a setting
+        if set(options) == {int, float, str}:  # a setting
+            if isinstance(value, str):
+                return value
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise _wrong(where, key, "a finite number or a string", value)
+        if set(options) >= {int, float}:  # a number that keeps its type
             number: Any = _read(float, value, where, key)
             return value if isinstance(value, int) else number
         (option,) = options  # beside that the contract has only `X | None`

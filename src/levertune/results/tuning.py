@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from levertune.results.files import read_json, write_json_atomically
@@ -11,8 +12,10 @@ from levertune.results.provenance import Provenance
 
 TUNING_FILE = Path("tune") / "tune.json"
 
-Value = int | float
-"""A tuned setting is a number."""
+Value = int | float | str
+"""A tuned setting: a number, or the words of an anchor."""
+
+_SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Candidate:
         has_collapsed: Whether it hardly learnt its own training rows, with more general data than
             the candidate that learnt them best (a critical mixing ratio, 2505.18091).
         failure: Why a trial has no figure.
+        anchor_tokens: Tokens of its anchor; None where anchors were not tuned.
     """
 
     settings: dict[str, Value]
@@ -95,6 +99,35 @@ class Candidate:
     train_tokens: float
     has_collapsed: bool
     failure: str | None = None
+    anchor_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedAnchor:
+    """An anchor that was written for a tuning, raced or not.
+
+    Args:
+        setting: What `anchor.text` is for it: its words, or `auto`.
+        text: Its words.
+        way: How it was written: `recipe`, `hand`, or a way of `levertune anchor suggest`.
+        tokens: Tokens it adds to a prompt.
+        nll: Nats a token of the training rows' answers under the base model with it; None if it
+            does not fit beside them.
+        design_tokens: Tokens that models read and wrote for it; None if one did not say.
+        design_seconds: Wall time of writing it.
+        design_requests: Requests to a model, repeated ones included.
+        left_out: Why it was not raced; None if it was.
+    """
+
+    setting: str
+    text: str
+    way: str
+    tokens: int
+    nll: float | None
+    design_tokens: int | None
+    design_seconds: float
+    design_requests: int
+    left_out: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +140,14 @@ class TunedChoice:
             training rows.
         settings: The choice, by recipe key.
         candidates: All candidates, the chosen one first, then by nats per token.
+        anchors: Every anchor that was written for the choice; empty where anchors were not tuned.
     """
 
     arm: str
     fold: int | None
     settings: dict[str, Value]
     candidates: tuple[Candidate, ...]
+    anchors: tuple[ProposedAnchor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +172,36 @@ class Tuning:
         """The choice made for an arm on the training rows of a fold, or on all of them."""
         return next((c for c in self.choices if (c.arm, c.fold) == (arm, fold)), None)
 
+    def without(self, keys: Collection[str], arms: Collection[str]) -> Tuning | None:
+        """The tuning as if some keys had not been tuned for some arms; None if nothing is left."""
+        choices = []
+        for choice in self.choices:
+            if choice.arm in arms:
+                kept = {key: value for key, value in choice.settings.items() if key not in keys}
+                choice = replace(choice, settings=kept)
+            if choice.settings:
+                choices.append(choice)
+        if not choices:
+            return None
+        left = {key for choice in choices for key in choice.settings}
+        return replace(
+            self, keys=tuple(key for key in self.keys if key in left), choices=tuple(choices)
+        )
+
+
+def describe_settings(settings: Mapping[str, Value]) -> str:
+    """Settings in a line: `task.exposures=12, anchor.text='Give the code.'`; long texts cut."""
+    return ", ".join(f"{key}={_shown(value)}" for key, value in settings.items())
+
+
+def _shown(value: Value) -> str:
+    if not isinstance(value, str):
+        return f"{value:g}"
+    line = " ".join(value.split())
+    if len(line) > _SHOWN_CHARACTERS:
+        line = line[: _SHOWN_CHARACTERS - 3] + "..."
+    return line if line.isidentifier() else repr(line)
+
 
 def read_tuning(run_dir: Path) -> Tuning | None:
     """The tuning in a run folder, or None.
@@ -159,6 +224,37 @@ def write_tuning(run_dir: Path, tuning: Tuning) -> Path:
     path = run_dir / TUNING_FILE
     write_json_atomically(path, to_mapping(tuning))
     return path
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The anchors of a choice as they are kept, so that a tuning goes on with the same ones.
+
+    Args:
+        fingerprint: Hash of what they were written from.
+        anchors: The anchors, those to race first.
+        notes: What a reader should know of them.
+    """
+
+    fingerprint: str
+    anchors: tuple[ProposedAnchor, ...]
+    notes: tuple[str, ...]
+
+
+def read_proposal(path: Path) -> Proposal | None:
+    """The anchors kept in a file, or None if there is none.
+
+    Raises:
+        RunError: If the file is broken.
+    """
+    if not path.is_file():
+        return None
+    return from_mapping(Proposal, read_json(path), where=str(path))
+
+
+def write_proposal(path: Path, proposal: Proposal) -> None:
+    """Keep the anchors of a choice."""
+    write_json_atomically(path, to_mapping(proposal))
 
 
 def read_trial(path: Path) -> Trial:

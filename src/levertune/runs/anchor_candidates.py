@@ -52,6 +52,7 @@ class TaskView:
         inputs: The inputs of the recipe.
         train: Task rows in training, what they share or vary taken out of them.
         verbatim: The same rows as the user wrote them.
+        test: Rows that no candidate may give an answer of.
         general: General rows with a prompt, evenly spaced.
         workspace: The model.
         notes: What a reader should know of them.
@@ -60,6 +61,7 @@ class TaskView:
     inputs: Inputs
     train: tuple[Record, ...]
     verbatim: tuple[Record, ...]
+    test: tuple[Record, ...]
     general: tuple[Record, ...]
     workspace: Workspace
     notes: tuple[str, ...]
@@ -98,23 +100,45 @@ def view_task(recipe: Recipe, *, progress: Progress | None = None) -> TaskView:
     )
     notes = tuple(told)
     if inputs.test_mode == "cv":
-        verbatim = inputs.task.records
         notes += (
             "The recipe cross-validates, so that every row was looked at here: a run of the same "
             "rows with such an anchor tests on rows that had a part in it. Keep test rows in a "
             "file of their own for a comparison.",
         )
-    else:
-        verbatim = draw_training_rows(recipe, inputs, CellPlan(ARMS["tell"], recipe.seeds[0], None))
-    lifting = choose_lifting(verbatim, replace_varied=recipe.anchor.varied == "replace")
-    rows = [row for file in inputs.general for row in file.records if not row.is_text]
+        return view_rows(recipe, inputs, workspace, inputs.task.records, notes=notes)
+    rows = draw_training_rows(recipe, inputs, CellPlan(ARMS["tell"], recipe.seeds[0], None))
+    return view_rows(recipe, inputs, workspace, rows, inputs.test_records, notes=notes)
+
+
+def view_rows(
+    recipe: Recipe,
+    inputs: Inputs,
+    workspace: Workspace,
+    rows: Sequence[Record],
+    test: Sequence[Record] = (),
+    *,
+    notes: Sequence[str] = (),
+) -> TaskView:
+    """A view of given training rows.
+
+    Args:
+        recipe: The recipe.
+        inputs: The inputs, for the kind of task and the general rows.
+        workspace: The model.
+        rows: Task rows in training, as the user wrote them.
+        test: Rows that no candidate may give an answer of.
+        notes: What a reader should know of the rows.
+    """
+    lifting = choose_lifting(rows, replace_varied=recipe.anchor.varied == "replace")
+    general = [row for file in inputs.general for row in file.records if not row.is_text]
     return TaskView(
         inputs=inputs,
-        train=lifting.take_from_all(verbatim).records,
-        verbatim=verbatim,
-        general=tuple(evenly_spaced(rows, _GENERAL_ROWS)),
+        train=lifting.take_from_all(rows).records,
+        verbatim=tuple(rows),
+        test=tuple(test),
+        general=tuple(evenly_spaced(general, _GENERAL_ROWS)),
         workspace=workspace,
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
@@ -157,7 +181,7 @@ def suggest_anchors(
             raise RecipeError(f"--way: must be among {list(WAYS)}; found {way!r}.")
     require_reflection(ways, ask)
     progress = progress or SilentProgress()
-    guard = _make_guard(view)
+    guard = make_view_guard(view)
     found: dict[str, AnchorCandidate] = {}
     notes = list(view.notes)
     for way in sorted(dict.fromkeys(ways), key=lambda way: way == "evolve"):  # evolve goes last
@@ -213,7 +237,7 @@ def score_candidates(
 
     if not texts:
         raise RecipeError("anchor score: has no anchor to score. Give one with --text or --from.")
-    guard = _make_guard(view)
+    guard = make_view_guard(view)
     for text in texts:
         if fault := guard(text):
             shown = text if len(text) <= 60 else text[:57] + "..."
@@ -239,10 +263,10 @@ def score_candidates(
     return replace(scored, notes=(*view.notes, *moved, *scored.notes))
 
 
-def _make_guard(view: TaskView) -> FindFault:
-    test = () if view.inputs.test_mode == "cv" else view.inputs.test_records
+def make_view_guard(view: TaskView) -> FindFault:
+    """Says what makes a text unusable as an anchor of the rows in view."""
     tokens = view.workspace.tokenizer.control_tokens
-    return make_guard(view.verbatim, test, find_control_token=tokens.describe_in)
+    return make_guard(view.verbatim, view.test, find_control_token=tokens.describe_in)
 
 
 def _labels(view: TaskView) -> list[str]:

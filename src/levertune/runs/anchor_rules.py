@@ -7,7 +7,7 @@ from levertune.errors import RecipeError
 from levertune.models.rendering import ChatTokenizer
 from levertune.recipes.loading import recipe_from_mapping
 from levertune.recipes.recipe import Recipe
-from levertune.runs.inputs import Inputs, choose_fold_anchor
+from levertune.runs.inputs import Inputs, as_tested, choose_fold_anchor
 
 
 def settle_placement(recipe: Recipe, tokenizer: ChatTokenizer) -> tuple[Recipe, list[str]]:
@@ -46,13 +46,26 @@ def require_fair_anchor(recipe: Recipe, inputs: Inputs) -> None:
         RecipeError: If the anchor holds a whole prompt or answer of a training row, or an answer of
             a test row that no training row has, of at least five words each.
     """
-    if recipe.anchor.text in (None, "auto"):
-        return
-    for split in inputs.splits:
-        anchor = choose_fold_anchor(recipe, split.train, inputs.kind).anchor
-        fault = find_fault(anchor.text, split.train, split.test) if anchor is not None else None
-        if fault is not None:
-            raise RecipeError(
-                f"anchor.text: {fault}; found in {recipe.anchor.text[:60]!r}. An anchor stands on "
-                "every task prompt: say what the rows have in common, not what one of them says."
-            )
+    for key, own in (("anchor.text", recipe), ("evaluation.anchor", as_tested(recipe))):
+        text = own.anchor.text
+        if text is None or text == "auto":
+            continue
+        for split in inputs.splits:
+            anchor = choose_fold_anchor(own, split.train, inputs.kind).anchor
+            fault = find_fault(anchor.text, split.train, split.test) if anchor is not None else None
+            if fault is not None:
+                raise RecipeError(
+                    f"{key}: {fault}; found in {text[:60]!r}. An anchor stands on every task "
+                    "prompt: say what the rows have in common, not what one of them says."
+                )
+
+
+def describe_test_anchor(recipe: Recipe) -> list[str]:
+    """Say where test prompts have another anchor than the adapter is served with."""
+    if recipe.evaluation.anchor == "trained":
+        return []
+    found = "no anchor" if recipe.evaluation.anchor is None else "an anchor of their own"
+    return [
+        f"Test prompts of tell have {found} (evaluation.anchor): its scores are not those of the "
+        "adapter as it is served."
+    ]

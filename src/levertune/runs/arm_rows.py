@@ -12,7 +12,7 @@ from levertune.data.records import Record
 from levertune.mixtures.forms import FormPlan
 from levertune.recipes.recipe import Recipe
 from levertune.runs.arms import Arm
-from levertune.runs.inputs import Inputs, choose_fold_anchor
+from levertune.runs.inputs import Inputs, as_tested, choose_fold_anchor
 from levertune.runs.workspace import Workspace
 
 
@@ -50,6 +50,35 @@ def choose_arm_anchor(
     # Whatever anchor the recipe names.
     lifting = choose_lifting(train, replace_varied=recipe.anchor.varied == "replace")
     return AnchorChoice(None, lifting, f"{arm.name} has no anchor")
+
+
+def choose_test_anchor(
+    recipe: Recipe,
+    inputs: Inputs,
+    train: Sequence[Record],
+    arm: Arm,
+    trained: AnchorChoice | None,
+) -> AnchorChoice | None:
+    """The anchor an arm is tested with.
+
+    What was taken off its rows in training is taken off test rows too.
+
+    Args:
+        recipe: The recipe.
+        inputs: The inputs.
+        train: The training rows, on which alone it is chosen.
+        arm: The arm.
+        trained: What it is trained with.
+
+    Returns:
+        The choice; what it is trained with, unless `evaluation.anchor` says otherwise and the arm
+        has an anchor at all.
+    """
+    if trained is None or not arm.is_anchored or recipe.evaluation.anchor == "trained":
+        return trained
+    choice = choose_fold_anchor(as_tested(recipe), train, inputs.kind)
+    lifting = trained.lifting if trained.lifting.instructions else choice.lifting
+    return AnchorChoice(choice.anchor, lifting, f"evaluation.anchor; {choice.reason}")
 
 
 def arm_example(record: Record, arm: Arm, choice: AnchorChoice | None) -> Example:

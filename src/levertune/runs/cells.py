@@ -22,6 +22,7 @@ from levertune.results.cells import TokenCounts, cell_dir
 from levertune.results.dispersion import Dispersion
 from levertune.runs.arm_rows import (
     choose_arm_anchor,
+    choose_test_anchor,
     count_pushed_over,
     form_example,
     list_forms,
@@ -102,6 +103,7 @@ class CellData:
         plan: The cell.
         records: Task rows in training, as the user wrote them.
         choice: The anchor, chosen on these rows; None for an arm that leaves rows verbatim.
+        tested: The anchor on test rows; as `choice`, unless the recipe says otherwise.
         task: The task rows, tokenized as this arm sees them at first.
         general: General rows by source, tokenized.
         rows: The training order.
@@ -116,6 +118,7 @@ class CellData:
     plan: CellPlan
     records: tuple[Record, ...]
     choice: AnchorChoice | None
+    tested: AnchorChoice | None
     task: tuple[TokenizedExample, ...]
     general: dict[str, list[TokenizedExample]]
     rows: MixtureRows
@@ -240,6 +243,7 @@ def build_cell(
         plan=plan,
         records=tuple(kept),
         choice=choice,
+        tested=choose_test_anchor(recipe, inputs, train, arm, choice),
         task=tuple(task),
         general=general,
         rows=rows,

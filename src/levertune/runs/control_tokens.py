@@ -7,7 +7,7 @@ from dataclasses import replace
 from levertune.data.control_tokens import ControlTokens
 from levertune.errors import DataError, RecipeError
 from levertune.recipes.recipe import Recipe
-from levertune.runs.inputs import Inputs, choose_fold_anchor
+from levertune.runs.inputs import Inputs, as_tested, choose_fold_anchor
 
 _NUM_SHOWN = 5
 
@@ -58,9 +58,10 @@ def keep_out_control_tokens(
 
 def _require_clean_anchor(recipe: Recipe, inputs: Inputs, tokens: ControlTokens) -> None:
     texts = {"anchor.lead_in": recipe.anchor.lead_in}
-    if recipe.anchor.text not in (None, "auto"):  # those are made of the rows, if of anything
-        anchor = choose_fold_anchor(recipe, inputs.task.records[:1], inputs.kind).anchor
-        texts["anchor.text"] = anchor.text if anchor is not None else None
+    for key, own in (("anchor.text", recipe), ("evaluation.anchor", as_tested(recipe))):
+        if own.anchor.text not in (None, "auto"):  # those are made of the rows, if of anything
+            anchor = choose_fold_anchor(own, inputs.task.records[:1], inputs.kind).anchor
+            texts[key] = anchor.text if anchor is not None else None
     for key, text in texts.items():
         if text is not None and (fault := tokens.describe_in(text)):
             raise RecipeError(f"{key}: {fault}")

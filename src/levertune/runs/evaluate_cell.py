@@ -99,7 +99,7 @@ def evaluate_cell(
         summary = read_summary(folder)
         model = load_adapter(model, adapter, base_sha256=workspace.model_hash)  # type: ignore[assignment]
     records = split_of(inputs, data.plan).test
-    examples = [arm_example(record, arm, data.choice) for record in records]
+    examples = [arm_example(record, arm, data.tested) for record in records]
     try:
         likelihoods: dict[str, list[RowLikelihood]] = {}
         for name, rows in (
@@ -221,8 +221,16 @@ def fingerprint_cell(recipe: Recipe, inputs: Inputs, data: CellData, probes: Pro
         hash_records(probes.general_heldout),
         hash_records(probes.retention),
         str(recipe.evaluation.max_new_tokens),
+        *_other_anchor(data),
     )
     return hashlib.sha256(" ".join(parts).encode("ascii")).hexdigest()
+
+
+def _other_anchor(data: CellData) -> list[str]:
+    """The anchor of the test prompts, where it is another than that of the training."""
+    if data.tested is data.choice or data.tested is None:
+        return []
+    return [data.tested.anchor.id if data.tested.anchor is not None else "none"]
 
 
 def _require_room(workspace: Workspace, examples: Sequence[Example], new_tokens: int) -> None:

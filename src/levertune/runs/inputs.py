@@ -183,8 +183,18 @@ def choose_fold_anchor(recipe: Recipe, train: Sequence[Record], kind: TaskKind) 
         kind=kind.kind,
         labels=[label for label in kind.labels if label in seen],
         replace_varied=recipe.anchor.varied == "replace",
+        replace_shared=recipe.anchor.shared == "replace",
         pools=recipe.anchor.pools,
     )
+
+
+def as_tested(recipe: Recipe) -> Recipe:
+    """The recipe with the anchor of its test prompts, where that is another than in training."""
+    if recipe.evaluation.anchor == "trained":
+        return recipe
+    tested = {"text": recipe.evaluation.anchor, "dropout": 0.0, "schedule": "constant"}
+    anchor = recipe.anchor.model_copy(update=tested)
+    return recipe.model_copy(update={"anchor": anchor})
 
 
 def read_inputs(

@@ -20,7 +20,11 @@ from levertune.recipes.url_secrets import without_secrets
 from levertune.results.files import write_text_atomically
 from levertune.results.inputs import AutoSetting
 from levertune.results.tuning import Tuning
-from levertune.runs.anchor_rules import require_fair_anchor, settle_placement
+from levertune.runs.anchor_rules import (
+    describe_test_anchor,
+    require_fair_anchor,
+    settle_placement,
+)
 from levertune.runs.cells import CellData, CellPlan, build_cell, expand_cells
 from levertune.runs.control_tokens import keep_out_control_tokens
 from levertune.runs.evaluate_cell import Probes
@@ -34,6 +38,19 @@ from levertune.runs.tuned import describe_choices, find_tuning, tuned_settings, 
 from levertune.runs.workspace import Workspace
 from levertune.settings import Facts, resolve_settings
 from levertune.training.processes import refuse_several_processes
+
+
+@dataclass(frozen=True, slots=True)
+class Retuned:
+    """What a tuning is about to choose.
+
+    Args:
+        keys: The recipe keys.
+        arms: The arms it chooses for.
+    """
+
+    keys: tuple[str, ...]
+    arms: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +126,7 @@ def prepare_run(
     quick: bool = False,
     progress: Progress | None = None,
     dry_run: bool = False,
+    retuned: Retuned | None = None,
 ) -> Prepared:
     """Read, check and resolve; nothing is written but what is fetched into the cache.
 
@@ -118,6 +136,7 @@ def prepare_run(
         progress: Where to show the progress of what is fetched and of choosing general rows.
         dry_run: Whether cells are built for a look only: what needs the model to be chosen is drawn
             in its place.
+        retuned: What is to be tuned anew, so that an earlier choice of it does not count.
 
     Raises:
         UserError: If the recipe, its data or the model cannot be used, the run folder holds another
@@ -132,16 +151,19 @@ def prepare_run(
     recipe, moved = settle_placement(without_secrets(recipe), workspace.tokenizer)
     heldout, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
     resolved, settings, row_tokens = _resolve(recipe, inputs, pool, workspace)
-    warnings = [*inputs.warnings, *dropped, *moved]
+    warnings = [*inputs.warnings, *dropped, *moved, *describe_test_anchor(recipe)]
     warnings += describe_shortfalls(resolved, pool, count_tokens=workspace.count_record)
     run_dir = Path(recipe.output_dir)
     tuning, notes = find_tuning(run_dir, recipe, resolved, inputs, workspace.model_hash)
     warnings += notes
+    if tuning is not None and retuned is not None:
+        tuning = tuning.without(retuned.keys, retuned.arms)
     if tuning is not None:
         tuned = {setting.key: setting for setting in describe_choices(tuning)}
         resolved = with_settings(resolved, {s.key: s.value for s in tuned.values()})
         settings = [tuned.pop(s.key, s) for s in settings] + list(tuned.values())
-    require_same_recipe(run_dir, resolved)
+    if retuned is None:
+        require_same_recipe(run_dir, resolved)
     return Prepared(
         recipe=resolved,
         settings=_with_earlier(run_dir, resolved, settings),

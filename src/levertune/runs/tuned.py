@@ -11,12 +11,23 @@ from typing import Any
 from levertune.recipes.loading import recipe_from_mapping
 from levertune.recipes.recipe import Recipe
 from levertune.results.inputs import AutoSetting
-from levertune.results.tuning import TUNING_FILE, Candidate, TunedChoice, Tuning, Value, read_tuning
+from levertune.results.tuning import (
+    TUNING_FILE,
+    Candidate,
+    TunedChoice,
+    Tuning,
+    Value,
+    describe_settings,
+    read_tuning,
+)
 from levertune.runs.arms import Arm
 from levertune.runs.inputs import Inputs
 
 # Neither rows nor trainings depend on these.
 _APART = ("arms", "seeds", "output_dir", "evaluation")
+# Settings the plain arms do not have.
+_LEVERAGED_ALONE = ("general.rows", "anchor.text", "anchor.shared")
+_LEAST_RECIPE = {"version": 1, "task": {"path": "rows.jsonl"}}
 _FREE_TRAINING = ("save_steps", "report_to", "logging_steps", "gradient_checkpointing")
 
 
@@ -43,6 +54,11 @@ def value_of(recipe: Recipe, key: str) -> Any:
     """The recipe's value of a key such as `general.rows`."""
     section, _, name = key.partition(".")
     return getattr(getattr(recipe, section), name)
+
+
+def _default_of(key: str) -> Any:
+    """What a recipe has where the user wrote nothing: `auto`, for most of what can be tuned."""
+    return value_of(recipe_from_mapping(_LEAST_RECIPE), key)
 
 
 def fingerprint_tuning(recipe: Recipe, inputs: Inputs, model_hash: str, keys: Sequence[str]) -> str:
@@ -91,7 +107,9 @@ def find_tuning(
     if tuning is None:
         return None, []
     set_by_hand = [
-        key for key in tuning.keys if value_of(asked, key) not in ("auto", _base_value(tuning, key))
+        key
+        for key in tuning.keys
+        if value_of(asked, key) not in (_default_of(key), _base_value(tuning, key))
     ]
     if set_by_hand:
         return None, [f"{TUNING_FILE} is not used: {', '.join(set_by_hand)} is set by hand."]
@@ -117,10 +135,10 @@ def tuned_settings(tuning: Tuning, arm: Arm, fold: int | None) -> dict[str, Valu
     leveraged, plain = _settings(tuning, "tell", fold), _settings(tuning, "sft", fold)
     if arm.has_general:
         return leveraged
-    amounts = ("general.rows", "task.exposures") if arm.matches_steps else ("general.rows",)
+    of_tell = (*_LEVERAGED_ALONE, *(("task.exposures",) if arm.matches_steps else ()))
     return {
-        **{key: value for key, value in plain.items() if key not in amounts},
-        **{key: value for key, value in leveraged.items() if key in amounts},
+        **{key: value for key, value in plain.items() if key not in of_tell},
+        **{key: value for key, value in leveraged.items() if key in of_tell},
     }
 
 
@@ -140,7 +158,8 @@ def warn_of_collapse(choice: TunedChoice) -> str | None:
     chosen = " The one chosen is among these." if choice.candidates[0].has_collapsed else ""
     return (
         f"{choice.arm}, {where}: from {first.general_per_task_row:.1f} general rows a task row on "
-        f"({_named(first)}{loss}) the task rows are hardly learnt: general data drown them.{chosen}"
+        f"({describe_settings(first.settings)}{loss}) the task rows are hardly learnt: "
+        f"general data drown them.{chosen}"
     )
 
 
@@ -170,11 +189,10 @@ def _reason(choice: TunedChoice) -> str:
     words = f"levertune tune: {best.nll:.3f} nats a token" if best.nll is not None else "tuned"
     if not others or others[0].difference is None:
         return words
-    return f"{words}, {_named(others[0])} {_signed(others[0])}"
-
-
-def _named(candidate: Candidate) -> str:
-    return ", ".join(f"{key}={value:g}" for key, value in candidate.settings.items())
+    # A page without the rows' words shows this sentence.
+    has_words = any(isinstance(value, str) for value in others[0].settings.values())
+    other = "the next best" if has_words else describe_settings(others[0].settings)
+    return f"{words}, {other} {_signed(others[0])}"
 
 
 def _signed(candidate: Candidate) -> str:
@@ -193,7 +211,7 @@ def _base_value(tuning: Tuning, key: str) -> Value | None:
 
 def _warn_of_baselines(tuning: Tuning) -> list[str]:
     """A comparison with baselines that were not tuned as well is not a fair one."""
-    shared = [key for key in tuning.keys if key != "general.rows"]
+    shared = [key for key in tuning.keys if key not in _LEVERAGED_ALONE]
     lacking = [
         key
         for key in shared

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from levertune.anchors.lift import shared_instruction
 from levertune.data.records import Record
 from levertune.data.splits import cross_validation_folds, draw_subset, warn_of_large_groups
 from levertune.progress import Progress
-from levertune.results.tuning import Value
+from levertune.results.tuning import ProposedAnchor, Value
 from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellPlan
 from levertune.runs.estimate import measure_rate
 from levertune.runs.general_amounts import drawable
 from levertune.runs.prepare import Prepared
+from levertune.tuning.anchor_race import AnchorField, anchor_settings, propose_anchors
 from levertune.tuning.candidates import What, list_candidates
-from levertune.tuning.halving import num_trials
+from levertune.tuning.halving import Halving, Rule, Settings
+from levertune.tuning.paired_race import PairedRace
 from levertune.tuning.trial import Trials
 
 INNER_FOLDS = 3
@@ -36,6 +38,8 @@ class Contest:
         num_folds: Inner folds.
         notes: What a reader should know of the inner folds.
         candidates: The settings to choose among, the cheapest first.
+        rule: Who stays in the race and who wins it.
+        anchors: The anchors written for it; empty where anchors are not tuned.
     """
 
     arm: str
@@ -44,12 +48,19 @@ class Contest:
     num_folds: int
     notes: tuple[str, ...]
     candidates: list[dict[str, Value]]
+    rule: Rule
+    anchors: tuple[ProposedAnchor, ...] = ()
+
+    def anchor_tokens(self, settings: Settings) -> int | None:
+        """Tokens of a candidate's anchor; None where anchors are not tuned."""
+        text = settings.get("anchor.text")
+        return next((a.tokens for a in self.anchors if a.setting == text), None)
 
 
-def make_contest(
+def make_trials(
     prepared: Prepared, arm: str, fold: int | None, what: Sequence[What], progress: Progress
-) -> Contest:
-    """Draw up a choice: the rows it is made on, their inner folds and the candidates.
+) -> Trials:
+    """The trials on one set of training rows.
 
     Args:
         prepared: The run.
@@ -61,18 +72,8 @@ def make_contest(
     rows = _training_rows(prepared, fold)
     instruction = shared_instruction(rows)
     folds = cross_validation_folds(rows, INNER_FOLDS, seed=INNER_SEED, instruction=instruction)
-    recipe = prepared.recipe_for(CellPlan(ARMS[arm], prepared.recipe.seeds[0], fold))
-    count_tokens = prepared.workspace.count_record
-    general = drawable(recipe, prepared.chooser.pool, count_tokens=count_tokens)
-    candidates = list_candidates(
-        what,
-        recipe,
-        train_rows=len(rows),
-        general_available=general.most,
-        general_fixed=general.fewest,
-    )
     name = "all" if fold is None else f"fold-{fold + 1}"
-    trials = Trials(
+    return Trials(
         prepared,
         folds,
         rows,
@@ -81,9 +82,56 @@ def make_contest(
         prepared.recipe.seeds[0],
         prepared.run_dir / "tune" / "-".join(what) / arm / name,
         progress,
-        base=recipe,
+        base=prepared.recipe_for(CellPlan(ARMS[arm], prepared.recipe.seeds[0], fold)),
     )
-    return Contest(arm, fold, trials, len(folds), tuple(warn_of_large_groups(folds)), candidates)
+
+
+def make_contest(
+    prepared: Prepared,
+    arm: str,
+    fold: int | None,
+    what: Sequence[What],
+    progress: Progress,
+    field: AnchorField | None = None,
+) -> Contest:
+    """Draw up a choice: the rows it is made on, their inner folds and the candidates.
+
+    Args:
+        prepared: The run.
+        arm: The arm to train.
+        fold: The fold whose training rows they are, or None for all.
+        what: What to tune.
+        progress: Where to show progress.
+        field: Which anchors to look at, where they are tuned.
+    """
+    trials = make_trials(prepared, arm, fold, what, progress)
+    recipe = trials.base
+    notes = warn_of_large_groups(trials.folds)
+    anchors: tuple[ProposedAnchor, ...] = ()
+    if "anchor" in what:
+        proposal = propose_anchors(
+            prepared, recipe, trials.records, fold, field or AnchorField(), trials.folder, progress
+        )
+        anchors = proposal.anchors
+        notes += proposal.notes
+    raced = [anchor_settings(anchor, recipe) for anchor in anchors if anchor.left_out is None]
+    count_tokens = prepared.workspace.count_record
+    general = drawable(recipe, prepared.chooser.pool, count_tokens=count_tokens)
+    candidates = list_candidates(
+        what,
+        recipe,
+        train_rows=len(trials.records),
+        general_available=general.most,
+        general_fixed=general.fewest,
+        anchors=raced,
+    )
+    contest = Contest(
+        arm, fold, trials, len(trials.folds), tuple(notes), candidates, Halving(), anchors
+    )
+    if "anchor" not in what:
+        return contest
+    tokens = [contest.anchor_tokens(settings) or 0 for settings in candidates]
+    return replace(contest, rule=PairedRace(tokens.__getitem__))
 
 
 def outer_folds(prepared: Prepared) -> list[int | None]:
@@ -104,7 +152,7 @@ def estimate_seconds(contests: Sequence[Contest], rate: float, at_once: int) -> 
     total = 0.0
     for contest in contests:
         dearest = sorted(_trial_seconds(contest, rate), reverse=True)
-        for count in num_trials(len(dearest), contest.num_folds):
+        for count in contest.rule.most_trials(len(dearest), contest.num_folds):
             free_at = [0.0] * at_once
             for seconds in dearest[:count]:
                 first = free_at.index(min(free_at))

@@ -1,10 +1,11 @@
-"""Successive halving over folds: every candidate on the first fold, the better half on the next."""
+"""A race over folds: every candidate on the first fold, those that are good enough on the next."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from levertune.results.tuning import RowLoss, Trial, Value
 
@@ -27,22 +28,60 @@ class Race:
     winner: int
 
 
+class Rule(Protocol):
+    """Who stays in a race, and who wins it. Both are asked of candidates by their index."""
+
+    def most_trials(self, num_candidates: int, num_folds: int) -> list[int]:
+        """Most candidates that are measured on each fold, first to last."""
+
+    def survivors(self, trials: Sequence[Sequence[Trial]], left: Sequence[int]) -> list[int]:
+        """Those of the candidates still in the race that go on to the next fold."""
+
+    def winner(self, trials: Sequence[Sequence[Trial]], left: Sequence[int]) -> int:
+        """The winner among those measured on every fold that was needed."""
+
+
+class Halving:
+    """Successive halving: the better half goes on, at least two; the lowest NLL wins.
+
+    Jamieson & Talwalkar, 1502.07943, figure 1, with folds as the resource.
+    """
+
+    def most_trials(self, num_candidates: int, num_folds: int) -> list[int]:
+        """Candidates that are measured on each fold, first to last."""
+        counts = []
+        left = num_candidates
+        for _ in range(num_folds):
+            counts.append(left)
+            left = min(left, _half(left))
+        return counts
+
+    def survivors(self, trials: Sequence[Sequence[Trial]], left: Sequence[int]) -> list[int]:
+        """The better half, and at least two."""
+        ranked = sorted(left, key=lambda i: (mean_loss(trials[i]), i))
+        return sorted(ranked[: _half(len(left))])
+
+    def winner(self, trials: Sequence[Sequence[Trial]], left: Sequence[int]) -> int:
+        """The candidate with the lowest NLL; between equals the first."""
+        return min(left, key=lambda i: (mean_loss(trials[i]), i))
+
+
 def race(
     candidates: Sequence[Settings],
     num_folds: int,
     run_trials: Callable[[Sequence[Settings], int], Sequence[Trial]],
+    rule: Rule,
 ) -> Race:
-    """Find the candidate with the lowest NLL.
+    """Find the best candidate, fold by fold.
 
-    Successive halving (Jamieson & Talwalkar, 1502.07943, figure 1) with folds as the resource: a
-    candidate is judged by all folds it was measured on, and trained whole on each, so that no
-    shortened schedule decides between amounts of data. At least two candidates meet on the last
-    fold.
+    A candidate is judged by all folds it was measured on, and trained whole on each, so that no
+    shortened schedule decides between amounts of data. A race that one candidate is left in ends.
 
     Args:
         candidates: The candidates, the cheapest first: between equals the first wins.
         num_folds: Folds there are.
         run_trials: Trains and measures candidates on a fold, and gives their trials in order.
+        rule: Who stays and who wins.
 
     Returns:
         All trials and the winner.
@@ -58,21 +97,11 @@ def race(
         found = run_trials([candidates[index] for index in left], fold)
         for index, trial in zip(left, found, strict=True):
             trials[index].append(trial)
-        left.sort(key=lambda i: (mean_loss(trials[i]), i))
         if fold < num_folds - 1:
-            left = left[: max(2, math.ceil(len(left) / 2))]
-            left.sort()
-    return Race(tuple(map(tuple, trials)), left[0])
-
-
-def num_trials(num_candidates: int, num_folds: int) -> list[int]:
-    """Candidates that are measured on each fold, first to last."""
-    counts = []
-    left = num_candidates
-    for _ in range(num_folds):
-        counts.append(left)
-        left = min(left, max(2, math.ceil(left / 2)))
-    return counts
+            left = rule.survivors(trials, left)
+            if len(left) == 1:
+                break
+    return Race(tuple(map(tuple, trials)), rule.winner(trials, left))
 
 
 def mean_loss(trials: Sequence[Trial]) -> float:
@@ -135,6 +164,10 @@ def find_collapsed(trials: Sequence[Sequence[Trial]]) -> set[int]:
         if ratios[index] > ratios[best] and most > 0 and reached < _COLLAPSED_BELOW * most:
             collapsed.add(index)
     return collapsed
+
+
+def _half(num: int) -> int:
+    return max(2, math.ceil(num / 2))
 
 
 def _falls(trials: Sequence[Trial]) -> dict[int, float]:

@@ -62,15 +62,16 @@ class Trials:
         base: Recipe,
     ) -> None:
         self._prepared = prepared
-        self._inputs = replace(prepared.inputs, test_mode="cv", splits=tuple(folds))
-        self._records = records
+        self.folds = tuple(folds)
+        self._inputs = replace(prepared.inputs, test_mode="cv", splits=self.folds)
+        self.records = records
         self._instruction = instruction
         self._choosers: dict[int, GeneralChooser] = {}
         self._arm = arm
         self._seed = seed
-        self._folder = folder
+        self.folder = folder
         self._progress = progress
-        self._base = base
+        self.base = base
 
     def build(self, settings: dict[str, Value], fold: int) -> tuple[Recipe, CellData]:
         """The recipe and the rows of a trial.
@@ -81,10 +82,10 @@ class Trials:
         """
         own = dict(settings)
         if "general.rows" in own:
-            share = len(self._inputs.splits[fold].train) / len(self._records)
-            own["general.rows"] = round(own["general.rows"] * share)
+            share = len(self._inputs.splits[fold].train) / len(self.records)
+            own["general.rows"] = round(int(own["general.rows"]) * share)
         # The folds are made of the rows drawn already.
-        recipe = with_settings(self._base, {**own, "task.subset": None})
+        recipe = with_settings(self.base, {**own, "task.subset": None})
         plan = CellPlan(self._arm, self._seed, fold)
         workspace = self._prepared.workspace
         return recipe, build_cell(recipe, self._inputs, self._chooser(fold), workspace, plan)
@@ -102,16 +103,16 @@ class Trials:
     def _leaks(self) -> set[tuple[tuple[str, str], str]]:
         """General rows like training rows: source and id of the one, id of the other."""
         # In a cross-validation every task row is a test row, and these were looked for already.
-        if self._prepared.inputs.test_mode == "cv" or self._base.general.test_leaks == "keep":
+        if self._prepared.inputs.test_mode == "cv" or self.base.general.test_leaks == "keep":
             return set()
         pool = [record for rows in self._prepared.chooser.pool.values() for record in rows]
-        found = find_leaks(pool, self._records, instruction=self._instruction)
+        found = find_leaks(pool, self.records, instruction=self._instruction)
         return {((leak.source, leak.id), leak.like_id) for leak in found}
 
     def run(self, settings: dict[str, Value], fold: int) -> Trial:
         """Train and measure, or find it done."""
         recipe, cell = self.build(settings, fold)
-        folder = self._folder / _slug(settings) / f"fold-{fold + 1}-{self._hash(fold, cell)}"
+        folder = self.folder / _slug(settings) / f"fold-{fold + 1}-{self._hash(fold, cell)}"
         path = folder / TRIAL_FILE
         claim_folder(folder, cell)
         if path.is_file():
@@ -201,4 +202,11 @@ def _describe(
 
 
 def _slug(settings: dict[str, Value]) -> str:
-    return "_".join(f"{key}-{value:g}" for key, value in settings.items())
+    return "_".join(f"{key}-{_short_name(value)}" for key, value in settings.items())
+
+
+def _short_name(value: Value) -> str:
+    if not isinstance(value, str):
+        return f"{value:g}"
+    is_word = value.isidentifier() and len(value) <= 20
+    return value if is_word else hashlib.sha256(value.encode("utf-8")).hexdigest()[:10]

@@ -23,14 +23,16 @@ from levertune.results.tuning import (
     Trial,
     TunedChoice,
     Tuning,
+    describe_settings,
     write_tuning,
 )
 from levertune.runs.arms import ARMS
 from levertune.runs.jobs import WORTH_SECONDS, Jobs, choose_jobs
 from levertune.runs.pool import WorkerPool
-from levertune.runs.prepare import Prepared, memory_bytes, prepare_run
+from levertune.runs.prepare import Prepared, Retuned, memory_bytes, prepare_run
 from levertune.runs.tuned import fingerprint_tuning, warn_of_collapse
-from levertune.tuning.candidates import KEYS, What
+from levertune.tuning.anchor_race import AnchorField
+from levertune.tuning.candidates import What, tuned_keys
 from levertune.tuning.contests import (
     Contest,
     estimate_seconds,
@@ -43,7 +45,6 @@ from levertune.tuning.halving import (
     compare,
     find_collapsed,
     mean_loss,
-    num_trials,
     race,
 )
 
@@ -75,6 +76,7 @@ def tune_recipe(
     budget_seconds: float | None = None,
     dry_run: bool = False,
     jobs: int | str = "auto",
+    anchors: AnchorField | None = None,
     progress: Progress | None = None,
     say: Say | None = None,
 ) -> TuneOutcome:
@@ -87,6 +89,7 @@ def tune_recipe(
         budget_seconds: Most time by estimate; the dearest candidates are left out to meet it.
         dry_run: Say what would be tried and stop.
         jobs: Trials at once, or `auto` (`runs.jobs.choose_jobs`).
+        anchors: Which anchors to look at; all ways of writing one if None.
         progress: Where to show progress.
         say: Where to say what is tried, and how long it will take.
 
@@ -106,9 +109,13 @@ def tune_recipe(
             )
         if not ARMS[arm].has_general and "general" in what:
             raise RecipeError(f"--arm {arm}: has no general rows to tune. Use --arm tell.")
-    prepared = prepare_run(recipe)
+        if not ARMS[arm].is_anchored and "anchor" in what:
+            raise RecipeError(f"--arm {arm}: has no anchor to tune. Use --arm tell.")
+    keys = tuned_keys(what)
+    retuned = Retuned(keys, tuple(arms))
+    prepared = prepare_run(recipe, retuned=retuned)
     contests = [
-        make_contest(prepared, arm, fold, what, progress)
+        make_contest(prepared, arm, fold, what, progress, anchors)
         for arm in arms
         for fold in outer_folds(prepared)
     ]
@@ -128,19 +135,25 @@ def tune_recipe(
         say(line)
     if dry_run:
         return TuneOutcome(None, None)
-    keys = tuple(KEYS[name] for name in what)
     choices = []
-    with shared.limit_threads(), _trial_runner(recipe, what, prepared, shared, progress) as run:
+    with (
+        shared.limit_threads(),
+        _trial_runner(recipe, what, arms, prepared, shared, progress) as run,
+    ):
         for contest in contests:
             found = race(
-                contest.candidates, contest.num_folds, partial(_run_trials, contest, run, say)
+                contest.candidates,
+                contest.num_folds,
+                partial(_run_trials, contest, run, say),
+                contest.rule,
             )
             choices.append(
                 TunedChoice(
                     arm=contest.arm,
                     fold=contest.fold,
                     settings=dict(contest.candidates[found.winner]),
-                    candidates=_summarise(found.trials, found.winner),
+                    candidates=_summarise(contest, found.trials, found.winner),
+                    anchors=contest.anchors,
                 )
             )
     for choice in choices:
@@ -164,7 +177,12 @@ def tune_recipe(
 
 @contextlib.contextmanager
 def _trial_runner(
-    recipe: Recipe, what: Sequence[What], prepared: Prepared, shared: Jobs, progress: Progress
+    recipe: Recipe,
+    what: Sequence[What],
+    arms: Sequence[str],
+    prepared: Prepared,
+    shared: Jobs,
+    progress: Progress,
 ) -> Iterator[_Runner]:
     """Runs trials of a contest, here or in workers, and gives each as it is done."""
     if shared.count == 1:
@@ -178,7 +196,7 @@ def _trial_runner(
         yield run_here
         return
     prepared.workspace.forget_base()  # it was loaded to time a step; the workers have their own
-    first = {"recipe": recipe.model_dump(mode="json"), "what": list(what)}
+    first = {"recipe": recipe.model_dump(mode="json"), "what": list(what), "arms": list(arms)}
     with WorkerPool(TRIAL_WORKER, first, shared, progress) as pool:
 
         def run_in_workers(
@@ -186,7 +204,7 @@ def _trial_runner(
         ) -> Iterator[tuple[int, Trial]]:
             orders = [
                 {
-                    "name": f"{_named(settings)}, fold {fold + 1}",
+                    "name": f"{describe_settings(settings)}, fold {fold + 1}",
                     "arm": contest.arm,
                     "outer": contest.fold,
                     "settings": dict(settings),
@@ -208,12 +226,8 @@ def _run_trials(
         trials[index] = trial
         loss = mean_loss([trial])
         found = trial.failure or f"{loss:.3f} nats a token on {len(trial.rows)} rows"
-        say(f"{_named(trial.settings)}, fold {fold + 1} of {contest.num_folds}: {found}")
+        say(f"{describe_settings(trial.settings)}, fold {fold + 1} of {contest.num_folds}: {found}")
     return [trials[index] for index in range(len(candidates))]
-
-
-def _named(settings: Settings) -> str:
-    return ", ".join(f"{key}={value:g}" for key, value in settings.items())
 
 
 def _within_budget(
@@ -230,7 +244,7 @@ def _within_budget(
             )
         # The last are the dearest: they go first, in every fold alike.
         left_out = next(c.candidates[-1] for c in contests if len(c.candidates) == longest)
-        say(f"left out to meet the budget: {_named(left_out)}")
+        say(f"left out to meet the budget: {describe_settings(left_out)}")
         contests = [replace(c, candidates=c.candidates[: longest - 1]) for c in contests]
     return contests
 
@@ -247,10 +261,10 @@ def _describe_start(contests: list[Contest], rate: float, shared: Jobs) -> list[
             if contest.fold is None
             else f"training rows of fold {contest.fold + 1}"
         )
-        counts = " + ".join(map(str, num_trials(len(contest.candidates), contest.num_folds)))
-        lines.append(
-            f"{contest.arm}, {where}: {len(contest.candidates)} candidates, {counts} trials"
-        )
+        num = len(contest.candidates)
+        counts = " + ".join(map(str, contest.rule.most_trials(num, contest.num_folds)))
+        most = "at most " if contest.anchors else ""
+        lines.append(f"{contest.arm}, {where}: {num} candidates, {most}{counts} trials")
         lines += [f"warning: {contest.arm}, {where}: {note}" for note in contest.notes]
     if shared.count > 1:
         lines.append(f"jobs: {shared.count} trials at once ({shared.reason})")
@@ -262,7 +276,9 @@ def _describe_start(contests: list[Contest], rate: float, shared: Jobs) -> list[
     return lines
 
 
-def _summarise(trials: Sequence[Sequence[Trial]], winner: int) -> tuple[Candidate, ...]:
+def _summarise(
+    contest: Contest, trials: Sequence[Sequence[Trial]], winner: int
+) -> tuple[Candidate, ...]:
     collapsed = find_collapsed(trials)
     found = []
     for index, own in enumerate(trials):
@@ -283,6 +299,7 @@ def _summarise(trials: Sequence[Sequence[Trial]], winner: int) -> tuple[Candidat
                 train_tokens=sum(t.train_tokens for t in own) / len(own),
                 has_collapsed=index in collapsed,
                 failure=next((t.failure for t in own if t.failure), None),
+                anchor_tokens=contest.anchor_tokens(own[0].settings),
             )
         )
     order = sorted(

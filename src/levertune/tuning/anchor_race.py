@@ -1,0 +1,229 @@
+"""The anchors that race in `tune --what anchor`: written in several ways, the likeliest kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from levertune.anchors.anchor import Anchor
+from levertune.anchors.auto import AnchorChoice
+from levertune.anchors.candidates import AnchorCandidate
+from levertune.anchors.quotes import spoken
+from levertune.data.draws import evenly_spaced
+from levertune.data.records import Record
+from levertune.errors import RecipeError
+from levertune.mixtures.manifest import hash_records
+from levertune.progress import Progress
+from levertune.recipes.recipe import Recipe
+from levertune.results.tuning import (
+    Proposal,
+    ProposedAnchor,
+    Value,
+    read_proposal,
+    write_proposal,
+)
+from levertune.runs.anchor_candidates import (
+    TaskView,
+    Way,
+    make_view_guard,
+    suggest_anchors,
+    view_rows,
+)
+from levertune.runs.arm_rows import form_example
+from levertune.runs.arms import ARMS
+from levertune.runs.inputs import choose_fold_anchor
+from levertune.runs.prepare import Prepared
+from levertune.runs.tuned import with_settings
+
+ANCHORS_FILE = "anchors.json"
+RACED_WAYS: tuple[Way, ...] = ("template", "features", "pool", "model")
+MOST_RACED = 6
+
+_MAX_ROWS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorField:
+    """Which anchors a tuning looks at.
+
+    Args:
+        ways: How to write them.
+        texts: More of them, written by hand or by `levertune anchor suggest`.
+        most: Most of them that race, the recipe's own and those of `texts` included.
+    """
+
+    ways: tuple[Way, ...] = RACED_WAYS
+    texts: tuple[str, ...] = ()
+    most: int = MOST_RACED
+
+
+def parse_ways(text: str | None) -> tuple[Way, ...]:
+    """Ways of writing anchors, as `template,pool`; all that can race if None.
+
+    Raises:
+        RecipeError: If one is unknown.
+    """
+    if text is None:
+        return RACED_WAYS
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in RACED_WAYS:
+            raise RecipeError(f"--ways: must be among {list(RACED_WAYS)}; found {name!r}.")
+    return tuple(way for way in RACED_WAYS if way in names)
+
+
+def propose_anchors(
+    prepared: Prepared,
+    recipe: Recipe,
+    rows: Sequence[Record],
+    fold: int | None,
+    field: AnchorField,
+    folder: Path,
+    progress: Progress,
+) -> Proposal:
+    """Write the anchors of a choice, or find them written.
+
+    The recipe's own and those given always race. Of the others those race under which the base
+    model finds the training rows' answers likeliest: a guess, as no evidence says yet that this
+    foretells the likelihood after training.
+
+    Args:
+        prepared: The run.
+        recipe: Its recipe for the arm and fold.
+        rows: The training rows.
+        fold: The fold whose training rows they are, or None for all.
+        field: Which to look at.
+        folder: Where they are kept.
+        progress: Where to show progress.
+
+    Returns:
+        All of them, those that race first: the recipe's own, those given, the others.
+
+    Raises:
+        RecipeError: If the recipe asks for no anchor, or a text given cannot be one of these rows.
+        UserError: If the pool cannot be read.
+    """
+    if recipe.anchor.text is None:
+        raise RecipeError(
+            "--what anchor: the recipe asks for no anchor; found anchor.text=null. Set it to auto."
+        )
+    path = folder / ANCHORS_FILE
+    fingerprint = _fingerprint(prepared, recipe, rows, field)
+    kept = read_proposal(path)
+    if kept is not None and kept.fingerprint == fingerprint:
+        return kept
+    inputs = prepared.inputs
+    test = inputs.splits[fold or 0].test if fold is not None or inputs.test_mode != "cv" else ()
+    view = view_rows(recipe, inputs, prepared.workspace, rows, test)
+    given = [AnchorCandidate(text.strip(), "hand") for text in field.texts]
+    guard = make_view_guard(view)
+    for candidate in given:
+        if fault := guard(candidate.text):
+            raise RecipeError(f"anchor {_cut(candidate.text)!r}: {fault}. Write another.")
+    suggested = suggest_anchors(
+        recipe, view, ways=field.ways, store=folder / "asked.jsonl", progress=progress
+    )
+    own = AnchorCandidate(_anchored(recipe, view)[1].text, "recipe")
+    known: dict[str, AnchorCandidate] = {}
+    for candidate in (own, *given, *suggested.candidates):
+        known.setdefault(spoken(candidate.text), candidate)
+    measured = [_measure(candidate, recipe, view, progress) for candidate in known.values()]
+    proposal = Proposal(fingerprint, _rank(measured, field.most), suggested.notes)
+    write_proposal(path, proposal)
+    return proposal
+
+
+def anchor_settings(anchor: ProposedAnchor, recipe: Recipe) -> dict[str, Value]:
+    """What a recipe has for an anchor: another one takes the place of what the rows share.
+
+    Args:
+        anchor: The anchor.
+        recipe: The recipe.
+    """
+    shared = recipe.anchor.shared if anchor.way == "recipe" else "replace"
+    return {"anchor.text": anchor.setting, "anchor.shared": shared}
+
+
+def _fingerprint(
+    prepared: Prepared, recipe: Recipe, rows: Sequence[Record], field: AnchorField
+) -> str:
+    content = [
+        hash_records(rows),
+        [file.sha256 for file in prepared.inputs.general],
+        recipe.anchor.model_dump(mode="json"),
+        recipe.training.max_length,
+        prepared.workspace.model_hash,
+        [list(field.ways), list(field.texts), field.most],
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def _anchored(recipe: Recipe, view: TaskView) -> tuple[AnchorChoice, Anchor]:
+    """The recipe's anchor on the rows in view."""
+    choice = choose_fold_anchor(recipe, view.verbatim, view.inputs.kind)
+    assert choice.anchor is not None  # only `null` gives none
+    return choice, choice.anchor
+
+
+def _measure(
+    candidate: AnchorCandidate, recipe: Recipe, view: TaskView, progress: Progress
+) -> ProposedAnchor:
+    """Its tokens, and the likelihood of the answers under the base model with it."""
+    from levertune.evaluation.likelihood import score_likelihood
+
+    setting = recipe.anchor.text if candidate.way == "recipe" else candidate.text
+    assert setting is not None
+    workspace, cost = view.workspace, candidate.cost
+    proposed = ProposedAnchor(
+        setting=setting,
+        text=candidate.text,
+        way=candidate.way,
+        tokens=0,
+        nll=None,
+        design_tokens=cost.tokens,
+        design_seconds=cost.seconds,
+        design_requests=cost.requests,
+    )
+    choice, anchor = _anchored(with_settings(recipe, anchor_settings(proposed, recipe)), view)
+    proposed = replace(proposed, tokens=anchor.token_cost(workspace.tokenizer.count))
+    arm, limit = ARMS["tell"], recipe.training.max_length
+    records = evenly_spaced(view.verbatim, _MAX_ROWS)
+    bare = [form_example(record, arm, choice, None) for record in records]
+    rows, _ = workspace.tokenize_within(bare, limit)
+    fitting = [record for record, row in zip(records, rows, strict=True) if row is not None]
+    anchored, _ = workspace.tokenize_within(
+        [form_example(record, arm, choice, anchor) for record in fitting], limit
+    )
+    fit = [row for row in anchored if row is not None]
+    if len(fit) < len(anchored) or not fit:
+        over = f"{len(anchored) - len(fit)} of {len(records)} rows are over {limit} tokens with it"
+        return replace(proposed, left_out=over)
+    scored = score_likelihood(
+        workspace.base(),
+        fit,
+        hardware=workspace.hardware,
+        pad_id=workspace.tokenizer.pad_id,
+        progress=progress,
+        label=f"likelihood, anchor of {candidate.way}",
+    )
+    tokens = sum(row.num_tokens + row.num_end for row in scored)
+    return replace(proposed, nll=sum(row.nll + row.end_nll for row in scored) / tokens)
+
+
+def _rank(anchors: Sequence[ProposedAnchor], most: int) -> tuple[ProposedAnchor, ...]:
+    """Those to race first."""
+    always = [a for a in anchors if a.left_out is None and a.way in ("recipe", "hand")]
+    others = [a for a in anchors if a.left_out is None and a not in always]
+    others.sort(key=lambda a: a.nll if a.nll is not None else 0.0)
+    room = max(0, most - len(always))
+    likelier = f"{most} others race, which the base model answers better with"
+    dropped = [replace(a, left_out=likelier) for a in others[room:]]
+    unfit = [a for a in anchors if a.left_out is not None]
+    return (*always, *others[:room], *dropped, *unfit)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,233 @@
+"""`tune --what anchor` on the tiny model: what is written, what races, and what the run takes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from levertune.cli.main import main
+from levertune.errors import RecipeError
+from levertune.results.tuning import RowLoss, read_tuning
+from levertune.runs.prepare import prepare_run
+from levertune.training.train import TrainSummary
+from levertune.tuning import anchor_race, contests
+from levertune.tuning import trial as trial_module
+from levertune.tuning.anchor_race import AnchorField, parse_ways
+from levertune.tuning.tune import tune_recipe
+
+RUN = Path("runs/whole")
+SHORT = "Name the colour."
+LONG = "Read the whole sentence with care and then name the one colour that is meant by it."
+BY_HAND = AnchorField(ways=("template",), texts=(SHORT, LONG))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _on_cpu(on_cpu):
+    """Every test here."""
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """Trains nothing: a row's nats are what `nll` plants for the cell's anchor and the row."""
+    planted = {"nll": lambda text, row: 1.0, "trained": []}
+
+    def train(recipe, workspace, cell, folder, progress, *, variant=""):
+        planted["trained"].append((cell.choice.anchor.text, str(folder)))
+        return TrainSummary(1, 1, 1.0, [])
+
+    def measure(self, cell, folder, fold):
+        text = cell.choice.anchor.text
+        rows = self._inputs.splits[fold].test
+        return tuple(RowLoss(row.id, planted["nll"](text, row.id), 1) for row in rows)
+
+    monkeypatch.setattr(trial_module, "train_cell", train)
+    monkeypatch.setattr(trial_module.Trials, "_measure", measure)
+    monkeypatch.setattr(contests, "measure_rate", lambda recipe, workspace, cell: 1e6)
+    return planted
+
+
+def noise(row):
+    return sum(map(ord, row)) % 7 / 10
+
+
+def tune(project, field=BY_HAND, **changes):
+    said = []
+    recipe = project.recipe(**changes)
+    outcome = tune_recipe(recipe, what=["anchor"], anchors=field, say=said.append)
+    return recipe, outcome.tuning, said
+
+
+def instructed(project, instruction):
+    rows = [json.loads(line) for line in (project.folder / "task.jsonl").read_text().splitlines()]
+    project.write("task.jsonl", [(f"{instruction}\n{r['prompt']}", r["completion"]) for r in rows])
+    return [row["prompt"] for row in rows]
+
+
+def test_a_planted_best_anchor_wins_and_the_run_trains_with_it(project, engine):
+    engine["nll"] = lambda text, row: (0.5 if text == LONG else 2.0) + noise(row) * len(text) / 99
+    recipe, tuning, said = tune(project)
+    [choice] = tuning.choices
+    assert choice.settings == {"anchor.text": LONG, "anchor.shared": "replace"}
+    assert tuning.keys == ("anchor.text", "anchor.shared")
+    assert [a.way for a in choice.anchors] == ["recipe", "hand", "hand"]  # auto is the template's
+    assert [a.setting for a in choice.anchors] == ["auto", SHORT, LONG]
+    assert all(a.nll is not None and a.left_out is None for a in choice.anchors)
+    assert any("3 candidates, at most 3 + 3 + 3 trials" in line for line in said)
+
+    prepared = prepare_run(recipe)
+    assert prepared.recipe.anchor.text == LONG
+    cells = {plan.arm.name: prepared.build(plan) for plan in prepared.plans if plan.arm.is_trained}
+    assert cells["tell"].choice.anchor.text == LONG
+    assert cells["sft-steps"].choice is None
+    setting = next(s for s in prepared.settings if s.key == "anchor.text")
+    assert setting.reason.startswith("levertune tune: ")
+    assert SHORT not in setting.reason  # a page that hides the words shows reasons
+
+
+def test_an_anchor_that_is_not_better_by_a_standard_error_does_not_earn_its_tokens(project, engine):
+    engine["nll"] = lambda text, row: 1.0 + noise(row) - (0.01 * noise(row + "x"))
+    _, tuning, _ = tune(project)
+    assert tuning.choices[0].settings["anchor.text"] == SHORT
+    tokens = {c.settings["anchor.text"]: c.anchor_tokens for c in tuning.choices[0].candidates}
+    assert tokens[SHORT] == min(tokens.values())
+    assert tokens[LONG] == max(tokens.values())
+
+
+def test_what_the_rows_share_gives_way_to_another_anchor_and_stays_under_their_own(project, engine):
+    instruction = "Say which colour is meant here."
+    prompts = instructed(project, instruction)
+    engine["nll"] = lambda text, row: 1.0 if text == SHORT else 3.0
+    recipe, tuning, _ = tune(project)
+    assert [a.text for a in tuning.choices[0].anchors] == [instruction, SHORT, LONG]
+    prepared = prepare_run(recipe)
+    cell = next(prepared.build(p) for p in prepared.plans if p.arm.name == "tell")
+    tokenizer = prepared.workspace.tokenizer
+    decoded = [tokenizer.decode(row.input_ids) for row in cell.task]
+    assert all(SHORT in text and instruction not in text for text in decoded)
+    assert all(any(prompt in text for text in decoded) for prompt in prompts)
+    # With the recipe's own, the rows are as they were: lifted, and put back once.
+    engine["nll"] = lambda text, row: 1.0 if text == instruction else 3.0
+    for path in RUN.rglob("trial.json"):
+        path.unlink()
+    _, tuning, _ = tune(project)
+    assert tuning.choices[0].settings == {"anchor.text": "auto", "anchor.shared": "keep"}
+
+
+def test_a_tuning_that_goes_on_races_the_same_anchors_without_writing_them_anew(
+    project, engine, monkeypatch
+):
+    real, written = anchor_race.suggest_anchors, []
+
+    def suggest(*args, **options):
+        written.append(1)
+        return real(*args, **options)
+
+    monkeypatch.setattr(anchor_race, "suggest_anchors", suggest)
+    stop = trial_module.write_trial
+
+    def killed(path, trial):
+        stop(path, trial)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trial_module, "write_trial", killed)
+    with pytest.raises(KeyboardInterrupt):
+        tune(project)
+    monkeypatch.setattr(trial_module, "write_trial", stop)
+    _, tuning, _ = tune(project)
+    assert len(written) == 1
+    assert len(engine["trained"]) == len(set(engine["trained"])) == 9
+    # Other rows or other texts are another question.
+    tune(project, AnchorField(ways=("template",), texts=(SHORT,)))
+    assert len(written) == 2
+    assert tuning.choices
+
+
+def test_each_fold_writes_its_anchors_from_its_own_training_rows(project, engine):
+    seen = []
+
+    def remember(text, row):
+        seen.append(row)
+        return 1.0
+
+    engine["nll"] = remember
+    _, tuning, _ = tune(project, task__test="cv:2")
+    assert [choice.fold for choice in tuning.choices] == [0, 1, None]
+    assert len(list((RUN / "tune").rglob("anchors.json"))) == 3
+
+
+def test_only_the_likeliest_race_and_all_are_on_record(project, engine):
+    field = AnchorField(ways=("template", "pool"), texts=(SHORT,), most=3)
+    _, tuning, _ = tune(project, field)
+    anchors = tuning.choices[0].anchors
+    raced = [a for a in anchors if a.left_out is None]
+    assert [a.way for a in raced] == ["recipe", "hand", "pool"]
+    others = [a for a in anchors if a.way == "pool"]
+    assert len(others) > 1
+    assert raced[2].nll == min(a.nll for a in others if a.nll is not None)
+    assert all(a.left_out for a in others if a is not raced[2])
+    written = json.loads((RUN / "tune" / "tune.json").read_text())["choices"][0]["anchors"]
+    assert [a["text"] for a in written] == [a.text for a in anchors]
+    assert read_tuning(RUN).choices[0].anchors == anchors
+
+
+def test_an_anchor_too_long_for_the_rows_does_not_race_and_says_so(project, engine):
+    long = " ".join(["colour"] * 300)
+    _, tuning, _ = tune(project, AnchorField(ways=(), texts=(SHORT, long)))
+    [left] = [a for a in tuning.choices[0].anchors if a.left_out]
+    assert left.text == long
+    assert "rows are over" in left.left_out
+    assert left.nll is None
+
+
+def test_an_anchor_of_the_users_that_quotes_a_row_is_refused(project, engine):
+    prompts = instructed(project, "Say which colour is meant in these few words of mine.")
+    quoting = f"For example {prompts[0]} and more words behind it to fill the line."
+    project.write("task.jsonl", [(f"{p} and some more words", "red") for p in prompts])
+    quoting = f"Say the colour: {prompts[0]} and some more words"
+    with pytest.raises(RecipeError, match="contains the whole prompt of training row"):
+        tune(project, AnchorField(ways=(), texts=(quoting,)))
+
+
+def test_a_recipe_without_an_anchor_has_none_to_tune(project, engine):
+    with pytest.raises(RecipeError, match=r"anchor\.text=null. Set it to auto"):
+        tune(project, anchor__text=None)
+
+
+def test_arms_without_an_anchor_have_none_to_tune(project):
+    with pytest.raises(RecipeError, match=r"--arm sft: has no anchor to tune\. Use --arm tell\."):
+        tune_recipe(project.recipe(), what=["anchor"], arms=["sft"])
+
+
+def test_one_anchor_is_nothing_to_choose_between(project, engine):
+    with pytest.raises(RecipeError, match=r"found 1 anchor\. Name other ways with --ways"):
+        tune(project, AnchorField(ways=("template",)))
+
+
+@pytest.mark.parametrize("text", ["templates", "template,evolve"])
+def test_an_unknown_way_is_refused(text):
+    with pytest.raises(RecipeError, match="--ways: must be among"):
+        parse_ways(text)
+
+
+def test_ways_are_all_by_default_and_in_one_order():
+    assert parse_ways(None) == ("template", "features", "pool", "model")
+    assert parse_ways("pool, template") == ("template", "pool")
+
+
+def test_the_command_trains_really_and_shows_tokens(project, capsys):
+    arguments = [
+        "tune", "recipe.yaml", "--what", "anchor", "--ways", "template", "--text", SHORT,
+        "training.effective_batch_size=50", "training.save_steps=50",
+    ]  # fmt: skip
+    project.recipe_file()
+    assert main(arguments) == 0
+    shown = capsys.readouterr()
+    assert "anchor tokens" in shown.out + shown.err
+    tuning = read_tuning(RUN)
+    assert all(c.nll is not None for c in tuning.choices[0].candidates)
+
+
+def test_anchors_for_another_tuning_are_refused(project, capsys):
+    project.recipe_file()
+    assert main(["tune", "recipe.yaml", "--text", SHORT]) == 2
+    assert "are for --what anchor" in capsys.readouterr().err
