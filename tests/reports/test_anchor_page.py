@@ -111,7 +111,7 @@ def test_the_page_says_what_is_seen_and_what_not_to_conclude():
     assert "Anchors for tickets.csv" in page
     assert "2 anchors 4 training rows 3 general prompts tiny, untrained" in page
     assert "no evidence so far that any figure on this page tells the score after training" in page
-    assert "not that it will learn the task better" in page
+    assert "not that it will learn the task better or worse" in page
     assert "3 general rows have no prompt: left out" in page
 
 
@@ -239,6 +239,7 @@ def test_the_silhouette_is_plotted_where_the_auc_is_one_for_all():
     )
     alike = render(make_scores())
     assert "silhouette against tokens" in alike
+    assert "The AUC is the same for all, so the silhouette is drawn." in alike
     assert "AUC of a linear probe against tokens" not in alike
 
 
