@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 import pytest
 
 from levertune.errors import RunError
-from levertune.reports.page import MAX_BYTES, render_report, write_report
+from levertune.reports.layout import MAX_BYTES
+from levertune.reports.page import render_report, write_report
 from levertune.results.cells import PREDICTIONS_FILE, cell_dir
 from levertune.results.inputs import MetricInfo
 from levertune.results.schema import RESULT_FILE, Comparison, Curve, Dropped, Failure, Interval

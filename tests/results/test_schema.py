@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from levertune.errors import RunError
-from levertune.results import cells, dispersion, inputs, provenance, schema, selection
+from levertune.results import (
+    anchor_scores,
+    cells,
+    dispersion,
+    inputs,
+    provenance,
+    schema,
+    selection,
+)
 from levertune.results.cells import (
     CurvePoint,
     PredictionRow,
@@ -142,7 +150,7 @@ def test_no_folder_of_the_machine_reaches_the_result_file(tmp_path, make_result)
 def test_every_key_of_the_contract_is_documented():
     page = Path(__file__).parents[2] / "docs" / "reference" / "results.md"
     documented = set(re.findall(r"`([^`\s]+)`", page.read_text(encoding="utf-8")))
-    for module in (cells, dispersion, inputs, provenance, schema, selection):
+    for module in (anchor_scores, cells, dispersion, inputs, provenance, schema, selection):
         for cls in vars(module).values():
             if dataclasses.is_dataclass(cls) and cls.__module__ == module.__name__:
                 for field in dataclasses.fields(cls):

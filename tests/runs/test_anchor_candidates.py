@@ -135,8 +135,24 @@ def test_candidates_go_from_suggest_to_score_through_a_file(project, capsys):
     assert [score["text"] for score in result["scores"]][1] == "Name it."
     assert any(score["is_in_front"] for score in result["scores"])
     assert result["baseline"]["anchor_id"] == "none"
+    assert result["page"] is None
     assert main(words) == 0
     assert "(no anchor)" in capsys.readouterr().out
+
+
+def test_scores_are_put_on_a_page(project, capsys):
+    texts = ("Name <it>.", "Name the colour of the thing that is described here.")
+    words = ["anchor", "score", project.recipe_file(), "--rows", "6", "--html", "new/page.html"]
+    assert main([*words, "--text", texts[0], "--text", texts[1]]) == 0
+    assert "written: new/page.html" in capsys.readouterr().err
+    page = (project.folder / "new" / "page.html").read_text(encoding="utf-8")
+    assert "Anchors for task.jsonl" in page
+    assert "Name &lt;it&gt;." in page
+    assert str(project.model.parent) not in page
+    assert not any(prompt in page for prompt in ("the sea at noon", "count to 5"))
+    assert main([*words, "--text", texts[1], "--no-text"]) == 0
+    page = (project.folder / "new" / "page.html").read_text(encoding="utf-8")
+    assert texts[1] not in page
 
 
 @pytest.mark.parametrize(
@@ -146,8 +162,10 @@ def test_candidates_go_from_suggest_to_score_through_a_file(project, capsys):
         (["score", "--rows", "1"], "--rows: must be at least 2; found 1"),
         (["score", "--from", "none.jsonl"], "--from none.jsonl: no such file"),
         (["score", "--from", "task.jsonl"], "--from task.jsonl, row 1: has no text"),
+        (["score", "--text", "a", "--no-text"], "--no-text: stands without --html"),
+        (["score", "--html", "p.html", *["--text", "a"] * 151], "has room for 150 anchors"),
         (["suggest", "--way", "magic"], "invalid choice: 'magic'"),
-        (["suggest", "--endpoint", "http://127.0.0.1/v1"], "--way model alone"),
+        (["suggest", "--endpoint", "http://127.0.0.1/v1"], "--way model and evolve alone"),
         (["suggest", "--way", "model", "--endpoint", "http://127.0.0.1/v1"], "--endpoint-model"),
         (["suggest", "--key-variable", "KEY"], "--key-variable: stands without --endpoint"),
     ],

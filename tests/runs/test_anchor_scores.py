@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from levertune.anchors.anchor import Anchor, plain_example
-from levertune.anchors.scores import NO_ANCHOR, pareto_front
 from levertune.data.records import Message, Record
 from levertune.errors import DataError
 from levertune.evaluation.likelihood import mean_nll, score_likelihood
+from levertune.results.anchor_scores import NO_ANCHOR, pareto_front
 from levertune.runs.anchor_scores import score_anchors
 
 ANCHORS = (

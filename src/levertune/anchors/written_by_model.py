@@ -6,16 +6,14 @@ that leads from one to the other. Every answer is kept on the disk before the ne
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from levertune.anchors.asking import Answer, Ask, AskError, UnusableAnswerError
+from levertune.anchors.answer_store import AnswerStore, cost_of
+from levertune.anchors.asking import Ask, AskError, UnusableAnswerError
 from levertune.anchors.candidates import AnchorCandidate, DesignCost
 from levertune.anchors.guard import FindFault
 from levertune.anchors.lift import shared_instruction
@@ -29,8 +27,6 @@ from levertune.anchors.meta_prompts import (
 from levertune.anchors.quotes import spoken
 from levertune.data.records import Record
 from levertune.data.row_texts import make_own_text
-from levertune.errors import RunError
-from levertune.results.files import read_jsonl, write_jsonl_atomically
 
 WAY = "model"
 
@@ -143,7 +139,7 @@ def write_by_model(
         raise ValueError("write_by_model needs at least one row")
     plan = plan or WritingPlan()
     own_text = make_own_text(shared_instruction(records))
-    kept = _Store(store, model)
+    kept = AnswerStore(store, model)
     collected = _Collected(guard)
     num_unusable = 0
     for draw, seed, examples in _turns(records, own_text, plan):
@@ -166,7 +162,7 @@ def write_by_model(
                     raise
                 return collected.written(str(error))
             num_unusable = 0
-            collected.cost, spent = collected.cost + _cost_of(row), spent + _cost_of(row)
+            collected.cost, spent = collected.cost + cost_of(row), spent + cost_of(row)
             text = clean_answer(row["answer"], form, is_finished=row["is_finished"])
             if collected.take(text, spent, (f"Draw {draw}, seed {seed}, form {form}.",)):
                 break
@@ -226,68 +222,3 @@ class _Collected:
             self.cost,
             stopped_by,
         )
-
-
-class _Store:
-    """Answers on the disk, found again by model, prompt, seed and limit."""
-
-    def __init__(self, path: Path | None, model: str) -> None:
-        self._path = path
-        self._model = model
-        self._rows: dict[str, dict[str, Any]] = {}
-        self.num_answers = 0
-        if path is not None and path.exists():
-            for number, row in enumerate(read_jsonl(path), start=1):
-                if not _is_answer(row):
-                    raise RunError(
-                        f"{path}, row {number}: not an answer of a model; found the fields "
-                        f"{sorted(row)}. Remove the file, or name another."
-                    )
-                self._rows[row["key"]] = row
-
-    def answer(
-        self,
-        ask: Ask,
-        prompt: str,
-        form: str,
-        seed: int,
-        max_tokens: int,
-        clock: Callable[[], float],
-    ) -> dict[str, Any]:
-        """The answer kept, or else asked for and kept."""
-        facts = [self._model, form, prompt, seed, max_tokens]
-        key = hashlib.sha256(json.dumps(facts).encode("ascii")).hexdigest()[:32]
-        if key not in self._rows:
-            started = clock()
-            answer: Answer = ask(prompt, seed=seed, max_tokens=max_tokens)
-            self._rows[key] = {
-                "key": key,
-                "model": self._model,
-                "form": form,
-                "seed": seed,
-                "answer": answer.text,
-                "is_finished": answer.is_finished,
-                "tokens": answer.num_tokens,
-                "requests": answer.num_requests,
-                "seconds": round(clock() - started, 3),
-            }
-            if self._path is not None:
-                write_jsonl_atomically(self._path, self._rows.values())
-        self.num_answers += 1
-        return self._rows[key]
-
-
-def _is_answer(row: dict[str, Any]) -> bool:
-    tokens, requests, seconds = row.get("tokens"), row.get("requests"), row.get("seconds")
-    return (
-        isinstance(row.get("key"), str)
-        and isinstance(row.get("answer"), str)
-        and isinstance(row.get("is_finished"), bool)
-        and (tokens is None or type(tokens) is int)
-        and type(requests) is int
-        and type(seconds) in (int, float)
-    )
-
-
-def _cost_of(row: dict[str, Any]) -> DesignCost:
-    return DesignCost(row["tokens"], row["seconds"], row["requests"])

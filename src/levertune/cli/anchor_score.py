@@ -17,6 +17,7 @@ from levertune.errors import RecipeError
 
 if TYPE_CHECKING:
     from levertune.recipes.recipe import Recipe
+    from levertune.results.anchor_scores import AnchorScores
 
 _MAX_ROWS = 64
 _SHOWN_CHARACTERS = 70
@@ -36,6 +37,14 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--rows", metavar="N", type=int, default=_MAX_ROWS, help="most task rows to score on"
     )
+    parser.add_argument(
+        "--html", metavar="FILE", help="write a page with tables, plots and pictures there"
+    )
+    parser.add_argument(
+        "--no-text",
+        action="store_true",
+        help="leave the anchors' words out of the page, so that it can be shared",
+    )
     add_output_arguments(parser)
 
 
@@ -43,16 +52,23 @@ def run(args: argparse.Namespace) -> int:
     """Score anchors and show the figures.
 
     Raises:
-        UserError: If the recipe, its data, the model or an anchor cannot be used.
+        UserError: If the recipe, its data, the model or an anchor cannot be used, or the page not
+            be written.
     """
     terminal = make_terminal(args)
     recipe = read_recipe(args)
     if args.rows < 2:
         raise RecipeError(f"--rows: must be at least 2; found {args.rows}.")
+    if args.no_text and args.html is None:
+        raise RecipeError("--no-text: stands without --html. Name the page's file.")
     texts = [*read_anchor_texts(args), *_own_text(recipe)]
-    from levertune.anchors.scores import pareto_front
+    from levertune.results.anchor_scores import pareto_front
     from levertune.runs.anchor_candidates import score_candidates, view_task
 
+    if args.html is not None:
+        from levertune.reports.anchor_page import require_room
+
+        require_room(len(texts))
     progress = terminal.progress()
     view = view_task(recipe, progress=progress)
     scored = score_candidates(recipe, view, texts, max_rows=args.rows, progress=progress)
@@ -83,15 +99,31 @@ def run(args: argparse.Namespace) -> int:
     terminal.note(
         "front: no other anchor has a lower NLL, a higher AUC and fewer tokens; 95 % intervals"
     )
+    if args.html is not None:
+        _write_page(args, recipe, scored)
+        terminal.note(f"written: {args.html}")
     terminal.result(
         {
             "baseline": asdict(scored.baseline),
             "scores": [{**asdict(s), "is_in_front": s.anchor_id in front} for s in scored.scores],
             "picture": asdict(scored.picture) if scored.picture is not None else None,
             "notes": list(scored.notes),
+            "page": args.html,
         }
     )
     return 0
+
+
+def _write_page(args: argparse.Namespace, recipe: Recipe, scored: AnchorScores) -> None:
+    from levertune.reports.anchor_page import write_anchor_page
+    from levertune.results.privacy import without_folders
+    from levertune.results.url_secrets import without_url_secrets
+
+    task, model = (
+        without_folders(without_url_secrets(name))
+        for name in (recipe.task.path, recipe.model.model_name_or_path)
+    )
+    write_anchor_page(args.html, scored, task=task, model=model, include_text=not args.no_text)
 
 
 def _own_text(recipe: Recipe) -> list[str]:

@@ -18,7 +18,9 @@ from levertune.errors import RecipeError
 if TYPE_CHECKING:
     from levertune.anchors.asking import Ask
 
-_WAYS = ("template", "pool", "features", "model")
+_WAYS = ("template", "pool", "features", "model", "evolve")
+_ASKING = {"model", "evolve"}
+_EVOLVE_CALLS = 400  # as anchors/evolve.py, which is not read for --help
 
 
 def add_parser(subparsers: Any) -> None:
@@ -29,7 +31,8 @@ def add_parser(subparsers: Any) -> None:
         description="Write candidates for the anchor from the training rows, and say what each "
         "costs. template: from what the rows say about themselves. pool: from the shared "
         "collection. features: from what sets the rows apart from general rows. model: asked of "
-        "the base model, or of an endpoint.",
+        "the base model, or of an endpoint. evolve: a search from the others' candidates by the "
+        "likelihood of right answers; a model behind an endpoint reflects and rewrites.",
     )
     add_recipe_arguments(parser)
     parser.add_argument(
@@ -46,6 +49,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--endpoint-model", metavar="NAME", help="the model's name there")
     parser.add_argument(
         "--key-variable", metavar="VAR", help="environment variable that holds its key"
+    )
+    parser.add_argument(
+        "--evolve-calls",
+        metavar="N",
+        type=int,
+        help=f"most rows that evolve looks at, counted once a candidate (default: {_EVOLVE_CALLS})",
     )
     parser.add_argument(
         "--to",
@@ -68,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
     ways = args.way or ["template", "pool"]
     ask = _endpoint(args)
+    calls = _evolve_calls(args)
     progress = terminal.progress()
     view = view_task(recipe, progress=progress)
     suggested = suggest_anchors(
@@ -77,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
         num_pool=args.num,
         ask=ask,
         asked_model=args.endpoint_model or "",
-        store=_store(args.to) if "model" in ways else None,
+        store=_store(args.to) if _ASKING & set(ways) else None,
+        evolve_calls=calls,
         progress=progress,
     )
     count = view.workspace.tokenizer.count
@@ -106,13 +117,23 @@ def _endpoint(args: argparse.Namespace) -> Ask | None:
                 name = option.replace("_", "-")
                 raise RecipeError(f"--{name}: stands without --endpoint. Name the server's URL.")
         return None
-    if "model" not in (args.way or ()):
-        raise RecipeError("--endpoint: is asked for by --way model alone. Add it.")
+    if not _ASKING & set(args.way or ()):
+        raise RecipeError("--endpoint: is asked by --way model and evolve alone. Add one of them.")
     if args.endpoint_model is None:
         raise RecipeError("--endpoint: needs the model's name. Add --endpoint-model NAME.")
     from levertune.anchors.endpoint import ChatEndpoint
 
     return ChatEndpoint(args.endpoint, args.endpoint_model, key_variable=args.key_variable)
+
+
+def _evolve_calls(args: argparse.Namespace) -> int:
+    if args.evolve_calls is None:
+        return _EVOLVE_CALLS
+    if "evolve" not in (args.way or ()):
+        raise RecipeError("--evolve-calls: stands without --way evolve. Add it.")
+    if args.evolve_calls < 1:
+        raise RecipeError(f"--evolve-calls: must be at least 1; found {args.evolve_calls}.")
+    return int(args.evolve_calls)
 
 
 def _store(target: str | None) -> Path | None:

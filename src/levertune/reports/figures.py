@@ -115,7 +115,7 @@ def frontier_plot(
     width: int,
     digits: int | None = None,
 ) -> str:
-    """Task score against retention, with the intervals of both.
+    """One number against another (task score against retention), with the intervals of both.
 
     Args:
         dots: One point an arm; those that lack either number are left to the text beside it.
@@ -206,6 +206,12 @@ def _free_place(
         (px - 11, py + 18, "end"), (px + 11, py - 24, "start"), (px - 11, py - 24, "end"),
         (px + 11, py + 34, "start"), (px - 11, py + 34, "end"),
     ]  # fmt: skip
+    reach = size + 11
+    near = [
+        box
+        for box in taken
+        if box[0] < px + reach and box[2] > px - reach and box[1] < py + 40 and box[3] > py - 40
+    ]
     best = None
     for tx, ty, anchor in places:
         left = tx if anchor == "start" else tx - size
@@ -213,7 +219,7 @@ def _free_place(
         overlap = sum(
             max(0.0, min(box[2], o[2]) - max(box[0], o[0]))
             * max(0.0, min(box[3], o[3]) - max(box[1], o[1]))
-            for o in taken
+            for o in near
         )
         outside = box[0] < x.start or box[2] > x.end + 10 or box[1] < y.end - 10 or box[3] > y.start
         cost = overlap + (10_000 if outside else 0)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from functools import cache
-from importlib import resources
 from pathlib import Path
-
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from levertune.errors import RunError
 from levertune.reports.chosen_rows import chosen_view
+from levertune.reports.layout import MAX_BYTES, page_assets, page_template
 from levertune.reports.samples import ArmPredictions, choose_samples, read_arm_predictions
 from levertune.reports.settings import sentence_filter, settings_table
-from levertune.reports.text import clip, count_text, first, number_text, seconds_text
 from levertune.reports.view import (
     NLL_TITLES,
     arm_rows,
@@ -30,8 +23,6 @@ from levertune.reports.view import (
 from levertune.results.files import write_text_atomically
 from levertune.results.schema import RunResult, read_result
 from levertune.results.selection import read_selection_texts
-
-MAX_BYTES = 1_000_000
 
 # Rows shown and characters of each text, from generous to scant: the first that fits is taken.
 _SAMPLE_SIZES = ((200, 2000), (200, 700), (200, 300), (100, 200), (40, 150), (10, 100), (0, 0))
@@ -88,15 +79,11 @@ def render_report(
     say = sentence_filter(result, include_text=include_text)
     settings, more_settings = settings_table(result, include_text=include_text, say=say)
     comparisons, more_comparisons, pairs_figure = comparison_rows(result)
-    style, script = _asset("report.css"), _asset("report.js")
     context = {
         "result": result,
         "include_text": include_text,
         "say": say,
-        "style": Markup(style),
-        "script": Markup(script),
-        "style_hash": _csp_hash(style),
-        "script_hash": _csp_hash(script),
+        **page_assets(script="report.js"),
         "arms": arm_rows(result),
         "nll_titles": list(NLL_TITLES.values()),
         "figures": score_figures(result),
@@ -117,7 +104,7 @@ def render_report(
         "settings": settings,
         "more_settings": more_settings,
     }
-    template = _environment().from_string(_asset("report.html.jinja"))
+    template = page_template("report.html.jinja")
     for num_rows, num_characters in _SAMPLE_SIZES:
         samples = choose_samples(
             result,
@@ -134,28 +121,3 @@ def render_report(
         f"{result.name}: the report would be {len(page):,} bytes without any prediction; at most "
         f"{MAX_BYTES:,} fit. Report fewer arms at a time."
     )
-
-
-@cache
-def _asset(name: str) -> str:
-    return resources.files("levertune.reports").joinpath("templates", name).read_text("utf-8")
-
-
-def _csp_hash(text: str) -> str:
-    """The source expression that lets exactly this inline style or script through."""
-    digest = hashlib.sha256(text.encode("utf-8")).digest()
-    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "count": count_text,
-        "number": number_text,
-        "seconds": seconds_text,
-        "cut": lambda text, length=120: clip(str(text), length).text,
-        "first": first,
-    }
-    return environment

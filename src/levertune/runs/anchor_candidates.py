@@ -22,6 +22,7 @@ from levertune.data.records import Record
 from levertune.errors import DataError, RecipeError
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
+from levertune.runs.anchor_evolution import NUM_CALLS, evolve_candidates, require_reflection
 from levertune.runs.anchor_rules import settle_placement
 from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellPlan, draw_training_rows
@@ -32,7 +33,7 @@ from levertune.runs.workspace import Workspace
 if TYPE_CHECKING:
     from levertune.runs.anchor_scores import ScoredAnchors
 
-Way = Literal["template", "features", "pool", "model"]
+Way = Literal["template", "features", "pool", "model", "evolve"]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 WAYS: tuple[Way, ...] = get_args(Way)
@@ -150,6 +151,7 @@ def suggest_anchors(
     ask: Ask | None = None,
     asked_model: str = "",
     store: Path | None = None,
+    evolve_calls: int = NUM_CALLS,
     progress: Progress | None = None,
 ) -> Suggested:
     """Write candidates for the anchor.
@@ -159,32 +161,42 @@ def suggest_anchors(
         view: Its rows.
         ways: How to write them.
         num_pool: Entries of the pool to take.
-        ask: The model to ask for the way `model`; the base model if None.
+        ask: The model to ask for the ways `model` and `evolve`; if None the base model for the
+            first, while the second is refused.
         asked_model: Its name.
         store: Where a model's answers are kept, so that a break loses none.
+        evolve_calls: Most rows the way `evolve` looks at. It goes last, and starts from what the
+            others wrote, or from `template` if it is asked for alone.
         progress: Where to show progress.
 
     Returns:
         The candidates.
 
     Raises:
-        RecipeError: If a way is unknown.
+        RecipeError: If a way is unknown, or `evolve` lacks a model or its package.
         UserError: If the model cannot be asked, or the pool not be read.
     """
     for way in ways:
         if way not in WAYS:
             raise RecipeError(f"--way: must be among {list(WAYS)}; found {way!r}.")
+    require_reflection(ways, ask)
     progress = progress or SilentProgress()
     guard = make_view_guard(view)
     found: dict[str, AnchorCandidate] = {}
     notes = list(view.notes)
-    for way in dict.fromkeys(ways):
+    for way in sorted(dict.fromkeys(ways), key=lambda way: way == "evolve"):  # evolve goes last
         if way == "template":
             written = [_write_template(view)]
         elif way == "features":
             written = [_write_features(view, recipe.training.max_length, progress)]
         elif way == "pool":
             written = _find_in_pool(recipe, view, num_pool)
+        elif way == "evolve" and ask is not None:
+            written, note = evolve_candidates(
+                recipe, view, tuple(found.values()) or (_write_template(view),), guard, ask,
+                asked_model=asked_model, store=store, num_calls=evolve_calls, progress=progress,
+            )  # fmt: skip
+            notes.append(note)
         else:
             written, note = _ask_model(view, guard, ask, asked_model, store)
             notes.append(note)

@@ -10,7 +10,6 @@ import numpy as np
 
 from levertune.anchors.anchor import Anchor, Example, plain_example
 from levertune.anchors.plane import fit_plane
-from levertune.anchors.scores import NO_ANCHOR, AnchorScore, Ends
 from levertune.anchors.separability import Separability, measure_separability
 from levertune.data.records import Record
 from levertune.errors import DataError
@@ -18,6 +17,14 @@ from levertune.evaluation.likelihood import RowLikelihood, score_likelihood
 from levertune.models.hardware import Hardware
 from levertune.models.rendering import ChatTokenizer
 from levertune.progress import Progress
+from levertune.results.anchor_scores import (
+    NO_ANCHOR,
+    AnchorScore,
+    AnchorScores,
+    Ends,
+    Picture,
+    Points,
+)
 from levertune.scoring.intervals import (
     Interval,
     bootstrap_difference,
@@ -33,44 +40,24 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Points = tuple[tuple[float, float], ...]
 
 _APART = ("auc", "silhouette", "energy", "spread")
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """States of prompts on one plane, fitted on those without an anchor.
-
-    Args:
-        general: Places of the general prompts.
-        task: Places of the task prompts, by anchor id; `none` without an anchor.
-        shares: Share of the variance along each axis, without an anchor.
-    """
-
-    general: Points
-    task: dict[str, Points]
-    shares: tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredAnchors:
-    """The scores of several anchors on the same rows.
+class ScoredAnchors(AnchorScores):
+    """Scores of anchors with what they were made of.
 
     Args:
         baseline: The task rows without an anchor.
         scores: One score an anchor, in the order given.
-        likelihoods: Each row's likelihood by anchor id, for comparisons row by row; an anchor
-            whose rows do not all fit has none.
         picture: Before and after in two dimensions; None without rows of both kinds.
         notes: General rows that were left out, and why.
+        likelihoods: Each row's likelihood by anchor id, for comparisons row by row; an anchor
+            whose rows do not all fit has none.
     """
 
-    baseline: AnchorScore
-    scores: tuple[AnchorScore, ...]
     likelihoods: dict[str, tuple[RowLikelihood, ...]]
-    picture: Picture | None
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +174,7 @@ def score_anchors(
             )
         )
     picture = _draw(states, general_states)
-    return ScoredAnchors(scores[0], tuple(scores[1:]), likelihoods, picture, notes)
+    return ScoredAnchors(scores[0], tuple(scores[1:]), picture, notes, likelihoods)
 
 
 def _usable(general: Sequence[Record], probe: _Probe) -> tuple[list[list[int]], tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""What an anchor's score is made of before any training, and which anchors no other one beats."""
+"""What anchors score before any training: the contract of `anchor score`, and its Pareto front."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 Ends = tuple[float, float]
 """Lower and upper end of a 95 % interval."""
+
+Points = tuple[tuple[float, float], ...]
+"""Places on a plane."""
 
 NO_ANCHOR = "none"
 """`anchor_id` of the task rows without an anchor."""
@@ -61,6 +64,38 @@ class AnchorScore:
     tokens_per_row: float
     tokens_per_request: float
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """States of prompts on one plane, fitted on those without an anchor.
+
+    Args:
+        general: Places of the general prompts.
+        task: Places of the task prompts, by anchor id; `none` without an anchor.
+        shares: Share of the variance along each axis, without an anchor.
+    """
+
+    general: Points
+    task: dict[str, Points]
+    shares: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorScores:
+    """The scores of several anchors on the same rows.
+
+    Args:
+        baseline: The task rows without an anchor.
+        scores: One score an anchor, in the order given.
+        picture: Before and after in two dimensions; None without rows of both kinds.
+        notes: What a reader should know of the rows, one sentence each.
+    """
+
+    baseline: AnchorScore
+    scores: tuple[AnchorScore, ...]
+    picture: Picture | None
+    notes: tuple[str, ...]
 
 
 def pareto_front(scores: Sequence[AnchorScore]) -> tuple[AnchorScore, ...]:

@@ -3,7 +3,7 @@ from dataclasses import fields
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from levertune.anchors.scores import AnchorScore, pareto_front
+from levertune.results.anchor_scores import AnchorScore, pareto_front
 
 
 def score(name, nll, auc, tokens):

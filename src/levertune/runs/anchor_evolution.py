@@ -1,0 +1,136 @@
+"""The way `evolve` on the rows of a recipe: its base model gives losses, a capable one reflects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from levertune.anchors.anchor import Anchor
+from levertune.anchors.asking import Ask
+from levertune.anchors.candidates import AnchorCandidate
+from levertune.anchors.evolve import WAY, EvolvePlan, evolve, require_gepa
+from levertune.anchors.evolve_record import RowLoss
+from levertune.anchors.guard import FindFault
+from levertune.data.draws import evenly_spaced
+from levertune.data.records import Record
+from levertune.errors import RecipeError
+from levertune.models.rendering import TokenizedExample
+from levertune.progress import Progress
+from levertune.recipes.recipe import Recipe
+from levertune.runs.anchor_rules import settle_placement
+
+if TYPE_CHECKING:
+    from levertune.runs.anchor_candidates import TaskView
+
+NUM_CALLS = EvolvePlan().num_calls
+"""Rows that a search looks at, by default."""
+
+
+def require_reflection(ways: Sequence[str], ask: Ask | None) -> None:
+    """Refuse to evolve without the package that searches, or a model that can reflect.
+
+    Args:
+        ways: How candidates are to be written.
+        ask: The model to ask.
+
+    Raises:
+        RecipeError: If either is missing.
+    """
+    if WAY not in ways:
+        return
+    if ask is None:
+        raise RecipeError(
+            "--way evolve: needs a capable model to reflect on how rows went, which a small base "
+            "model is not; found none. Name one with --endpoint URL --endpoint-model NAME."
+        )
+    require_gepa()
+
+
+def evolve_candidates(
+    recipe: Recipe,
+    view: TaskView,
+    starts: Sequence[AnchorCandidate],
+    guard: FindFault,
+    ask: Ask,
+    *,
+    asked_model: str,
+    store: Path | None,
+    num_calls: int,
+    progress: Progress,
+) -> tuple[list[AnchorCandidate], str]:
+    """Search for an anchor from the candidates that other ways wrote.
+
+    Args:
+        recipe: The recipe; placement and lead-in are taken from it.
+        view: Its rows.
+        starts: The candidates.
+        guard: Says what makes a text unusable.
+        ask: The model that reflects.
+        asked_model: Its name.
+        store: Where its answers are kept; the candidates tried stand beside them.
+        num_calls: Most rows looked at.
+        progress: Where to show progress.
+
+    Returns:
+        The best candidate, if it beats the best start, and one line on the search.
+
+    Raises:
+        UserError: If no start can be used, the budget is too small, there are too few rows, or the
+            model cannot be asked.
+    """
+    from levertune.evaluation.likelihood import score_likelihood
+
+    plan = EvolvePlan(num_calls=num_calls)
+    rows = evenly_spaced(view.train, plan.max_rows)
+    workspace, max_length = view.workspace, recipe.training.max_length
+    section = settle_placement(recipe, workspace.tokenizer)[0].anchor
+
+    def tokenized(text: str, records: Sequence[Record]) -> list[TokenizedExample]:
+        anchor = Anchor(text, section.placement, section.lead_in)
+        return [workspace.tokenizer.tokenize(anchor.apply(record)) for record in records]
+
+    def find_fault(text: str) -> str | None:
+        if fault := guard(text):
+            return fault
+        num_over = sum(len(row.input_ids) > max_length for row in tokenized(text, rows))
+        if num_over:
+            return f"leaves {num_over} of {len(rows)} rows longer than {max_length} tokens"
+        return None
+
+    def measure(text: str, records: Sequence[Record]) -> list[RowLoss]:
+        found = score_likelihood(
+            workspace.base(),
+            tokenized(text, records),
+            hardware=workspace.hardware,
+            pad_id=workspace.tokenizer.pad_id,
+        )
+        return [RowLoss(row.nll, row.num_tokens) for row in found]
+
+    asked_with = f"{workspace.tokenizer_hash} {section.placement} {section.lead_in!r}"
+    found = evolve(
+        rows,
+        starts,
+        measure,
+        ask,
+        model=asked_model,
+        identity=f"{workspace.model_hash} {asked_with}",
+        guard=find_fault,
+        answers=store,
+        record=record_path(store) if store is not None else None,
+        plan=plan,
+        progress=progress,
+    )
+    written = [found.candidate] if found.candidate is not None else []
+    return written, f"Evolved: {found.summarize()}."
+
+
+def record_path(store: Path) -> Path:
+    """Where the candidates tried are on record: beside the answers of the model.
+
+    Args:
+        store: File of the answers, as `candidates.answers.jsonl`.
+    """
+    return store.with_name(
+        f"{store.name.removesuffix('.jsonl').removesuffix('.answers')}.evolved.jsonl"
+    )
