@@ -20,7 +20,7 @@ from levertune.recipes.url_secrets import without_secrets
 from levertune.results.files import write_text_atomically
 from levertune.results.inputs import AutoSetting
 from levertune.results.tuning import Tuning
-from levertune.runs.anchor_rules import require_fair_anchor, settle_placement
+from levertune.runs.anchor_rules import require_fair_anchor, require_refinable, settle_placement
 from levertune.runs.cells import CellData, CellPlan, build_cell, expand_cells
 from levertune.runs.control_tokens import keep_out_control_tokens
 from levertune.runs.evaluate_cell import Probes
@@ -124,6 +124,7 @@ def prepare_run(
             recipe's run, or this is one of several processes.
     """
     refuse_several_processes(os.environ)
+    require_refinable(recipe)
     workspace = Workspace(recipe)
     written = write_self_sources(recipe, workspace, progress=progress)
     inputs = read_inputs(recipe, written=written, progress=progress)
