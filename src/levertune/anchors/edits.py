@@ -13,7 +13,8 @@ from levertune.anchors.quotes import spoken
 MIN_CLAUSE_WORDS = 3
 """Shorter ones are mostly items of a list, as labels are."""
 
-_CLAUSE_START = re.compile(r"[,;](?=\s)|\s(?=\()")
+_CLAUSE_START = re.compile(r"[,;:](?=\s)|\s(?=\()")
+_JOINT = re.compile(r"^[\s,;:]+(?:(?:and|or|but)\s+)?", re.IGNORECASE)
 
 
 def draw_edits(text: str, answer: str = "", *, seed: int) -> list[str]:
@@ -52,8 +53,10 @@ def _drop_clauses(text: str) -> Iterator[str]:
         clauses = list(pairwise(marks))
         for number, (first, behind) in enumerate(clauses):
             rest = body[:first] + body[behind:]
+            if number == 0 and body[behind : behind + 1] == ":":
+                continue  # what it leads to would stand alone
             if number == 0:
-                rest = rest.lstrip(",; ")
+                rest = _JOINT.sub("", rest)
                 rest = rest[:1].upper() + rest[1:]
             if min(count_words(body[first:behind]), count_words(rest)) >= MIN_CLAUSE_WORDS:
                 yield text[:start] + rest + piece[len(body) :] + text[end:]
@@ -72,7 +75,14 @@ def _add(text: str, answer: str) -> Iterator[str]:
 
 
 def _sentences(text: str) -> list[tuple[int, int]]:
-    return [(a, b) for a, b in piece_spans(text) if not is_layout(text[a:b])]
+    """Sentences that instruct, what a colon leads to in the same one."""
+    spans: list[tuple[int, int]] = []
+    for start, end in piece_spans(text):
+        if spans and text[spans[-1][1] - 1] in ":\uff1a":
+            spans[-1] = (spans[-1][0], end)
+        else:
+            spans.append((start, end))
+    return [(start, end) for start, end in spans if not is_layout(text[start:end])]
 
 
 def _without(text: str, start: int, end: int) -> str:

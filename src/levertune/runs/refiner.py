@@ -55,11 +55,12 @@ def describe_refining(recipe: Recipe, cells: Sequence[CellData]) -> list[str]:
     refined = [(cell, cell.refine_rows) for cell in cells if cell.refine_rows is not None]
     if not refined:
         return []
-    cell, rows = refined[0]
+    aside = [f"{len(rows.judging)} of {len(rows.written_from)}" for _, rows in refined]
     each = " of each cell" if len(refined) > 1 else ""
+    cell = refined[0][0]
     return [
-        f"anchor.schedule=refine sets {len(rows.judging)} of {len(rows.written_from)} training "
-        f"rows{each} aside: they judge the anchor at {len(check_steps(recipe, cell))} checks, and "
+        f"anchor.schedule=refine sets {' or '.join(dict.fromkeys(aside))} training rows{each} "
+        f"aside: they judge the anchor at {len(check_steps(recipe, cell))} checks, and "
         f"{cell.plan.arm.name} does not train on them."
     ]
 
