@@ -10,7 +10,7 @@ import pytest
 
 from levertune.anchors.anchor import Anchor
 from levertune.data.records import Message, Record
-from levertune.errors import DataError, DivergedError, RecipeError, RunError
+from levertune.errors import DataError, DivergedError, RecipeError, RunError, UserError
 from levertune.evaluation import likelihood
 from levertune.models.adapters import read_card
 from levertune.progress import SilentProgress
@@ -18,6 +18,7 @@ from levertune.results.anchor_checks import AnchorCheck, Challenger, read_checks
 from levertune.results.cells import read_cell
 from levertune.results.schema import read_result
 from levertune.runs import challenges
+from levertune.runs import train_cell as train_module
 from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellPlan
 from levertune.runs.check import check_recipe
@@ -29,6 +30,8 @@ from levertune.runs.refiner import AnchorRefiner
 from levertune.runs.run import run_recipe
 from levertune.runs.stages import mix_stage, train_stage
 from levertune.runs.train_cell import train_cell
+from levertune.selfdata.asking import LocalModel
+from levertune.selfdata.sampling import ModelSampler
 
 RUN = Path("runs/whole")
 TELL = RUN / "arms/tell/seed-0"
@@ -288,7 +291,7 @@ def test_a_training_interrupted_after_a_check_ends_as_an_unbroken_one(
     with pytest.raises(KeyboardInterrupt):
         train_cell(recipe, prepared.workspace, cell, TELL, breaker("train tell", step, interrupt))
     stale = [check.step for check in read_checks(TELL)]
-    assert max(stale) > resumes_at or step == 6
+    assert max(stale) > resumes_at
     prepared.workspace.forget_base()
     summary = train_cell(recipe, prepared.workspace, cell, TELL, SilentProgress())
     assert summary.resumed_from == resumes_at
@@ -310,6 +313,28 @@ def files_of(folder):
     names = ("decisions.jsonl", "train_log.jsonl", "adapter/adapter_model.safetensors",
              "adapter/levertune.json", "manifest.json")  # fmt: skip
     return {name: (folder / name).read_bytes() for name in names}
+
+
+def test_the_model_that_is_asked_while_training_is_the_base_model(refined, monkeypatch):
+    asked = {}
+
+    def rewrite(text, worst, own_text, ask, *, seed, continue_text, **options):
+        prompt = worst[0].user_text  # short enough for the tiny model
+        for name, model in (("chat", ask), ("plain", continue_text)):
+            asked[name, prompt, seed] = model(prompt, seed=seed, max_tokens=6)
+
+    monkeypatch.setattr(challenges, "rewrite_anchor", rewrite)
+    recipe = refined()
+    prepared = prepare_run(recipe)
+    workspace, cell = prepared.workspace, prepared.build(CellPlan(ARMS["tell"], 0))
+    train_cell(recipe, workspace, cell, TELL, SilentProgress())
+    assert len(asked) == 2 * 4
+    tokenizer = workspace.tokenizer
+    sampler = ModelSampler(workspace.base(), tokenizer, workspace.hardware)
+    for (name, prompt, seed), answer in asked.items():
+        model = LocalModel(sampler, tokenizer, is_chat=name == "chat")
+        assert model(prompt, seed=seed, max_tokens=6) == answer
+    assert len({answer.text for answer in asked.values()}) > 1
 
 
 def test_the_card_is_written_again_from_the_decisions(refined, planted):
@@ -404,6 +429,25 @@ def test_rows_that_are_all_alike_cannot_be_set_aside(refined):
     rows = [Record(str(n), "task", (Message("user", "What now?"),), "red") for n in range(30)]
     with pytest.raises(DataError, match="^anchor.schedule: refine cannot set rows aside from 30"):
         set_aside(refined(), rows, seed=0)
+
+
+def test_of_many_rows_no_more_are_set_aside_than_checks_need(refined):
+    words = [f"{a}{b}{c}" for a in "bdfgklm" for b in "aeiou" for c in "bdfgklmnprst"]
+    rows = [Record(w, "task", (Message("user", f"{w}{w}"),), w[::-1]) for w in words]
+    trained, judging = set_aside(refined(), rows, seed=0)
+    assert len(judging) == 100
+    assert [*trained, *judging] != rows
+    assert sorted(r.id for r in (*trained, *judging)) == sorted(words)
+
+
+def test_a_pool_that_cannot_be_read_fails_before_the_first_step(refined, monkeypatch):
+    def train(*args, on_start, **options):
+        on_start(0)
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(train_module, "train_adapter", train)
+    with pytest.raises(UserError, match="nowhere"):
+        train_stage(refined(arms=["tell"], anchor__pools=["nowhere"]))
 
 
 def test_refine_without_an_anchored_arm_is_refused(refined):

@@ -133,8 +133,8 @@ class AnchorSection(Section):
     )
     refine_rows: Annotated[float, Field(gt=0, le=0.5)] = Field(
         default=0.2,
-        description="Share of the training rows that refine judges anchors on. They are not "
-        "trained on.",
+        description="Share of the training rows, 100 of them at most, that refine judges anchors "
+        "on. They are not trained on.",
     )
     challengers: Annotated[int, Field(ge=1, le=64)] = Field(
         default=4, description="Other anchors that a check of refine scores."

@@ -120,22 +120,29 @@ class Challenges:
         rows = (form_example(record, arm, choice, anchor) for record in records)
         return [len(tokenize(row).input_ids) for row in rows]
 
+    def prepare(self) -> None:
+        """Write the candidates that need no model, so that a pool that fails does so at once."""
+        _ = self._candidates
+
+    @cached_property
+    def _candidates(self) -> list[Proposal]:
+        found = suggest_anchors(
+            self._recipe, self._view, ways=("template", "pool"), num_pool=NUM_POOL
+        )
+        written = [
+            Proposal(one.text, "template" if one.way == "template" else "pool")
+            for one in found.candidates
+            if self.fits(one.text)
+        ]
+        return [Proposal(self._first.text, "start"), *written]
+
     def _proxies(self, model: PeftModel) -> list[Proposal]:
-        """Candidates that need no training, the likeliest under the base model first."""
+        """The candidates, the likeliest under the base model first."""
         if self._by_proxy is None:
-            found = suggest_anchors(
-                self._recipe, self._view, ways=("template", "pool"), num_pool=NUM_POOL
-            )
-            proposals = [Proposal(self._first.text, "start")]
-            proposals += [
-                Proposal(one.text, "template" if one.way == "template" else "pool")
-                for one in found.candidates
-                if self.fits(one.text)
-            ]
             with model.disable_adapter():
-                losses = self._judge(model, [proposal.text for proposal in proposals])
-            order = sorted(range(len(proposals)), key=lambda i: (losses[i], i))
-            self._by_proxy = [proposals[i] for i in order]
+                losses = self._judge(model, [one.text for one in self._candidates])
+            order = sorted(range(len(losses)), key=lambda i: (losses[i], i))
+            self._by_proxy = [self._candidates[i] for i in order]
         return self._by_proxy
 
     def _rewrites(

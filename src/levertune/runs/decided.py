@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from levertune.anchors.anchor import Anchor
 from levertune.anchors.auto import AnchorChoice
 from levertune.anchors.shorten import AnchorStage
 from levertune.errors import RunError
@@ -33,26 +32,28 @@ def as_trained(cell: CellData, folder: Path, workspace: Workspace) -> CellData:
     """
     if cell.choice is None or not cell.choice.is_open:
         return cell
-    try:
-        return with_checks(cell, read_checks(folder), workspace)
-    except ValueError as error:
-        raise RunError(
-            f"{folder / DECISIONS_FILE}: does not belong to this cell; {error}. Remove the folder "
-            "to have the cell trained again."
-        ) from error
+    return with_checks(cell, read_checks(folder), workspace, where=str(folder / DECISIONS_FILE))
 
 
-def with_checks(cell: CellData, checks: Sequence[AnchorCheck], workspace: Workspace) -> CellData:
+def with_checks(
+    cell: CellData,
+    checks: Sequence[AnchorCheck],
+    workspace: Workspace,
+    *,
+    where: str = DECISIONS_FILE,
+) -> CellData:
     """A cell with the anchors that checks decided on, each from its position on.
 
     Args:
         cell: The cell as it was built.
         checks: The checks, in their order.
         workspace: The tokenizer.
+        where: The file the checks are from, for the message.
 
     Raises:
-        ValueError: If a check is about another anchor than the one in use, or says a text that is
-            not the anchor it names.
+        RunError: If a check is about another anchor than the one in use, or its text is not the
+            anchor it names.
+        ValueError: If the cell has no anchor.
     """
     choice = cell.choice
     if choice is None or choice.anchor is None:
@@ -61,9 +62,12 @@ def with_checks(cell: CellData, checks: Sequence[AnchorCheck], workspace: Worksp
     for check in checks:
         anchor = stages[-1].anchor
         if anchor is None or check.anchor_id != anchor.id:
-            raise ValueError(f"the check after step {check.step} is of another anchor")
+            raise _foreign(where, check, "is of another anchor than the one in use")
         if check.switched_to is not None:
-            switched = _anchor_of(choice.anchor, check)
+            winner = check.winner
+            switched = None if winner is None else replace(choice.anchor, text=winner.text)
+            if switched is None or switched.id != check.switched_to:
+                raise _foreign(where, check, "does not have the anchor that it switched to")
             stages.append(AnchorStage(switched, check.position / len(cell.rows)))
     settled = replace(
         choice,
@@ -75,12 +79,11 @@ def with_checks(cell: CellData, checks: Sequence[AnchorCheck], workspace: Worksp
     return replace(cell, choice=settled, rows=rows, tokens=rows.count_tokens())
 
 
-def _anchor_of(first: Anchor, check: AnchorCheck) -> Anchor:
-    winner = check.winner
-    anchor = None if winner is None else replace(first, text=winner.text)
-    if anchor is None or anchor.id != check.switched_to:
-        raise ValueError(f"the check after step {check.step} names no anchor it switched to")
-    return anchor
+def _foreign(where: str, check: AnchorCheck, fault: str) -> RunError:
+    return RunError(
+        f"{where}: does not belong to this cell; the check after step {check.step} {fault}. Remove "
+        "the cell's folder to have it trained again."
+    )
 
 
 def _rows(cell: CellData, choice: AnchorChoice, workspace: Workspace) -> MixtureRows:

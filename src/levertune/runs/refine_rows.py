@@ -16,6 +16,9 @@ from levertune.runs.inputs import Inputs
 MIN_JUDGING = 5
 """A standard error over fewer rows says next to nothing."""
 
+MAX_JUDGING = 100
+"""More would make a check dear and the standard error hardly smaller."""
+
 MIN_TRAINED = 5
 
 
@@ -52,7 +55,7 @@ def set_aside(
     Raises:
         DataError: If too few would be left on one of the sides.
     """
-    share = recipe.anchor.refine_rows
+    share = min(recipe.anchor.refine_rows, MAX_JUDGING / max(1, len(records)))
     try:
         split = split_holdout(records, share, seed=seed, instruction=shared_instruction(records))
     except DataError as error:
@@ -64,7 +67,7 @@ def set_aside(
         raise DataError(
             f"anchor.schedule: refine needs at least {MIN_JUDGING} rows to judge anchors by and "
             f"{MIN_TRAINED} to train on; found {len(split.test)} and {len(split.train)}, of "
-            f"{len(records)} training rows with anchor.refine_rows={share:g}. "
+            f"{len(records)} training rows with anchor.refine_rows={recipe.anchor.refine_rows:g}. "
             f"{_way_out(len(records))}"
         )
     return split.train, split.test

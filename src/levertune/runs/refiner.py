@@ -128,11 +128,15 @@ class AnchorRefiner:
         self.rows = DecidedRows(cell, workspace)
 
     def start(self, step: int) -> None:
-        """Keep the decisions of the steps that will not be taken again, and no other.
+        """Keep the decisions of the steps that will not be taken again, and no others.
 
         Args:
             step: Steps that a checkpoint holds; 0 for a fresh training.
+
+        Raises:
+            UserError: If the pool cannot be read, or the decisions there are not of this cell.
         """
+        self._challenges.prepare()
         found = read_checks(self._folder) if (self._folder / DECISIONS_FILE).is_file() else []
         self._settle([check for check in found if check.step <= step])
 
