@@ -34,3 +34,11 @@ def test_many_at_once_are_as_one_by_one(num_positions, later, dropout):
     rows, exposures = positions % 7, positions // 7
     singly = [plan.form_at(*place) for place in zip(positions, rows, exposures, strict=True)]
     assert plan.forms_at(positions, rows, exposures).tolist() == singly
+
+
+@given(st.integers(1, 10**9).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n - 1))))
+def test_a_form_begins_at_the_very_position_its_share_was_made_from(place):
+    num_positions, position = place
+    plan = FormPlan(num_positions, (0.0, position / num_positions))
+    assert plan.form_at(position, 0, 0) == 1
+    assert position == 0 or plan.form_at(position - 1, 0, 0) == 0

@@ -7,6 +7,7 @@ import pytest
 
 from levertune.errors import RunError
 from levertune.results import (
+    anchor_checks,
     anchor_scores,
     cells,
     dispersion,
@@ -67,7 +68,7 @@ def test_a_cell_has_a_folder_for_each_of_its_parts():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.pop("arm"), "key 'arm' is missing; found ['curve', "),
+        (lambda d: d.pop("arm"), "key 'arm' is missing; found ['checks', "),
         (lambda d: d["tokens"].pop("task"), "key 'tokens.task' is missing; found ['general', "),
         (lambda d: d.update(armm=1), "unknown key 'armm'; known here: ['arm', "),
         (lambda d: d.update(armm=1), "Did you mean 'arm'?"),
@@ -150,7 +151,16 @@ def test_no_folder_of_the_machine_reaches_the_result_file(tmp_path, make_result)
 def test_every_key_of_the_contract_is_documented():
     page = Path(__file__).parents[2] / "docs" / "reference" / "results.md"
     documented = set(re.findall(r"`([^`\s]+)`", page.read_text(encoding="utf-8")))
-    for module in (anchor_scores, cells, dispersion, inputs, provenance, schema, selection):
+    for module in (
+        anchor_checks,
+        anchor_scores,
+        cells,
+        dispersion,
+        inputs,
+        provenance,
+        schema,
+        selection,
+    ):
         for cls in vars(module).values():
             if dataclasses.is_dataclass(cls) and cls.__module__ == module.__name__:
                 for field in dataclasses.fields(cls):

@@ -132,6 +132,56 @@ def test_the_learning_rate_warms_up_and_follows_a_cosine(tiny_model, train, tmp_
     assert rates[2:] == pytest.approx(cosine)
 
 
+def test_random_numbers_that_a_hook_draws_are_not_those_of_the_training(
+    tiny_model, train, unbroken, tmp_path
+):
+    def draw(step, model):
+        assert not model.training
+        torch.rand(step)
+        return False
+
+    train(tiny_model, tmp_path / "drawn", on_step=draw)
+    assert_same_training(tmp_path / "drawn", unbroken)
+
+
+def test_the_first_step_is_told_before_it_is_taken(tiny_model, train, tmp_path):
+    told = []
+
+    def step_7(step, model):
+        told.append(step)
+        if step == 7:
+            raise KeyboardInterrupt
+        return False
+
+    def start(step):
+        told.append(("start", step))
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_model, tmp_path / "cell", on_step=step_7, on_start=start)
+    train(tiny_model, tmp_path / "cell", on_start=start)
+    assert told == [("start", 0), *range(1, 8), ("start", 4)]
+
+
+def test_each_row_is_looked_up_when_its_step_is_taken(tiny_model, train, tmp_path, rows):
+    class Rows(list):
+        asked = []
+
+        def __getitem__(self, index):
+            self.asked.append(index)
+            return super().__getitem__(index)
+
+    changing = Rows(rows)
+    seen = []
+
+    def record(step, model):
+        seen.append(list(Rows.asked))
+        Rows.asked.clear()
+        return False
+
+    train(tiny_model, tmp_path / "cell", rows=changing, on_step=record)
+    assert seen[1:] == [list(range(2 * s - 2, min(2 * s, len(rows)))) for s in range(2, 11)]
+
+
 @pytest.mark.parametrize("step", [5, 9, 10])
 def test_a_training_interrupted_and_resumed_ends_bit_for_bit_as_an_unbroken_one(
     tiny_model, train, unbroken, tmp_path, step

@@ -34,16 +34,27 @@ class AnchorChoice:
         lifting: What is taken out of training rows and of any others.
         reason: Why this anchor, for the resolved recipe and the report.
         stages: The forms it takes while training; empty where it stays as it is.
+        is_open: Whether training has yet to decide which forms it takes.
     """
 
     anchor: Anchor | None
     lifting: Lifting
     reason: str
     stages: tuple[AnchorStage, ...] = ()
+    is_open: bool = False
 
     @property
     def served(self) -> Anchor | None:
-        """The anchor at the end of training, which test rows and requests carry."""
+        """The anchor at the end of training, which test rows and requests carry.
+
+        Raises:
+            RecipeError: If training has yet to decide it.
+        """
+        if self.is_open:
+            raise RecipeError(
+                "anchor.schedule: refine chooses the anchor while training, and what it ends with "
+                "is not known here. Use constant or anneal."
+            )
         return self.stages[-1].anchor if self.stages else self.anchor
 
 

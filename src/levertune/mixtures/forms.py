@@ -37,7 +37,8 @@ class FormPlan:
 
     @property
     def _bounds(self) -> list[int]:
-        return [math.ceil(start * self.num_positions) for start in self.starts]
+        # Rounded first: of a share that is position / num_positions the product may be a hair more.
+        return [math.ceil(round(start * self.num_positions, 6)) for start in self.starts]
 
     def form_at(self, position: int, row: int, exposure: int) -> int:
         """The form of one exposure.

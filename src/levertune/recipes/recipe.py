@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from levertune.recipes.schedule_rules import MAX_REFINE_EVERY, fault_of_schedule
 from levertune.recipes.source_rules import fault_of_sources
 from levertune.recipes.values import (
     Arms,
@@ -124,13 +125,32 @@ class AnchorSection(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0, description="Share of the task exposures trained without the anchor."
     )
-    schedule: Literal["constant", "anneal"] = Field(
+    schedule: Literal["constant", "anneal", "refine"] = Field(
         default="constant",
-        description="How the anchor changes while training. anneal: it is shortened in steps.",
+        description="How the anchor changes while training. anneal: it is shortened in steps. "
+        "refine: challengers that answer rows set aside better take its place.",
     )
     served_tokens: Annotated[int, Field(ge=0)] = Field(
         default=0, description="Most tokens of the anchor that are left at the end of anneal."
     )
+    refine_every: Annotated[float, Field(gt=0, le=MAX_REFINE_EVERY)] = Field(
+        default=0.1, description="Share of the training between two checks of refine."
+    )
+    refine_rows: Annotated[float, Field(gt=0, le=0.5)] = Field(
+        default=0.2,
+        description="Share of the training rows, 100 of them at most, that refine judges anchors "
+        "on. They are not trained on.",
+    )
+    challengers: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=4, description="Other anchors that a check of refine scores."
+    )
+
+    @model_validator(mode="after")
+    def _check_schedule(self) -> AnchorSection:
+        defaults = {name: field.default for name, field in type(self).model_fields.items()}
+        if fault := fault_of_schedule(dict(self), defaults):
+            raise ValueError(fault)
+        return self
 
 
 class GeneralSource(Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from levertune.errors import RunError
+from levertune.reports.anchor_checks import checks_view
 from levertune.reports.chosen_rows import chosen_view
 from levertune.reports.layout import MAX_BYTES, page_assets, page_template
 from levertune.reports.samples import ArmPredictions, choose_samples, read_arm_predictions
@@ -97,6 +98,7 @@ def render_report(
         "more_comparisons": more_comparisons,
         "pairs_figure": pairs_figure,
         "curves": curve_figures(result),
+        "checks": checks_view(result, include_text=include_text),
         "order_figure": order_figure(result),
         "order_facts": order_facts(result),
         "leak_lines": leak_lines(result),

@@ -53,6 +53,8 @@ def sentence_filter(result: RunResult, *, include_text: bool) -> Callable[[str |
     known = set(result.task.labels or ())
     if result.anchor:
         known |= {result.anchor.text, result.anchor.lead_in or ""}
+    for curve in result.curves:
+        known |= {c.text for check in curve.checks for c in check.challengers}
     known = {text for text in known if text.strip()} - names
     return lambda sentence: _cut(redact(sentence or "", known), _MAX_SENTENCE)
 

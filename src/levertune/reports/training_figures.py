@@ -83,6 +83,12 @@ def curve_panel(
     parts.append(label((x.start + x.end) / 2, height - 5, "optimizer step", "t mut", "middle"))
     ends: list[tuple[float, float, str]] = []
     words = []
+    switches = [check.step for c in curves for check in c.checks if check.switched_to is not None]
+    for step in sorted(set(switches)):
+        mark = element("title", f"anchor switched after step {step}")
+        parts.append(
+            element("line", mark, x1=x(step), x2=x(step), y1=y.start, y2=y.end, class_="switch")
+        )
     for field, series, css in _SERIES:
         lines = []
         for curve in curves:
@@ -100,6 +106,9 @@ def curve_panel(
             words.append(f"{series} loss ends at {mean:.2f} at step {step}")
     if not ends:
         return ""
+    if switches:
+        steps = ", ".join(map(str, sorted(set(switches))))
+        words.append(f"the anchor is switched after step {steps}")
     last = -99.0
     for px, py, series in sorted(ends, key=lambda end: end[1]):
         last = max(py + 4, last + 13)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from levertune.errors import RunError
+from levertune.results.anchor_checks import AnchorCheck
 from levertune.results.dispersion import Dispersion
 from levertune.results.files import (
     read_json,
@@ -149,6 +150,7 @@ class Cell:
         fingerprint: Hash of everything the cell was trained and tested on.
         provenance: Versions and machine kind.
         scores: Value of each metric over this cell's test rows; None where it is undefined.
+        checks: Checks that challenged its anchor while training; empty where none did.
     """
 
     arm: str
@@ -173,6 +175,7 @@ class Cell:
     fingerprint: str
     provenance: Provenance
     scores: dict[str, float | None] = field(default_factory=dict)
+    checks: tuple[AnchorCheck, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class AnchorInfo:
         dropout: Share of task exposures trained without it.
         tokens: Tokens it costs on each row; None if not counted.
         reason: Where it came from.
-        served_tokens: Tokens it costs on each request, after it was shortened while training; None
+        served_tokens: Tokens it costs on each request, after it was changed while training; None
             if not counted.
     """
 

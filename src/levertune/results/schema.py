@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from levertune.errors import RunError
+from levertune.results.anchor_checks import AnchorCheck
 from levertune.results.cells import CurvePoint, Seconds, TokenCounts
 from levertune.results.dispersion import Dispersion
 from levertune.results.files import read_json, write_json_atomically
@@ -170,12 +171,14 @@ class Curve:
         seed: Its seed.
         fold: Its fold, or None.
         points: The log.
+        checks: Checks that challenged the cell's anchor; empty where none did.
     """
 
     arm: str
     seed: int
     fold: int | None
     points: tuple[CurvePoint, ...]
+    checks: tuple[AnchorCheck, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +266,7 @@ def write_result(run_dir: Path, result: RunResult) -> Path:
     """Write `result.json` as the last file of a run.
 
     Absolute paths in settings, sentences and the command are cut to their last part: the file may
-    be shared. The anchor and the labels are data and stay as they are.
+    be shared. The anchors and the labels are data and stay as they are.
 
     Args:
         run_dir: The run folder.
@@ -276,6 +279,8 @@ def write_result(run_dir: Path, result: RunResult) -> Path:
     shared = without_folders(data)
     shared["anchor"] = data["anchor"]
     shared["task"]["labels"] = data["task"]["labels"]
+    for curve, original in zip(shared["curves"], data["curves"], strict=True):
+        curve["checks"] = original["checks"]
     path = run_dir / RESULT_FILE
     write_json_atomically(path, shared)
     return path

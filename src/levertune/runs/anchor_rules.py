@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from levertune.anchors.guard import find_fault
 from levertune.errors import RecipeError
 from levertune.models.rendering import ChatTokenizer
 from levertune.recipes.loading import recipe_from_mapping
 from levertune.recipes.recipe import Recipe
+from levertune.runs.arms import ARMS
 from levertune.runs.inputs import Inputs, as_tested, choose_fold_anchor
 
 
@@ -30,6 +33,44 @@ def settle_placement(recipe: Recipe, tokenizer: ChatTokenizer) -> tuple[Recipe, 
         f"anchor.placement=system: the template of {tokenizer.name} has no system turn; the anchor "
         "stands in front of the user's text, as with prefix."
     ]
+
+
+def require_refinable(recipe: Recipe) -> None:
+    """Refuse to refine the anchor where no arm has one.
+
+    Args:
+        recipe: The recipe.
+
+    Raises:
+        RecipeError: If no arm of a recipe with `anchor.schedule: refine` carries the anchor.
+    """
+    if recipe.anchor.schedule == "refine" and not _has_anchored(recipe.arms):
+        raise RecipeError(
+            f"anchor.schedule: refine changes the anchor of tell; found arms={list(recipe.arms)}. "
+            "Add tell, or remove anchor.schedule."
+        )
+
+
+def require_exportable(recipe: Recipe, arm: str | None) -> None:
+    """Refuse to write a mixture out whose later anchors only its training decides.
+
+    Args:
+        recipe: The recipe.
+        arm: The arm that is written out; None for all.
+
+    Raises:
+        RecipeError: If the anchor of an arm that is written out is refined.
+    """
+    if recipe.anchor.schedule == "refine" and _has_anchored(recipe.arms if arm is None else (arm,)):
+        raise RecipeError(
+            "--to: the rows of tell cannot be written out with anchor.schedule=refine, which "
+            "chooses later anchors while levertune trains. Set anchor.schedule=constant and "
+            "anchor.text to the anchor a run ended with, or name another --arm."
+        )
+
+
+def _has_anchored(arms: Sequence[str]) -> bool:
+    return any(name in ARMS and ARMS[name].is_anchored for name in arms)
 
 
 def require_fair_anchor(recipe: Recipe, inputs: Inputs) -> None:

@@ -40,8 +40,10 @@ def choose_arm_anchor(
         return None
     if arm.is_anchored:
         choice = choose_fold_anchor(recipe, train, inputs.kind)
-        if choice.anchor is None or recipe.anchor.schedule != "anneal":
+        if choice.anchor is None or recipe.anchor.schedule == "constant":
             return choice
+        if recipe.anchor.schedule == "refine":
+            return replace(choice, is_open=True, reason=f"{choice.reason}; challenged in training")
         stages = anneal(choice.anchor, count_tokens, served_tokens=recipe.anchor.served_tokens)
         last = stages[-1].anchor
         tokens = 0 if last is None else last.token_cost(count_tokens)

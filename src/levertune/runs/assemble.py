@@ -30,6 +30,8 @@ from levertune.results.schema import (
     RunResult,
 )
 from levertune.runs.cells import CellData
+from levertune.runs.decided import as_trained
+from levertune.runs.refiner import describe_refining
 from levertune.runs.selection_summary import summarize_selection
 from levertune.runs.summary import ArmRows, compare_arms, judge_run, summarize_arm
 from levertune.runs.train_cell import stopped_at, was_stopped_by_twins
@@ -97,7 +99,11 @@ def assemble_result(
         curves=_curves(prepared, arms),
         samples=(),
         dropped=Dropped(sum(reasons.values()), dict(reasons)),
-        warnings=(*prepared.warnings, *_stop_warnings(prepared, arms)),
+        warnings=(
+            *prepared.warnings,
+            *_stop_warnings(prepared, arms),
+            *describe_refining(prepared.recipe, cells),
+        ),
         failures=tuple(failures),
         provenance=collect_provenance(started=started, seconds=seconds),
         leaks=tuple(
@@ -150,9 +156,12 @@ def _first(cells: Sequence[CellData], arm: str) -> CellData | None:
 
 def _anchor_info(prepared: Prepared, cells: Sequence[CellData]) -> AnchorInfo | None:
     tell = _first(cells, "tell")
+    if tell is not None and _has_cell(prepared, tell):
+        tell = as_trained(tell, prepared.run_dir / tell.plan.folder, prepared.workspace)
     if tell is None or tell.choice is None or tell.choice.anchor is None:
         return None
-    anchor, served = tell.choice.anchor, tell.choice.served
+    anchor = tell.choice.anchor
+    served = anchor if tell.choice.is_open else tell.choice.served
     count = prepared.workspace.tokenizer.count
     return AnchorInfo(
         id=anchor.id,
@@ -224,7 +233,7 @@ def _has_cell(prepared: Prepared, cell: CellData) -> bool:
 
 def _curves(prepared: Prepared, arms: dict[str, ArmRows]) -> tuple[Curve, ...]:
     return tuple(
-        Curve(cell.arm, cell.seed, cell.fold, cell.curve)
+        Curve(cell.arm, cell.seed, cell.fold, cell.curve, cell.checks)
         for rows in arms.values()
         for cell in rows.cells
         if cell.curve

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from levertune.anchors.anchor import plain_example
 from levertune.anchors.auto import AnchorChoice
@@ -13,8 +12,8 @@ from levertune.data.checks import require_rows_that_fit
 from levertune.data.records import TASK_SOURCE, Record
 from levertune.data.splits import Split, draw_subset
 from levertune.mixtures.dispersion import describe_dispersion
-from levertune.mixtures.manifest import Manifest, hash_records
-from levertune.mixtures.order import Mixture, build_mixture
+from levertune.mixtures.manifest import Manifest
+from levertune.mixtures.order import build_mixture
 from levertune.mixtures.plan import MixturePlan
 from levertune.models.rendering import TokenizedExample
 from levertune.recipes.recipe import Recipe
@@ -29,9 +28,11 @@ from levertune.runs.arm_rows import (
     plan_forms,
 )
 from levertune.runs.arms import ARMS, Arm
+from levertune.runs.cell_manifest import describe_cell
 from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.inputs import Inputs
 from levertune.runs.mixture_rows import MixtureRows
+from levertune.runs.refine_rows import RefineRows, set_aside
 from levertune.runs.workspace import Workspace
 from levertune.selection.selection import Selection
 
@@ -113,6 +114,7 @@ class CellData:
         exposures: Exposures of each task row, on average.
         dropped: Rows left out.
         selections: How the general rows were drawn or chosen; empty without any.
+        refine_rows: What challenges the anchor while training; None where nothing does.
     """
 
     plan: CellPlan
@@ -128,6 +130,7 @@ class CellData:
     exposures: float
     dropped: tuple[dict[str, str], ...]
     selections: tuple[Selection, ...] = ()
+    refine_rows: RefineRows | None = None
 
     @property
     def num_general(self) -> int:
@@ -199,12 +202,21 @@ def build_cell(
         The cell's data.
 
     Raises:
-        DataError: If a task row is too long and that is not allowed, or none is left.
+        DataError: If a task row is too long and that is not allowed, or too few are left.
     """
     arm, seed = plan.arm, plan.seed
     train = draw_training_rows(recipe, inputs, plan, all_rows=all_rows)
     choice = choose_arm_anchor(recipe, inputs, train, arm, count_tokens=workspace.tokenizer.count)
     forms, kept, dropped = _task_rows(recipe, workspace, train, arm, choice)
+    refine_rows, num_aside = None, 0
+    if recipe.anchor.schedule == "refine" and (arm.is_anchored or arm.matches_steps):
+        trained, judging = set_aside(recipe, kept, seed=seed)
+        num_aside = len(judging)
+        if arm.is_anchored:
+            split = split_of(inputs, plan, all_rows=all_rows)
+            own_inputs = replace(inputs, test_mode="holdout", splits=(split,))
+            refine_rows = RefineRows(judging, tuple(kept), own_inputs)
+            forms, kept = _only(trained, forms), list(trained)
     task = forms[0]
 
     order_seed = (recipe.mixture.seed * 1_000_003 + seed) % 2**32
@@ -227,6 +239,7 @@ def build_cell(
     else:
         general = {}
         if arm.matches_steps:
+            num_positions -= num_aside * exposures  # those `tell` does not train on
             exposures = math.ceil(num_positions / len(task))
         else:
             num_positions = len(task) * exposures
@@ -247,7 +260,9 @@ def build_cell(
         task=tuple(task),
         general=general,
         rows=rows,
-        manifest=_manifest(recipe, workspace, plan, kept, choice, general, mixture, num_positions),
+        manifest=describe_cell(
+            recipe, workspace, arm, seed, kept, choice, general, mixture, num_positions, refine_rows
+        ),
         dispersion=describe_dispersion(
             mixture,
             step_rows=recipe.training.effective_batch_size,
@@ -261,7 +276,16 @@ def build_cell(
         exposures=(num_positions - sum(map(len, general.values()))) / len(task),
         dropped=tuple(dropped),
         selections=chosen.selections if arm.has_general else (),
+        refine_rows=refine_rows,
     )
+
+
+def _only(
+    records: Sequence[Record], forms: Sequence[Sequence[TokenizedExample]]
+) -> list[list[TokenizedExample]]:
+    """The rows of some of the records, in each form."""
+    ids = {record.id for record in records}
+    return [[row for row in form if row.id in ids] for form in forms]
 
 
 def _task_rows(
@@ -306,46 +330,3 @@ def _general_rows(
         if row is not None:
             by_source.setdefault(row.source, []).append(row)
     return by_source, dropped
-
-
-def _manifest(
-    recipe: Recipe,
-    workspace: Workspace,
-    plan: CellPlan,
-    records: Sequence[Record],
-    choice: AnchorChoice | None,
-    general: dict[str, list[TokenizedExample]],
-    mixture: Mixture,
-    num_positions: int,
-) -> Manifest:
-    import hashlib
-
-    anchor = choice.anchor if choice is not None and plan.arm.is_anchored else None
-    facts: dict[str, Any] | None = None
-    if anchor is not None and choice is not None:
-        facts = {"id": anchor.id, "dropout": anchor.dropout}
-        if choice.stages:
-            facts["stages"] = [[s.anchor.id if s.anchor else None, s.start] for s in choice.stages]
-    training = recipe.training.model_dump(
-        exclude={"save_steps", "report_to", "logging_steps", "gradient_checkpointing"}
-    )
-    return Manifest(
-        task_hash=hash_records(records),
-        general_hashes={
-            name: hashlib.sha256(repr([r.input_ids for r in rows]).encode()).hexdigest()
-            for name, rows in general.items()
-        },
-        anchor=facts,
-        model_hash=workspace.model_hash,
-        tokenizer_hash=workspace.tokenizer_hash,
-        plan=mixture.plan,
-        mixture_hash=mixture.content_hash,
-        seeds={"seed": plan.seed, "mixture": recipe.mixture.seed},
-        training={
-            **training,
-            "arm": plan.arm.name,
-            "positions": num_positions,
-            "general_loss_weight": recipe.general.loss_weight,
-            "dtype": workspace.hardware.dtype_name,
-        },
-    )

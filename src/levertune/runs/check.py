@@ -17,7 +17,7 @@ from levertune.models.rendering import ChatTokenizer
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.recipes.url_secrets import without_secrets
-from levertune.runs.anchor_rules import require_fair_anchor, settle_placement
+from levertune.runs.anchor_rules import require_fair_anchor, require_refinable, settle_placement
 from levertune.runs.arm_rows import (
     choose_arm_anchor,
     count_pushed_over,
@@ -30,6 +30,7 @@ from levertune.runs.control_tokens import keep_out_control_tokens
 from levertune.runs.general_amounts import describe_shortfalls
 from levertune.runs.general_draw import hold_out_general
 from levertune.runs.inputs import Inputs, read_inputs
+from levertune.runs.refine_rows import set_aside
 from levertune.runs.same_recipe import require_same_recipe
 from levertune.runs.self_sources import describe_unwritten
 from levertune.runs.workspace import Workspace
@@ -46,6 +47,7 @@ class _View:
     train: tuple[Record, ...]
     arm: Arm
     choice: AnchorChoice | None
+    seed: int
 
     @property
     def look(self) -> tuple[object, ...]:
@@ -98,6 +100,7 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
     Raises:
         UserError: If a run of this recipe would be refused before it trains.
     """
+    require_refinable(recipe)
     workspace = Workspace(recipe)
     tokenizer = workspace.tokenizer
     inputs, notes = keep_out_control_tokens(
@@ -164,6 +167,7 @@ def _list_views(recipe: Recipe, inputs: Inputs, count: Callable[[str], int]) -> 
                 train,
                 plan.arm,
                 choose_arm_anchor(recipe, inputs, train, plan.arm, count_tokens=count),
+                plan.seed,
             )
         )
     return views
@@ -177,9 +181,8 @@ def _view_of_all(
     view = max(views, key=lambda view: (view.arm.is_anchored, view.arm.is_lifted))
     if view.train == rows:
         return view
-    return _View(
-        rows, view.arm, choose_arm_anchor(recipe, inputs, rows, view.arm, count_tokens=count)
-    )
+    choice = choose_arm_anchor(recipe, inputs, rows, view.arm, count_tokens=count)
+    return _View(rows, view.arm, choice, view.seed)
 
 
 def _require_rows_that_fit(
@@ -203,6 +206,10 @@ def _require_rows_that_fit(
                 recipe.training.max_length,
             ),
         )
+        if recipe.anchor.schedule == "refine" and view.arm.is_anchored:
+            long = {row["id"] for row in too_long}
+            kept = [record for record in view.train if record.id not in long]
+            set_aside(recipe, kept, seed=view.seed)
 
 
 def _count_tokens(tokenizer: ChatTokenizer, texts: Sequence[str]) -> list[int]:

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from levertune.anchors.rewrite import MAX_TOKENS as REWRITE_TOKENS
 from levertune.recipes.recipe import Recipe
 from levertune.runs.cells import CellData
+from levertune.runs.challenges import NUM_POOL
 from levertune.runs.inputs import Inputs
+from levertune.runs.refiner import check_steps
 from levertune.runs.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 # A forward pass without gradients against forward and backward, in time.
 _FORWARD_SHARE = 1 / 3
 _LOAD_SECONDS = 5.0
+# A generated token against one that is read, on a small batch.
+_GENERATED_COST = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +98,11 @@ def estimate_run(
     rate = measure_rate(recipe, workspace, heaviest)
     tokens = [_training_tokens(cell) for cell in cells]
     seconds = tuple(
-        (count + _FORWARD_SHARE * _evaluation_tokens(recipe, inputs, workspace, cell)) / rate
+        (count + _FORWARD_SHARE * (
+            _evaluation_tokens(recipe, inputs, workspace, cell) + _check_tokens(recipe, cell)
+        )) / rate
         for count, cell in zip(tokens, cells, strict=True)
-    )
+    )  # fmt: skip
     memory = peak_memory_bytes(workspace.hardware.device)
     return Estimate(seconds, min(num_jobs, len(cells)), memory, sum(tokens), rate)
 
@@ -145,6 +152,17 @@ def _evaluation_tokens(
     per_row = sum(len(row.input_ids) for row in cell.task) / len(cell.task)
     probes = recipe.evaluation.general_heldout + recipe.evaluation.retention_rows
     passes = 2 if cell.plan.arm.is_trained else 1  # the divergence needs the base model's too
-    # A generated token costs about as much as eight read ones on a small batch.
-    answers = len(split.test) * int(recipe.evaluation.max_new_tokens) * 8
+    answers = len(split.test) * int(recipe.evaluation.max_new_tokens) * _GENERATED_COST
     return 2 * len(split.test) * per_row + passes * probes * per_row + answers
+
+
+def _check_tokens(recipe: Recipe, cell: CellData) -> float:
+    """Tokens of the forward passes that challenge a cell's anchor, rewrites included."""
+    if cell.refine_rows is None:
+        return 0.0
+    checks = len(check_steps(recipe, cell))
+    per_row = sum(len(row.input_ids) for row in cell.task) / len(cell.task)
+    # Those in use and the challengers at each check, and once all that are ordered by proxy.
+    passes = checks * (1 + recipe.anchor.challengers) + NUM_POOL + 2
+    rewrites = checks * REWRITE_TOKENS * _GENERATED_COST
+    return len(cell.refine_rows.judging) * per_row * passes + rewrites

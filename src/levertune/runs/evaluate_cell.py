@@ -15,6 +15,7 @@ from levertune.errors import DataError
 from levertune.mixtures.manifest import hash_records
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
+from levertune.results.anchor_checks import read_checks
 from levertune.results.cells import (
     Cell,
     CurvePoint,
@@ -31,6 +32,7 @@ from levertune.results.files import write_jsonl_atomically
 from levertune.results.provenance import collect_provenance
 from levertune.runs.arm_rows import arm_example
 from levertune.runs.cells import CellData, split_of
+from levertune.runs.decided import as_trained
 from levertune.runs.inputs import Inputs
 from levertune.runs.train_cell import stopped_at
 from levertune.runs.workspace import Workspace
@@ -91,6 +93,7 @@ def evaluate_cell(
     from levertune.models.hardware import peak_memory_bytes
 
     started = time.perf_counter()
+    data = as_trained(data, folder, workspace)
     arm = data.plan.arm
     summary: TrainSummary | None = None
     model: PreTrainedModel = workspace.base()
@@ -201,6 +204,7 @@ def evaluate_cell(
         fingerprint=fingerprint_cell(recipe, inputs, data, probes),
         provenance=collect_provenance(),
         scores=values,
+        checks=tuple(read_checks(folder)) if data.refine_rows is not None else (),
     )
     write_cell(folder, cell)
     return cell

@@ -23,6 +23,7 @@ from levertune.results.tuning import Tuning
 from levertune.runs.anchor_rules import (
     describe_test_anchor,
     require_fair_anchor,
+    require_refinable,
     settle_placement,
 )
 from levertune.runs.cells import CellData, CellPlan, build_cell, expand_cells
@@ -143,6 +144,7 @@ def prepare_run(
             recipe's run, or this is one of several processes.
     """
     refuse_several_processes(os.environ)
+    require_refinable(recipe)
     workspace = Workspace(recipe)
     written = write_self_sources(recipe, workspace, progress=progress)
     inputs = read_inputs(recipe, written=written, progress=progress)

@@ -23,6 +23,7 @@ from levertune.runs.jobs import WORTH_SECONDS, Jobs, choose_jobs
 from levertune.runs.one_cell import do_cell
 from levertune.runs.pool import do_cells_in_workers
 from levertune.runs.prepare import Prepared, memory_bytes, prepare_run, write_recipe
+from levertune.runs.refiner import describe_refining
 from levertune.runs.selection_summary import describe_selection
 from levertune.runs.summary import ArmRows, best_arm
 from levertune.runs.train_cell import steps_behind, train_cell
@@ -166,6 +167,7 @@ def describe_start(
             lines.append(f"{setting.key}: {setting.value} ({setting.reason})")
     lines += describe_selection(prepared, cells)
     lines += [f"warning: {warning}" for warning in prepared.warnings]
+    lines += [f"warning: {warning}" for warning in describe_refining(prepared.recipe, cells)]
     for cell in todo:
         step = steps_behind(prepared.run_dir / cell.plan.folder)
         if step:

@@ -18,6 +18,7 @@ from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
 from levertune.results.cells import CELL_FILE, PREDICTIONS_FILE
 from levertune.results.schema import RESULT_FILE
+from levertune.runs.anchor_rules import require_exportable
 from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellData, CellPlan
 from levertune.runs.evaluate_cell import LIKELIHOODS_FILE, evaluate_cell
@@ -62,6 +63,7 @@ def mix_stage(
     """
     if to is not None:
         check_format(to)
+        require_exportable(recipe, arm)
         if _mixes_general(recipe, arm):
             check_loss_weight(to, recipe.general.loss_weight)
     elif force:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from levertune.anchors.lift import Lifting, shared_instruction
 from levertune.data.splits import Split, split_holdout
@@ -22,8 +23,10 @@ from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.results.files import read_json, write_json_atomically
 from levertune.runs.cells import CellData
+from levertune.runs.decided import as_trained
 from levertune.runs.early_stopping import VALIDATION_SHARE, EarlyStopper, Validation
 from levertune.runs.mixture_rows import MixtureRows
+from levertune.runs.refiner import AnchorRefiner
 from levertune.runs.workspace import Workspace
 from levertune.training.checkpoints import CHECKPOINTS_FOLDER
 from levertune.training.train import (
@@ -34,6 +37,9 @@ from levertune.training.train import (
     read_summary,
     train_adapter,
 )
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 MANIFEST_FILE = "manifest.json"
 STOP_FILE = "early_stop.json"
@@ -71,26 +77,40 @@ def train_cell(
     adapter = folder / ADAPTER_FOLDER
     name = f"{Path(recipe.output_dir).name}/{data.plan.label}{variant and f' {variant}'}"
     if (adapter / "adapter_config.json").is_file():
-        write_card(adapter, make_card(recipe, workspace, data))  # a kill may have come before it
+        # A kill may have come before its card.
+        write_card(adapter, make_card(recipe, workspace, as_trained(data, folder, workspace)))
         return read_summary(folder)
     rows = data.rows
     if data.plan.arm.matches_steps:
         stop = _find_stop(recipe, workspace, data, folder, progress, run_name=f"{name} trial")
         rows = rows.first(min(len(rows), stop * recipe.training.effective_batch_size))
+    base = workspace.base(data.longest_row)
+    refiner = _make_refiner(recipe, workspace, data, folder, base)
     summary = train_adapter(
-        workspace.base(data.longest_row),
-        rows,
+        base,
+        rows if refiner is None else refiner.rows,
         training_config(recipe, data.plan.seed),
         folder,
         hardware=workspace.hardware,
         pad_id=workspace.tokenizer.pad_id,
         fingerprint={"manifest": data.manifest.fingerprint, "rows": len(rows)},
+        on_step=refiner,
+        on_start=None if refiner is None else refiner.start,
         progress=progress,
         label=f"train {data.plan.label}{variant and f' {variant}'}",
         run_name=name,
     )
-    write_card(adapter, make_card(recipe, workspace, data))
+    write_card(adapter, make_card(recipe, workspace, as_trained(data, folder, workspace)))
     return summary
+
+
+def _make_refiner(
+    recipe: Recipe, workspace: Workspace, data: CellData, folder: Path, base: PreTrainedModel
+) -> AnchorRefiner | None:
+    if data.refine_rows is None:
+        return None
+    limit = getattr(getattr(base, "config", None), "max_position_embeddings", None)
+    return AnchorRefiner(recipe, workspace, data, folder, max_positions=limit)
 
 
 def claim_folder(folder: Path, data: CellData) -> None:

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from levertune.errors import DivergedError
@@ -48,8 +49,10 @@ class StepCallback(TrainerCallback):
         if self.on_step is not None:
             model = kwargs["model"]
             model.eval()
-            if self.on_step(state.global_step, model):
-                control.should_training_stop = True
+            devices = [torch.cuda.current_device()] if model.device.type == "cuda" else []
+            with torch.random.fork_rng(devices):
+                if self.on_step(state.global_step, model):
+                    control.should_training_stop = True
             model.train()
         if control.should_training_stop:  # the steps since the last line would go unlogged
             control.should_log = True

@@ -22,6 +22,7 @@ from levertune.models.quiet import quiet_libraries
 from levertune.models.rendering import TokenizedExample
 from levertune.progress import Progress, SilentProgress
 from levertune.results.files import write_json_atomically
+from levertune.training.arguments import make_arguments
 from levertune.training.checkpoints import (
     CHECKPOINTS_FOLDER,
     LOG_FILE,
@@ -30,7 +31,7 @@ from levertune.training.checkpoints import (
     remove_checkpoints,
 )
 from levertune.training.loggers import check_loggers
-from levertune.training.processes import refuse_several_processes, use_one_device
+from levertune.training.processes import refuse_several_processes
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -111,7 +112,11 @@ class TrainSummary:
 
 
 StepHook = Callable[[int, "PeftModel"], bool]
-"""Called after a step with its number and the model; True stops the training."""
+"""Called after a step with its number and the model; True stops the training.
+
+What it draws at random leaves the training's own random numbers as they are. It may change the rows
+of later steps: each is looked up when its step is taken.
+"""
 
 
 def count_steps(num_rows: int, effective_batch_size: int) -> int:
@@ -129,6 +134,7 @@ def train_adapter(
     pad_id: int,
     fingerprint: dict[str, Any],
     on_step: StepHook | None = None,
+    on_start: Callable[[int], None] | None = None,
     progress: Progress | None = None,
     label: str = "train",
     run_name: str | None = None,
@@ -148,7 +154,9 @@ def train_adapter(
         hardware: Device and precision.
         pad_id: Id used for padding.
         fingerprint: What the training depends on, as flat JSON; a resume needs it equal.
-        on_step: Hook after each step, for early stopping; it sees the model in evaluation mode.
+        on_step: Hook after each step; it sees the model in evaluation mode.
+        on_start: Called before the first step with the number of steps that a checkpoint holds, 0
+            for a fresh training.
         progress: Where to show progress.
         label: Name of the stage in the progress display.
         run_name: What the loggers of `report_to` call the training.
@@ -173,13 +181,15 @@ def train_adapter(
     checkpoint = find_checkpoint(folder, fingerprint)
     resumed_from = checkpoint[1] if checkpoint else None
     curve = read_log(folder / LOG_FILE, up_to=checkpoint[1]) if checkpoint else []
+    if on_start is not None:
+        on_start(resumed_from or 0)
     with _borrowed(base, config) as model:
         callback = StepCallback(curve, folder / LOG_FILE, on_step)
         batching = choose_batching(model, hardware, pad_id=pad_id)
         trainer = _make_trainer(
             model,
             rows,
-            _make_arguments(
+            make_arguments(
                 config,
                 num_steps,
                 folder / CHECKPOINTS_FOLDER,
@@ -249,59 +259,6 @@ def _borrowed(base: PreTrainedModel, config: TrainingConfig) -> Iterator[PeftMod
             vars(holder).clear()
             vars(holder).update(values)
         base.eval()
-
-
-def _make_arguments(
-    config: TrainingConfig,
-    num_steps: int,
-    checkpoints: Path,
-    hardware: Hardware,
-    *,
-    mixed_precision: bool,
-    run_name: str | None = None,
-) -> SFTConfig:
-    import torch
-    from trl import SFTConfig
-
-    save_steps = config.save_steps or max(5, math.ceil(num_steps / 8))
-    arguments = SFTConfig(
-        output_dir=str(checkpoints),
-        per_device_train_batch_size=config.effective_batch_size,
-        gradient_accumulation_steps=1,
-        num_train_epochs=1,
-        train_sampling_strategy="sequential",
-        dataloader_drop_last=False,
-        dataloader_num_workers=0,
-        dataloader_pin_memory=False,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type=config.lr_scheduler_type,
-        warmup_steps=round(config.warmup_ratio * num_steps),
-        weight_decay=config.weight_decay,
-        max_grad_norm=config.max_grad_norm,
-        optim="adamw_torch",
-        seed=config.seed,
-        use_cpu=hardware.device == "cpu",
-        bf16=mixed_precision and hardware.dtype == torch.bfloat16,
-        fp16=mixed_precision and hardware.dtype == torch.float16,
-        # Its default is no value: naming it at all brings a deprecation warning.
-        gradient_checkpointing=config.gradient_checkpointing or None,  # type: ignore[arg-type]
-        logging_strategy="steps",
-        logging_steps=config.logging_steps,
-        logging_first_step=True,
-        logging_nan_inf_filter=False,  # it would hide a training that has diverged
-        save_strategy="steps",
-        save_steps=math.ceil(save_steps / config.logging_steps) * config.logging_steps,
-        save_total_limit=1,
-        report_to=list(config.report_to) or "none",
-        run_name=run_name,
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        packing=False,
-        max_length=None,
-    )
-    use_one_device(arguments)
-    return arguments
 
 
 def _make_trainer(

@@ -21,6 +21,7 @@ from levertune.results.tuning import RowLoss, Trial, Value, read_trial, write_tr
 from levertune.runs.arm_rows import arm_example
 from levertune.runs.arms import Arm
 from levertune.runs.cells import CellData, CellPlan, build_cell
+from levertune.runs.decided import as_trained
 from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.prepare import Prepared
 from levertune.runs.train_cell import claim_folder, train_cell
@@ -154,6 +155,7 @@ class Trials:
         from levertune.models.adapters import load_adapter
 
         workspace = self._prepared.workspace
+        cell = as_trained(cell, folder, workspace)
         records = self._inputs.splits[fold].test
         examples = [arm_example(record, cell.plan.arm, cell.choice) for record in records]
         model = load_adapter(

@@ -78,6 +78,21 @@ def test_runs_that_cannot_tell_are_refused(tmp_path, write_run):
         measure_evidence(tmp_path / "none")
 
 
+def test_a_gain_of_more_than_one_anchor_is_no_evidence_of_either(tmp_path, write_run):
+    run = write_run(tmp_path)
+    path = run / "result.json"
+    result = json.loads(path.read_text("utf-8"))
+    check = {"step": 9, "position": 72, "anchor_id": "a", "rows": 5, "nll": 1.0, "challengers": []}
+    curve = {"arm": "tell", "seed": 0, "fold": None, "points": [], "checks": [check]}
+    result["curves"] = [curve]
+    path.write_text(json.dumps(result), "utf-8")
+    measure_evidence(run)
+    check["switched_to"] = "b"
+    path.write_text(json.dumps(result), "utf-8")
+    with pytest.raises(DataError, match="switched its anchor while training"):
+        measure_evidence(run)
+
+
 def test_a_metric_of_the_run_s_own_is_never_run(tmp_path, write_run):
     run = write_run(tmp_path, metric="os:getcwd")
     with pytest.raises(DataError, match="was judged by 'os:getcwd', a metric of its own"):

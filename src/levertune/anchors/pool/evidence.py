@@ -37,8 +37,8 @@ def measure_evidence(run_dir: str | Path, *, against: Against = "sft") -> PoolEv
         The evidence, not yet marked as verified.
 
     Raises:
-        DataError: If the run had no anchor or lacks an arm that is needed, was judged by a metric
-            of the user's own, or gives no interval.
+        DataError: If the run had no anchor, switched it while training or lacks an arm that is
+            needed, was judged by a metric of the user's own, or gives no interval.
         RunError: If the run is not done or a file of it is damaged.
     """
     folder = Path(run_dir)
@@ -46,6 +46,11 @@ def measure_evidence(run_dir: str | Path, *, against: Against = "sft") -> PoolEv
     where = str(folder / RESULT_FILE)
     if result.anchor is None:
         raise DataError(f"{where}: the run had no anchor, so there is nothing to measure of one.")
+    if any(check.switched_to for curve in result.curves for check in curve.checks):
+        raise DataError(
+            f"{where}: switched its anchor while training, so its gain is that of no one text. Run "
+            "again with anchor.schedule=constant and anchor.text the anchor it ended with."
+        )
     metric = METRICS.get(result.metrics.primary)
     if metric is None:  # a function of a stranger's run would have to be run
         raise DataError(

@@ -1,0 +1,42 @@
+"""Which keys of the anchor's schedule make sense together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MAX_REFINE_EVERY = 0.4
+"""A switch needs two checks, and none comes in the last part of the training."""
+
+_REFINE_KEYS = ("refine_every", "refine_rows", "challengers")
+
+
+def fault_of_schedule(anchor: Mapping[str, Any], defaults: Mapping[str, Any]) -> str | None:
+    """What is wrong with the anchor's schedule, after the name of the section; None if nothing is.
+
+    A resolved recipe names every key, so one at its default counts as left out.
+
+    Args:
+        anchor: The section's values by key.
+        defaults: The defaults by key.
+    """
+    schedule = anchor["schedule"]
+    if schedule == "refine":
+        if anchor["text"] is None:
+            return (
+                "schedule: refine needs an anchor to begin with; found anchor.text=null. Give one, "
+                "or use auto."
+            )
+        if anchor["served_tokens"] != defaults["served_tokens"]:
+            return (
+                f"served_tokens: belongs to anneal; found {anchor['served_tokens']} with "
+                "anchor.schedule=refine. Remove it."
+            )
+        return None
+    for key in _REFINE_KEYS:
+        if anchor[key] != defaults[key]:
+            return (
+                f"{key}: belongs to refine; found {anchor[key]} with anchor.schedule={schedule}. "
+                "Remove it, or set anchor.schedule=refine."
+            )
+    return None

@@ -1,0 +1,90 @@
+"""The manifest of a cell: what its training is made from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from levertune.anchors.auto import AnchorChoice
+from levertune.data.records import Record
+from levertune.mixtures.manifest import Manifest, hash_records
+from levertune.mixtures.order import Mixture
+from levertune.models.rendering import TokenizedExample
+from levertune.recipes.recipe import Recipe
+from levertune.runs.arms import Arm
+from levertune.runs.refine_rows import RefineRows
+from levertune.runs.workspace import Workspace
+
+
+def describe_cell(
+    recipe: Recipe,
+    workspace: Workspace,
+    arm: Arm,
+    seed: int,
+    records: Sequence[Record],
+    choice: AnchorChoice | None,
+    general: Mapping[str, Sequence[TokenizedExample]],
+    mixture: Mixture,
+    num_positions: int,
+    refine_rows: RefineRows | None,
+) -> Manifest:
+    """Everything that, if changed, would make the cell another one.
+
+    Args:
+        recipe: The recipe, every `auto` resolved.
+        workspace: The tokenizer and the model's hashes.
+        arm: Its arm.
+        seed: Its seed.
+        records: Task rows in training.
+        choice: The anchor that training begins with.
+        general: General rows by source, tokenized.
+        mixture: The order.
+        num_positions: How many positions of it count.
+        refine_rows: What challenges the anchor while training; None where nothing does.
+    """
+    anchor = choice.anchor if choice is not None and arm.is_anchored else None
+    facts: dict[str, Any] | None = None
+    if anchor is not None and choice is not None:
+        facts = {"id": anchor.id, "dropout": anchor.dropout}
+        if choice.stages:
+            facts["stages"] = [[s.anchor.id if s.anchor else None, s.start] for s in choice.stages]
+        if refine_rows is not None:
+            facts["refine"] = _describe_refining(recipe, refine_rows)
+    training = recipe.training.model_dump(
+        exclude={"save_steps", "report_to", "logging_steps", "gradient_checkpointing"}
+    )
+    return Manifest(
+        task_hash=hash_records(records),
+        general_hashes={
+            name: hashlib.sha256(repr([r.input_ids for r in rows]).encode()).hexdigest()
+            for name, rows in general.items()
+        },
+        anchor=facts,
+        model_hash=workspace.model_hash,
+        tokenizer_hash=workspace.tokenizer_hash,
+        plan=mixture.plan,
+        mixture_hash=mixture.content_hash,
+        seeds={"seed": seed, "mixture": recipe.mixture.seed},
+        training={
+            **training,
+            "arm": arm.name,
+            "positions": num_positions,
+            "general_loss_weight": recipe.general.loss_weight,
+            "dtype": workspace.hardware.dtype_name,
+        },
+    )
+
+
+def _describe_refining(recipe: Recipe, rows: RefineRows) -> dict[str, Any]:
+    """What decides on the anchor while training; which rows may not be quoted is part of it."""
+    section = recipe.anchor
+    test = [row for split in rows.inputs.splits for row in split.test]
+    return {
+        "every": section.refine_every,
+        "challengers": section.challengers,
+        "pools": list(section.pools),
+        "judging": hash_records(rows.judging),
+        "written_from": hash_records(rows.written_from),
+        "test": hash_records(test),
+    }
