@@ -18,7 +18,7 @@ from levertune.errors import RecipeError
 if TYPE_CHECKING:
     from levertune.anchors.asking import Ask
 
-_WAYS = ("template", "pool", "features", "model")
+_WAYS = ("template", "pool", "features", "model", "transfer")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -29,7 +29,8 @@ def add_parser(subparsers: Any) -> None:
         description="Write candidates for the anchor from the training rows, and say what each "
         "costs. template: from what the rows say about themselves. pool: from the shared "
         "collection. features: from what sets the rows apart from general rows. model: asked of "
-        "the base model, or of an endpoint.",
+        "the base model, or of an endpoint. transfer: asked of a generator that `levertune anchor "
+        "learn` trained.",
     )
     add_recipe_arguments(parser)
     parser.add_argument(
@@ -46,6 +47,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--endpoint-model", metavar="NAME", help="the model's name there")
     parser.add_argument(
         "--key-variable", metavar="VAR", help="environment variable that holds its key"
+    )
+    parser.add_argument(
+        "--generator", metavar="FOLDER", help="the generator of --way transfer, a folder of learn"
     )
     parser.add_argument(
         "--to",
@@ -77,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
         num_pool=args.num,
         ask=ask,
         asked_model=args.endpoint_model or "",
-        store=_store(args.to) if "model" in ways else None,
+        generator=args.generator,
+        store=_store(args.to) if {"model", "transfer"} & set(ways) else None,
         progress=progress,
     )
     count = view.workspace.tokenizer.count

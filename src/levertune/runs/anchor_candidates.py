@@ -22,6 +22,7 @@ from levertune.data.records import Record
 from levertune.errors import DataError, RecipeError
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
+from levertune.runs.anchor_generator import check_generator, write_by_generator
 from levertune.runs.anchor_rules import settle_placement
 from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellPlan, draw_training_rows
@@ -32,7 +33,7 @@ from levertune.runs.workspace import Workspace
 if TYPE_CHECKING:
     from levertune.runs.anchor_scores import ScoredAnchors
 
-Way = Literal["template", "features", "pool", "model"]
+Way = Literal["template", "features", "pool", "model", "transfer"]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 WAYS: tuple[Way, ...] = get_args(Way)
@@ -125,6 +126,7 @@ def suggest_anchors(
     num_pool: int = 3,
     ask: Ask | None = None,
     asked_model: str = "",
+    generator: str | Path | None = None,
     store: Path | None = None,
     progress: Progress | None = None,
 ) -> Suggested:
@@ -137,6 +139,7 @@ def suggest_anchors(
         num_pool: Entries of the pool to take.
         ask: The model to ask for the way `model`; the base model if None.
         asked_model: Its name.
+        generator: Folder of the generator to ask for the way `transfer`.
         store: Where a model's answers are kept, so that a break loses none.
         progress: Where to show progress.
 
@@ -144,12 +147,13 @@ def suggest_anchors(
         The candidates.
 
     Raises:
-        RecipeError: If a way is unknown.
+        RecipeError: If a way is unknown, or `transfer` has no generator.
         UserError: If the model cannot be asked, or the pool not be read.
     """
     for way in ways:
         if way not in WAYS:
             raise RecipeError(f"--way: must be among {list(WAYS)}; found {way!r}.")
+    check_generator(ways, generator)
     progress = progress or SilentProgress()
     guard = _make_guard(view)
     found: dict[str, AnchorCandidate] = {}
@@ -161,6 +165,9 @@ def suggest_anchors(
             written = [_write_features(view, recipe.training.max_length, progress)]
         elif way == "pool":
             written = _find_in_pool(recipe, view, num_pool)
+        elif way == "transfer" and generator is not None:
+            written, note = write_by_generator(view.train, guard, generator, store)
+            notes.append(note)
         else:
             written, note = _ask_model(view, guard, ask, asked_model, store)
             notes.append(note)
