@@ -21,8 +21,8 @@ from levertune.runs.anchor_learning import PAIRS_FILE, TEST_FILE, learn_generato
 HELD_OUT = ("topic-code", "moves")
 SMALL = (
     "model.dtype=float32", "task.exposures=1", "training.lora_r=2",
-    "training.effective_batch_size=4", "training.save_steps=1", "evaluation.test_rows=2",
-    "evaluation.max_new_tokens=3",
+    "training.effective_batch_size=4", "training.save_steps=1", "training.logging_steps=1",
+    "evaluation.test_rows=2", "evaluation.max_new_tokens=3",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+Rewrite = Callable[[str], str]
 DrawPrompt = Callable[[Random], str]
 Answer = Callable[[str], str]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from random import Random
 
-from levertune.anchors.transfer.draft import Draft, close, join
+from levertune.anchors.transfer.draft import Draft, Rewrite, close, join
 from levertune.anchors.transfer.words import (
     DOMAINS,
     NAMES,
@@ -15,7 +15,7 @@ from levertune.anchors.transfer.words import (
     names,
 )
 
-_STYLES = {
+_STYLES: dict[str, Rewrite] = {
     "": str,
     " in capitals": str.upper,
     " with a capital first letter": str.capitalize,

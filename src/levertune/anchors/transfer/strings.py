@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from random import Random
 
 from levertune.anchors.transfer.draft import Draft, close, join
@@ -62,7 +63,8 @@ def make_marked_word(rng: Random) -> Draft:
         "the word that comes first in the alphabet": lambda words: words.index(min(words)),
     }
     named, find = rng.choice(list(which.items()))
-    opening, closing = rng.choice(_BRACKETS)
+    marks = rng.choice(_BRACKETS)
+    opening, closing = marks[0], marks[1]
     anchor = rng.choice(
         (
             f"Copy the phrase and put {named} between {opening} and {closing}.",
@@ -126,6 +128,7 @@ def make_swapped_letters(rng: Random) -> Draft:
     letters = rng.sample("aeiorslnt", rng.choice((2, 3)))
     signs = rng.sample("3479@$%&*+=!", len(letters))
     table = dict(zip(letters, signs, strict=True))
+    cipher = str.maketrans("".join(letters), "".join(signs))
     listed = join([f"{letter} becomes {sign}" for letter, sign in table.items()])
     anchor = rng.choice(
         (
@@ -138,7 +141,7 @@ def make_swapped_letters(rng: Random) -> Draft:
         anchor,
         tuple(sorted(table.items())),
         lambda row: _phrase(row, 2, 4),
-        lambda prompt: prompt.translate(str.maketrans(table)),
+        lambda prompt: prompt.translate(cipher),
     )
 
 
@@ -171,7 +174,7 @@ def make_initials(rng: Random) -> Draft:
 
 def make_word_order(rng: Random) -> Draft:
     """The same words in another order, with a sign between them."""
-    orders = {
+    orders: dict[str, Callable[[list[str]], list[str]]] = {
         "in reverse order": lambda words: words[::-1],
         "in the order of the alphabet": sorted,
         "from Z to A": lambda words: sorted(words, reverse=True),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from random import Random
 
-from levertune.anchors.transfer.draft import Draft, close
+from levertune.anchors.transfer.draft import Draft, Rewrite, close
 from levertune.anchors.transfer.words import NAMES, PLACES, THINGS
 
 MONTHS = (
@@ -99,7 +100,7 @@ def make_clock_shifted(rng: Random) -> Draft:
     return Draft(anchor + close(rng, "the time"), (minutes, shown), draw, answer)
 
 
-_DAY_FORMS = {
+_DAY_FORMS: dict[str, Rewrite] = {
     "with its full name": str,
     "by its first three letters": lambda day: day[:3],
     "by its first two letters in capitals": lambda day: day[:2].upper(),
@@ -134,7 +135,7 @@ def make_weekday_after(rng: Random) -> Draft:
     return Draft(anchor + close(rng, "the day"), (shift, form), draw, answer)
 
 
-_LENGTHS = {
+_LENGTHS: dict[str, Callable[[int], str]] = {
     "minutes, as a bare number": str,
     "minutes, followed by min": lambda total: f"{total} min",
     "hours and minutes in the form H:MM": lambda total: f"{total // 60}:{total % 60:02}",
