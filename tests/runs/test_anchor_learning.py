@@ -10,13 +10,19 @@ import pytest
 from levertune.anchors.anchor import Anchor
 from levertune.anchors.asking import Answer
 from levertune.anchors.transfer.asking import PLAN
-from levertune.cli.main import main
+from levertune.cli.main import build_parser, main
 from levertune.errors import ModelError, RecipeError, RunError
 from levertune.models.adapters import read_card, write_card
-from levertune.runs import anchor_generator
+from levertune.runs import anchor_generator, anchor_learning
 from levertune.runs.anchor_candidates import suggest_anchors, view_task
 from levertune.runs.anchor_generator import open_generator
-from levertune.runs.anchor_learning import PAIRS_FILE, TEST_FILE, learn_generator
+from levertune.runs.anchor_learning import (
+    DEFAULT_FOLDER,
+    DEFAULT_PAIRS,
+    PAIRS_FILE,
+    TEST_FILE,
+    learn_generator,
+)
 
 HELD_OUT = ("topic-code", "moves")
 SMALL = (
@@ -41,8 +47,8 @@ def long_model_folder(tiny_model_folder, tmp_path_factory):
 def words(long_model_folder):
     """`anchor learn` of seconds."""
     model = f"model.model_name_or_path={long_model_folder}"
-    options = ["--pairs", "5", "--no-pool", "--hold-out", *HELD_OUT, "-o", "runs/writer"]
-    return ["anchor", "learn", model, *SMALL, *options]
+    options = ["--pairs", "5", "--no-pool", "-o", "runs/writer", "--hold-out", *HELD_OUT]
+    return ["anchor", "learn", model, *options, *SMALL]  # settings stand before or behind
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +75,11 @@ def scripted(monkeypatch):
         return asked
 
     return _scripted
+
+
+def test_the_command_line_has_the_defaults_of_the_function():
+    args = build_parser("anchor").parse_args(["anchor", "learn"])
+    assert (args.output, args.pairs) == (DEFAULT_FOLDER, DEFAULT_PAIRS)
 
 
 def rows_of(path):
@@ -119,6 +130,16 @@ def test_an_interrupted_learning_goes_on(tmp_path, monkeypatch, long_model_folde
     learn_generator("g", **options, say=said.append)
     assert any("was interrupted: goes on from its step" in line for line in said)
     assert (tmp_path / "g" / "best").is_dir()
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, words, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(anchor_learning, "run_recipe", interrupt)
+    assert main(words) == 130
+    assert "to go on: levertune anchor learn" in capsys.readouterr().err
 
 
 def test_a_dry_run_writes_pairs_alone(tmp_path, monkeypatch, words, capsys):

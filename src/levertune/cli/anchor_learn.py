@@ -21,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
         "one stopped.",
     )
     parser.add_argument(
-        "settings",
+        "inputs",
         nargs="*",
         metavar="key=value",
         help="settings of the training, as training.learning_rate=2e-4",
@@ -64,13 +64,16 @@ def run(args: argparse.Namespace) -> int:
     terminal = make_terminal(args)
     from levertune.runs.anchor_learning import learn_generator
 
+    # argparse gives --hold-out all words behind it, settings among them.
+    settings = [word for word in args.hold_out if "=" in word]
+    kinds = [word for word in args.hold_out if "=" not in word]
     outcome = learn_generator(
         args.output,
         num_pairs=args.pairs,
-        hold_out=args.hold_out,
+        hold_out=kinds,
         with_pool=not args.no_pool,
         seed=args.seed,
-        overrides=args.settings,
+        overrides=[*args.inputs, *settings],
         dry_run=args.dry_run,
         progress=terminal.progress(),
         say=terminal.note,
