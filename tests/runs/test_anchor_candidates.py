@@ -7,7 +7,8 @@ import pytest
 from levertune.anchors.asking import Answer
 from levertune.cli.main import main
 from levertune.errors import RecipeError
-from levertune.runs.anchor_candidates import score_candidates, suggest_anchors, view_task
+from levertune.runs.anchor_candidates import score_candidates, suggest_anchors
+from levertune.runs.task_view import view_task
 
 INSTRUCTION = "Say which colour is meant."
 

@@ -11,8 +11,9 @@ import pytest
 from levertune.anchors.asking import Answer
 from levertune.cli.main import main
 from levertune.errors import RecipeError
-from levertune.runs.anchor_candidates import suggest_anchors, view_task
+from levertune.runs.anchor_candidates import suggest_anchors
 from levertune.runs.anchor_evolution import NUM_CALLS, record_path
+from levertune.runs.task_view import view_task
 
 CALLS = ("--evolve-calls", "60")
 

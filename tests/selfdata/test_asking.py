@@ -13,6 +13,7 @@ class Echo:
 
     def write(self, heads, *, stop_ids, max_new_tokens, temperature, seed):
         self.heads += heads
+        self.temperature = temperature
         return [Continuation(f"answer {seed}", True) for _ in heads]
 
 
@@ -35,3 +36,11 @@ def test_a_chat_model_is_asked_in_its_template_and_a_base_model_goes_on_with_the
 def test_a_prompt_that_leaves_no_room_is_an_unusable_answer(tiny_tokenizer):
     with pytest.raises(UnusableAnswerError, match="too long for the model: .* it reads 200"):
         LocalModel(Echo(), tiny_tokenizer)("word " * 300, seed=0, max_tokens=8)
+
+
+def test_a_model_is_asked_for_its_likeliest_answer_at_temperature_zero(tiny_tokenizer):
+    sampler = Echo()
+    LocalModel(sampler, tiny_tokenizer)("What for?", seed=3, max_tokens=8)
+    assert sampler.temperature > 0
+    LocalModel(sampler, tiny_tokenizer, temperature=0.0)("What for?", seed=3, max_tokens=8)
+    assert sampler.temperature == 0

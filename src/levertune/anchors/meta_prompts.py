@@ -24,11 +24,13 @@ _WORKSHEET = (
     "A worksheet has one instruction at its top and solved examples below it.\n\n"
     'Solved examples:\n\n{examples}\n\nThe instruction at the top of this worksheet was: "'
 )
+_LEARNT = "{examples}\n\nWrite the instruction that leads from every such input to its output."
 
 FORMS: Mapping[str, str] = MappingProxyType(
-    {"request": _REQUEST, "completion": _COMPLETION, "worksheet": _WORKSHEET}
+    {"request": _REQUEST, "completion": _COMPLETION, "worksheet": _WORKSHEET, "learnt": _LEARNT}
 )
-"""Prompts by form: `request` for models that follow instructions, the others for text to go on."""
+"""Prompts by form: `request` for models that follow instructions, `learnt` for one that has learnt
+what is meant (`anchors/transfer`), the others for text to go on."""
 
 CONTINUED = ("completion", "worksheet")
 """Forms whose answer goes on with the prompt's own text, so only its first line counts."""

@@ -9,6 +9,7 @@ from typing import Any
 ACTIONS = {
     "suggest": "levertune.cli.anchor_suggest",
     "score": "levertune.cli.anchor_score",
+    "learn": "levertune.cli.anchor_learn",
     "pool": "levertune.cli.anchor_pool",
 }
 

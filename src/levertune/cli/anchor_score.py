@@ -63,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
         raise RecipeError("--no-text: stands without --html. Name the page's file.")
     texts = [*read_anchor_texts(args), *_own_text(recipe)]
     from levertune.results.anchor_scores import pareto_front
-    from levertune.runs.anchor_candidates import score_candidates, view_task
+    from levertune.runs.anchor_candidates import score_candidates
+    from levertune.runs.task_view import view_task
 
     if args.html is not None:
         from levertune.reports.anchor_page import require_room

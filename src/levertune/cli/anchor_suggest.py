@@ -18,7 +18,7 @@ from levertune.errors import RecipeError
 if TYPE_CHECKING:
     from levertune.anchors.asking import Ask
 
-_WAYS = ("template", "pool", "features", "model", "evolve")
+_WAYS = ("template", "pool", "features", "model", "transfer", "evolve")
 _ASKING = {"model", "evolve"}
 _EVOLVE_CALLS = 400  # as anchors/evolve.py, which is not read for --help
 
@@ -31,8 +31,9 @@ def add_parser(subparsers: Any) -> None:
         description="Write candidates for the anchor from the training rows, and say what each "
         "costs. template: from what the rows say about themselves. pool: from the shared "
         "collection. features: from what sets the rows apart from general rows. model: asked of "
-        "the base model, or of an endpoint. evolve: a search from the others' candidates by the "
-        "likelihood of right answers; a model behind an endpoint reflects and rewrites.",
+        "the base model, or of an endpoint. transfer: asked of a generator that `levertune anchor "
+        "learn` trained. evolve: a search from the others' candidates by the likelihood of right "
+        "answers; a model behind an endpoint reflects and rewrites.",
     )
     add_recipe_arguments(parser)
     parser.add_argument(
@@ -49,6 +50,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--endpoint-model", metavar="NAME", help="the model's name there")
     parser.add_argument(
         "--key-variable", metavar="VAR", help="environment variable that holds its key"
+    )
+    parser.add_argument(
+        "--generator", metavar="FOLDER", help="the generator of --way transfer, a folder of learn"
     )
     parser.add_argument(
         "--evolve-calls",
@@ -73,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
     terminal = make_terminal(args)
     recipe = read_recipe(args)
     from levertune.results.files import write_jsonl_atomically
-    from levertune.runs.anchor_candidates import suggest_anchors, view_task
+    from levertune.runs.anchor_candidates import suggest_anchors
+    from levertune.runs.task_view import view_task
 
     ways = args.way or ["template", "pool"]
     ask = _endpoint(args)
@@ -87,7 +92,8 @@ def run(args: argparse.Namespace) -> int:
         num_pool=args.num,
         ask=ask,
         asked_model=args.endpoint_model or "",
-        store=_store(args.to) if _ASKING & set(ways) else None,
+        generator=args.generator,
+        store=_store(args.to) if {"transfer", *_ASKING} & set(ways) else None,
         evolve_calls=calls,
         progress=progress,
     )

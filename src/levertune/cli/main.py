@@ -150,7 +150,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _after_interrupt(words: list[str]) -> str:
     verb = next((word for word in words if not word.startswith("-")), "")
-    if verb in RESUMABLE:
+    if verb in RESUMABLE or words[:2] == ["anchor", "learn"]:
         return f"interrupted. What is done is kept; to go on: {_command(words)}"
     return "interrupted."
 

@@ -12,9 +12,8 @@ import numpy as np
 
 from levertune.anchors.anchor import Anchor, plain_example
 from levertune.anchors.asking import Ask
-from levertune.anchors.auto import choose_lifting
 from levertune.anchors.candidates import AnchorCandidate, DesignCost
-from levertune.anchors.guard import FindFault, make_guard
+from levertune.anchors.guard import FindFault
 from levertune.anchors.quotes import spoken
 from levertune.data.draws import evenly_spaced
 from levertune.data.general import read_general
@@ -23,48 +22,21 @@ from levertune.errors import DataError, RecipeError
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
 from levertune.runs.anchor_evolution import NUM_CALLS, evolve_candidates, require_reflection
+from levertune.runs.anchor_generator import check_generator, write_by_generator
 from levertune.runs.anchor_rules import settle_placement
-from levertune.runs.arms import ARMS
-from levertune.runs.cells import CellPlan, draw_training_rows
-from levertune.runs.control_tokens import keep_out_control_tokens
-from levertune.runs.inputs import Inputs, read_inputs
-from levertune.runs.workspace import Workspace
+from levertune.runs.task_view import TaskView, make_view_guard
 
 if TYPE_CHECKING:
     from levertune.runs.anchor_scores import ScoredAnchors
 
-Way = Literal["template", "features", "pool", "model", "evolve"]
+Way = Literal["template", "features", "pool", "model", "transfer", "evolve"]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 WAYS: tuple[Way, ...] = get_args(Way)
 
-_GENERAL_ROWS = 200
 # Prompts of all kinds, so that words no task owns (you, can, was) are not taken for its domain.
 _EVERYDAY = "embedded-self"
 _SEED = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TaskView:
-    """The rows that anchors are written and scored on.
-
-    Args:
-        inputs: The inputs of the recipe.
-        train: Task rows in training, what they share or vary taken out of them.
-        verbatim: The same rows as the user wrote them.
-        test: Rows that no candidate may give an answer of.
-        general: General rows with a prompt, evenly spaced.
-        workspace: The model.
-        notes: What a reader should know of them.
-    """
-
-    inputs: Inputs
-    train: tuple[Record, ...]
-    verbatim: tuple[Record, ...]
-    test: tuple[Record, ...]
-    general: tuple[Record, ...]
-    workspace: Workspace
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,68 +52,6 @@ class Suggested:
     notes: tuple[str, ...]
 
 
-def view_task(recipe: Recipe, *, progress: Progress | None = None) -> TaskView:
-    """Read the rows of a recipe for its anchor.
-
-    Of a test file or a hold-out the test rows are left out. In cross-validation all rows are looked
-    at, since the final adapter trains on them; a note says what that means for a comparison.
-
-    Args:
-        recipe: The recipe.
-        progress: Where to show the progress of downloads.
-
-    Raises:
-        DataError: If a file or row cannot be used.
-    """
-    workspace = Workspace(recipe)
-    # A general row with a control token cannot be rendered, and a run leaves it out too.
-    inputs, told = keep_out_control_tokens(
-        recipe, read_inputs(recipe, progress=progress), workspace.tokenizer.control_tokens
-    )
-    notes = tuple(told)
-    if inputs.test_mode == "cv":
-        notes += (
-            "The recipe cross-validates, so that every row was looked at here: a run of the same "
-            "rows with such an anchor tests on rows that had a part in it. Keep test rows in a "
-            "file of their own for a comparison.",
-        )
-        return view_rows(recipe, inputs, workspace, inputs.task.records, notes=notes)
-    rows = draw_training_rows(recipe, inputs, CellPlan(ARMS["tell"], recipe.seeds[0], None))
-    return view_rows(recipe, inputs, workspace, rows, inputs.test_records, notes=notes)
-
-
-def view_rows(
-    recipe: Recipe,
-    inputs: Inputs,
-    workspace: Workspace,
-    rows: Sequence[Record],
-    test: Sequence[Record] = (),
-    *,
-    notes: Sequence[str] = (),
-) -> TaskView:
-    """A view of given training rows.
-
-    Args:
-        recipe: The recipe.
-        inputs: The inputs, for the kind of task and the general rows.
-        workspace: The model.
-        rows: Task rows in training, as the user wrote them.
-        test: Rows that no candidate may give an answer of.
-        notes: What a reader should know of the rows.
-    """
-    lifting = choose_lifting(rows, replace_varied=recipe.anchor.varied == "replace")
-    general = [row for file in inputs.general for row in file.records if not row.is_text]
-    return TaskView(
-        inputs=inputs,
-        train=lifting.take_from_all(rows).records,
-        verbatim=tuple(rows),
-        test=tuple(test),
-        general=tuple(evenly_spaced(general, _GENERAL_ROWS)),
-        workspace=workspace,
-        notes=tuple(notes),
-    )
-
-
 def suggest_anchors(
     recipe: Recipe,
     view: TaskView,
@@ -150,6 +60,7 @@ def suggest_anchors(
     num_pool: int = 3,
     ask: Ask | None = None,
     asked_model: str = "",
+    generator: str | Path | None = None,
     store: Path | None = None,
     evolve_calls: int = NUM_CALLS,
     progress: Progress | None = None,
@@ -164,6 +75,7 @@ def suggest_anchors(
         ask: The model to ask for the ways `model` and `evolve`; if None the base model for the
             first, while the second is refused.
         asked_model: Its name.
+        generator: Folder of the generator to ask for the way `transfer`.
         store: Where a model's answers are kept, so that a break loses none.
         evolve_calls: Most rows the way `evolve` looks at. It goes last, and starts from what the
             others wrote, or from `template` if it is asked for alone.
@@ -173,13 +85,15 @@ def suggest_anchors(
         The candidates.
 
     Raises:
-        RecipeError: If a way is unknown, or `evolve` lacks a model or its package.
+        RecipeError: If a way is unknown, `transfer` has no generator, or `evolve` lacks a model or
+            its package.
         UserError: If the model cannot be asked, or the pool not be read.
     """
     for way in ways:
         if way not in WAYS:
             raise RecipeError(f"--way: must be among {list(WAYS)}; found {way!r}.")
     require_reflection(ways, ask)
+    check_generator(ways, generator)
     progress = progress or SilentProgress()
     guard = make_view_guard(view)
     found: dict[str, AnchorCandidate] = {}
@@ -196,6 +110,8 @@ def suggest_anchors(
                 recipe, view, tuple(found.values()) or (_write_template(view),), guard, ask,
                 asked_model=asked_model, store=store, num_calls=evolve_calls, progress=progress,
             )  # fmt: skip
+        elif way == "transfer" and generator is not None:
+            written, note = write_by_generator(view.train, guard, generator, store)
             notes.append(note)
         else:
             written, note = _ask_model(view, guard, ask, asked_model, store)
@@ -261,12 +177,6 @@ def score_candidates(
         progress=progress,
     )
     return replace(scored, notes=(*view.notes, *moved, *scored.notes))
-
-
-def make_view_guard(view: TaskView) -> FindFault:
-    """Says what makes a text unusable as an anchor of the rows in view."""
-    tokens = view.workspace.tokenizer.control_tokens
-    return make_guard(view.verbatim, view.test, find_control_token=tokens.describe_in)
 
 
 def _labels(view: TaskView) -> list[str]:

@@ -21,7 +21,7 @@ from levertune.recipes.recipe import Recipe
 from levertune.runs.anchor_rules import settle_placement
 
 if TYPE_CHECKING:
-    from levertune.runs.anchor_candidates import TaskView
+    from levertune.runs.task_view import TaskView
 
 NUM_CALLS = EvolvePlan().num_calls
 """Rows that a search looks at, by default."""

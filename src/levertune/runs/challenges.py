@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from levertune.anchors.anchor import Anchor
 from levertune.anchors.edits import draw_edits
-from levertune.anchors.guard import make_guard
 from levertune.anchors.line_up import Proposal, fresh_first, line_up
 from levertune.anchors.refine import find_contenders
 from levertune.anchors.rewrite import rewrite_anchor
@@ -18,9 +17,10 @@ from levertune.data.records import Record
 from levertune.data.row_texts import make_own_text
 from levertune.recipes.recipe import Recipe
 from levertune.results.anchor_checks import AnchorCheck
-from levertune.runs.anchor_candidates import TaskView, suggest_anchors
+from levertune.runs.anchor_candidates import suggest_anchors
 from levertune.runs.arm_rows import form_example
 from levertune.runs.cells import CellData
+from levertune.runs.task_view import TaskView, make_view_guard
 from levertune.runs.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -174,6 +174,7 @@ class Challenges:
             inputs=rows.inputs,
             train=lifted,
             verbatim=rows.written_from,
+            test=rows.inputs.test_records,
             general=(),
             workspace=self._workspace,
             notes=(),
@@ -181,12 +182,7 @@ class Challenges:
 
     @cached_property
     def _guard(self) -> Callable[[str], str | None]:
-        tokens = self._workspace.tokenizer.control_tokens
-        return make_guard(
-            self._rows.written_from,
-            self._rows.inputs.test_records,
-            find_control_token=tokens.describe_in,
-        )
+        return make_view_guard(self._view)
 
     @cached_property
     def _answer(self) -> str:

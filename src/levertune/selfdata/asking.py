@@ -18,12 +18,21 @@ class LocalModel:
         sampler: Continues texts.
         tokenizer: The model's tokenizer.
         is_chat: Whether a prompt is a user's turn; else the model goes on with the bare text.
+        temperature: Of the sampling; 0 for the likeliest answer, whatever the seed.
     """
 
-    def __init__(self, sampler: Sampler, tokenizer: ChatTokenizer, *, is_chat: bool = True) -> None:
+    def __init__(
+        self,
+        sampler: Sampler,
+        tokenizer: ChatTokenizer,
+        *,
+        is_chat: bool = True,
+        temperature: float = TEMPERATURE,
+    ) -> None:
         self._sampler = sampler
         self._tokenizer = tokenizer
         self._is_chat = is_chat
+        self._temperature = temperature
 
     def __call__(self, prompt: str, *, seed: int, max_tokens: int) -> Answer:
         """The model's answer to a prompt.
@@ -52,7 +61,7 @@ class LocalModel:
             [ids],
             stop_ids=tokenizer.stop_ids,
             max_new_tokens=max_tokens,
-            temperature=TEMPERATURE,
+            temperature=self._temperature,
             seed=seed,
         )
         written = len(tokenizer.encode(found.text))

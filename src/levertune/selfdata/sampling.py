@@ -52,7 +52,7 @@ class Sampler(Protocol):
             heads: The texts as token ids, in the model's own chat format.
             stop_ids: Tokens any of which ends a continuation.
             max_new_tokens: Most tokens of one.
-            temperature: Above 0.
+            temperature: 0 takes the likeliest token each time, whatever the seed.
             seed: The same seed and texts give the same continuations.
         """
         ...
@@ -107,9 +107,8 @@ class ModelSampler:
             ids[row, width - len(head) :] = torch.tensor(head)
             mask[row, width - len(head) :] = 1
         config = GenerationConfig(
-            do_sample=True,
-            temperature=temperature,
-            top_k=TOP_K,
+            do_sample=temperature > 0,
+            **({"temperature": temperature, "top_k": TOP_K} if temperature > 0 else {}),
             max_new_tokens=max_new_tokens,
             eos_token_id=list(stop_ids),
             pad_token_id=self._tokenizer.pad_id,

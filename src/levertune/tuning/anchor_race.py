@@ -25,17 +25,12 @@ from levertune.results.tuning import (
     read_proposal,
     write_proposal,
 )
-from levertune.runs.anchor_candidates import (
-    TaskView,
-    Way,
-    make_view_guard,
-    suggest_anchors,
-    view_rows,
-)
+from levertune.runs.anchor_candidates import Way, suggest_anchors
 from levertune.runs.arm_rows import form_example
 from levertune.runs.arms import ARMS
 from levertune.runs.inputs import choose_fold_anchor
 from levertune.runs.prepare import Prepared
+from levertune.runs.task_view import TaskView, make_view_guard, view_rows
 from levertune.runs.tuned import with_settings
 
 ANCHORS_FILE = "anchors.json"

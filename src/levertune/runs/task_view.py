@@ -1,0 +1,111 @@
+"""The rows of a recipe that anchors are written, scored and guarded by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from levertune.anchors.auto import choose_lifting
+from levertune.anchors.guard import FindFault, make_guard
+from levertune.data.draws import evenly_spaced
+from levertune.data.records import Record
+from levertune.progress import Progress
+from levertune.recipes.recipe import Recipe
+from levertune.runs.arms import ARMS
+from levertune.runs.cells import CellPlan, draw_training_rows
+from levertune.runs.control_tokens import keep_out_control_tokens
+from levertune.runs.inputs import Inputs, read_inputs
+from levertune.runs.workspace import Workspace
+
+_GENERAL_ROWS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """The rows that anchors are written and scored on.
+
+    Args:
+        inputs: The inputs of the recipe.
+        train: Task rows in training, what they share or vary taken out of them.
+        verbatim: The same rows as the user wrote them.
+        test: Rows that no candidate may give an answer of.
+        general: General rows with a prompt, evenly spaced.
+        workspace: The model.
+        notes: What a reader should know of them.
+    """
+
+    inputs: Inputs
+    train: tuple[Record, ...]
+    verbatim: tuple[Record, ...]
+    test: tuple[Record, ...]
+    general: tuple[Record, ...]
+    workspace: Workspace
+    notes: tuple[str, ...]
+
+
+def view_task(recipe: Recipe, *, progress: Progress | None = None) -> TaskView:
+    """Read the rows of a recipe for its anchor.
+
+    Of a test file or a hold-out the test rows are left out. In cross-validation all rows are looked
+    at, since the final adapter trains on them; a note says what that means for a comparison.
+
+    Args:
+        recipe: The recipe.
+        progress: Where to show the progress of downloads.
+
+    Raises:
+        DataError: If a file or row cannot be used.
+    """
+    workspace = Workspace(recipe)
+    # A general row with a control token cannot be rendered, and a run leaves it out too.
+    inputs, told = keep_out_control_tokens(
+        recipe, read_inputs(recipe, progress=progress), workspace.tokenizer.control_tokens
+    )
+    notes = tuple(told)
+    if inputs.test_mode == "cv":
+        notes += (
+            "The recipe cross-validates, so that every row was looked at here: a run of the same "
+            "rows with such an anchor tests on rows that had a part in it. Keep test rows in a "
+            "file of their own for a comparison.",
+        )
+        return view_rows(recipe, inputs, workspace, inputs.task.records, notes=notes)
+    rows = draw_training_rows(recipe, inputs, CellPlan(ARMS["tell"], recipe.seeds[0], None))
+    return view_rows(recipe, inputs, workspace, rows, inputs.test_records, notes=notes)
+
+
+def view_rows(
+    recipe: Recipe,
+    inputs: Inputs,
+    workspace: Workspace,
+    rows: Sequence[Record],
+    test: Sequence[Record] = (),
+    *,
+    notes: Sequence[str] = (),
+) -> TaskView:
+    """A view of given training rows.
+
+    Args:
+        recipe: The recipe.
+        inputs: The inputs, for the kind of task and the general rows.
+        workspace: The model.
+        rows: Task rows in training, as the user wrote them.
+        test: Rows that no candidate may give an answer of.
+        notes: What a reader should know of the rows.
+    """
+    lifting = choose_lifting(rows, replace_varied=recipe.anchor.varied == "replace")
+    general = [row for file in inputs.general for row in file.records if not row.is_text]
+    return TaskView(
+        inputs=inputs,
+        train=lifting.take_from_all(rows).records,
+        verbatim=tuple(rows),
+        test=tuple(test),
+        general=tuple(evenly_spaced(general, _GENERAL_ROWS)),
+        workspace=workspace,
+        notes=tuple(notes),
+    )
+
+
+def make_view_guard(view: TaskView) -> FindFault:
+    """Says what makes a text unusable as an anchor of the rows in view."""
+    tokens = view.workspace.tokenizer.control_tokens
+    return make_guard(view.verbatim, view.test, find_control_token=tokens.describe_in)
