@@ -31,7 +31,7 @@ from levertune.recipes.loading import apply_overrides, recipe_from_mapping
 from levertune.recipes.recipe import Recipe
 from levertune.results.files import write_json_atomically, write_text_atomically
 from levertune.results.schema import RESULT_FILE
-from levertune.runs.anchor_candidates import score_candidates, suggest_anchors
+from levertune.runs.anchor_candidates import Way, score_candidates, suggest_anchors
 from levertune.runs.anchor_learning import DEFAULT_PAIRS, learn_generator
 from levertune.runs.compare import compare_runs
 from levertune.runs.run import run_recipe
@@ -167,7 +167,7 @@ def find_anchors(case: Case, generator: Path) -> dict[str, dict[str, Any]]:
     recipe = case.recipe("auto", "none")
     view = view_task(recipe)
     store = case.folder / "answers.jsonl"
-    ways = ("template", "transfer")
+    ways: tuple[Way, ...] = ("template", "transfer")
     found = suggest_anchors(recipe, view, ways=ways, generator=generator, store=store).candidates
     [template] = [one for one in found if one.way == "template"]
     written = [one for one in found if one.way == "transfer"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -103,15 +104,18 @@ def main() -> None:
     for n, share in ((10, 0.1), (128, 0.5), (128, 0.98)):
         rng = np.random.default_rng(5)
         where = f"{n} rows, {share:.0%} right"
-        show("proportion", where, lambda _, n=n, p=share, r=rng: wilson(r.binomial(n, p), n), share)
+
+        def proportion(_: int, n: int = n, p: float = share, r: Any = rng) -> Interval:
+            return wilson(r.binomial(n, p), n)
+
+        show("proportion", where, proportion, share)
     for n in (5, 20, 50, 128):
         rng = np.random.default_rng(4)
-        show(
-            "mean of a skewed figure",
-            f"{n} rows, log-normal",
-            lambda s, n=n, r=rng: mean_interval(r.lognormal(0, 1, n), seed=s, draws=DRAWS),
-            math.exp(0.5),
-        )
+
+        def mean(seed: int, n: int = n, r: Any = rng) -> Interval:
+            return mean_interval(r.lognormal(0, 1, n), seed=seed, draws=DRAWS)
+
+        show("mean of a skewed figure", f"{n} rows, log-normal", mean, math.exp(0.5))
     for num_labels, num_rows in ((16, 128), (77, 128), (77, 640)):
         report_labels(num_labels, num_rows)
     for num_seeds in (2, 3, 5, 8):

@@ -29,13 +29,17 @@ import os
 import subprocess
 import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from levertune.mixtures.plan import Order
 
 # The parent imports nothing heavy: a child's peak memory may start from its parent's.
 TASK_ROWS, EXPOSURES = 48, 24
 BILLION = 10**9
 READ_ROWS, SEEKS = 2 * 10**6, 200
-ORDERS = ("shuffle", "even", "general-then-task", "task-then-general")
+ORDERS: tuple[Order, ...] = ("shuffle", "even", "general-then-task", "task-then-general")
 STRATEGIES = ("first_exhausted", "all_exhausted")
 ROUNDS, ROUND_SEEDS = (8, 10, 12, 16), 50_000
 
@@ -85,7 +89,7 @@ def in_own_process(*side: Any) -> None:
     print(f"| {' | '.join(json.loads(done.stdout.splitlines()[-1]))} |", flush=True)
 
 
-def measure_billion(order: str) -> list[str]:
+def measure_billion(order: Order) -> list[str]:
     """The contract: a plan over 10^9 general rows."""
     import numpy as np
     import psutil
@@ -229,7 +233,7 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
-SIDES = {
+SIDES: dict[str, Callable[..., Any]] = {
     "billion": measure_billion,
     "ours": measure_ours,
     "concatenate": measure_concatenate,

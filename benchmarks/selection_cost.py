@@ -20,6 +20,7 @@ from levertune.anchors.lift import lift_instruction
 from levertune.data.draws import draw_rows
 from levertune.data.general import read_general
 from levertune.data.readers import read_records
+from levertune.data.records import Record
 from levertune.progress import SilentProgress
 from levertune.recipes.loading import recipe_from_mapping
 from levertune.runs.selectors import select
@@ -27,7 +28,7 @@ from levertune.runs.workspace import Workspace
 from levertune.selection.draws import select_random, select_stratified
 from levertune.selection.encoder import LAYER_SHARE, MAX_TOKENS, Encoder
 from levertune.selection.rds import measure_agreement
-from levertune.selection.selection import Budget, Selection, canonical_order
+from levertune.selection.selection import Budget, Diversity, Selection, canonical_order
 
 SELECTORS = ("stratified", "random", "bm25", "rds", "dissimilar", "loss", "gradient")
 DRAWS = {"stratified": select_stratified, "random": select_random}
@@ -77,14 +78,21 @@ def main() -> None:
             time_depth(workspace, Path(folder), float(text), task, rows, args.pool)
 
 
-def report(name: str, args, workspace: Workspace, task: list, rows: list, limit: int) -> None:
+def report(
+    name: str,
+    args: argparse.Namespace,
+    workspace: Workspace,
+    task: list[Record],
+    rows: list[Record],
+    limit: int,
+) -> None:
     clock = Clock()
     if name in DRAWS:
         found: Selection = DRAWS[name](task, rows, Budget(limit), seed=0)
     else:
         found = select(
-            name, task, rows, Budget(limit), seed=0, max_length=1024, workspace=workspace,
-            progress=SilentProgress(),
+            name, task, rows, Budget(limit), seed=0, diversity=Diversity(), max_length=1024,
+            workspace=workspace, progress=SilentProgress(),
         )  # fmt: skip
     clock.stop()
     done, whole, of = len(rows), args.pool, f"{args.pool:,} rows"

@@ -18,6 +18,7 @@ import contextlib
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 
@@ -79,7 +80,7 @@ def main() -> None:
         def with_casting() -> None:
             for module in model.modules():
                 if hasattr(module, "cast_input_dtype_enabled"):
-                    module.cast_input_dtype_enabled = enabled
+                    setattr(module, "cast_input_dtype_enabled", enabled)  # noqa: B010  # a module's own
             run()
 
         return with_casting
@@ -95,11 +96,16 @@ def main() -> None:
     ]
     dense = generation.contiguous_head_input
 
-    def generate(context: Callable[..., contextlib.AbstractContextManager[None]]):
+    def generate(context: Any) -> Callable[[], None]:
         def run() -> None:
             generation.contiguous_head_input = context
             generation.generate_completions(
-                model, tokenizer, examples, hardware=hardware, max_new_tokens=14, batch_size=16
+                cast(Any, model),
+                tokenizer,
+                examples,
+                hardware=hardware,
+                max_new_tokens=14,
+                batch_size=16,
             )
 
         return run

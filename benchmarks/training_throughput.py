@@ -35,7 +35,12 @@ SIDES = ("levertune", "levertune-jobs", "trl-defaults", "trl-tuned")
 JOBS = 2
 BATCH = 8
 LEARNING_RATE = 5e-4
-LORA = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.0, "target_modules": "all-linear"}
+LORA: dict[str, Any] = {
+    "r": 16,
+    "lora_alpha": 32,
+    "lora_dropout": 0.0,
+    "target_modules": "all-linear",
+}
 # The standard evidence cell: 48 task rows, each 24 times, among 300 general rows.
 TASK_ROWS, EXPOSURES, GENERAL_ROWS = 48, 24, 300
 
@@ -56,7 +61,7 @@ def main() -> None:
             print(
                 f"round {number + 1}, {side}: {run['tokens_per_second']:.0f} tokens/s", flush=True
             )
-    result = {
+    result: dict[str, Any] = {
         "command": f"python benchmarks/training_throughput.py {' '.join(sys.argv[1:])}".strip(),
         "cores": os.cpu_count(),
         "summary": summarise(runs),
@@ -196,9 +201,12 @@ def _train_with_trl(
             peft_config=LoraConfig(task_type="CAUSAL_LM", **LORA),
             callbacks=[Clock()],
         )
-        lengths = [len(row["input_ids"]) for row in trainer.train_dataset]
+        dataset, model = trainer.train_dataset, trainer.model
+        assert isinstance(dataset, Dataset)
+        assert model is not None
+        lengths = [len(row["input_ids"]) for row in dataset]
         trainer.train()
-        weights = next(p for p in trainer.model.parameters() if not p.requires_grad)
+        weights = next(p for p in model.parameters() if not p.requires_grad)
         autocast = "bfloat16 autocast" if trainer.args.bf16 else "no autocast"
     dtype = f"{str(weights.dtype).removeprefix('torch.')}, {autocast}"
     return throughput(lengths, ends, args.warmup) | {"dtype": dtype}

@@ -18,6 +18,10 @@ from levertune.results.schema import read_result
 SECTIONS = ("general", "mixture", "training", "evaluation")
 
 
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
 def public_result(run_dir: Path) -> dict[str, Any]:
     """Ids and numbers of a finished run.
 
@@ -49,7 +53,7 @@ def public_result(run_dir: Path) -> dict[str, Any]:
                     cell.nll.general_heldout.per_token if cell.nll.general_heldout else None
                 ),
                 "rows": {
-                    row.id: [row.scores.get("exact_match"), round(row.nll, 4), row.num_tokens]
+                    row.id: [row.scores.get("exact_match"), _rounded(row.nll), row.num_tokens]
                     for row in read_predictions(folder)
                 },
             }

@@ -6,8 +6,9 @@ import torch
 from levertune.cli.main import main
 from levertune.errors import RunError
 from levertune.models.hardware import Hardware
+from levertune.training.arguments import make_arguments
 from levertune.training.processes import refuse_several_processes
-from levertune.training.train import TrainingConfig, _make_arguments, train_adapter
+from levertune.training.train import TrainingConfig, train_adapter
 
 CONFIG = TrainingConfig(learning_rate=1e-3, effective_batch_size=4)
 
@@ -15,7 +16,7 @@ CONFIG = TrainingConfig(learning_rate=1e-3, effective_batch_size=4)
 @pytest.mark.parametrize("device", ["cuda", "cpu"])
 def test_several_visible_gpus_do_not_multiply_the_step(tmp_path, monkeypatch, device):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    arguments = _make_arguments(
+    arguments = make_arguments(
         CONFIG, 10, tmp_path, Hardware(device, torch.float32), mixed_precision=False
     )
     assert arguments.n_gpu <= 1
