@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from levertune.errors import RecipeError
 from levertune.recipes.dumping import annotate_recipe, dump_recipe
+from levertune.recipes.general_section import GeneralSource
 from levertune.recipes.hints import _MEANT, _SECTION_MEANT, all_keys
 from levertune.recipes.loading import (
     apply_overrides,
@@ -16,7 +17,7 @@ from levertune.recipes.loading import (
     recipe_for_task,
     recipe_from_mapping,
 )
-from levertune.recipes.recipe import GeneralSource, Recipe
+from levertune.recipes.recipe import Recipe
 from levertune.recipes.reference import recipe_reference, recipe_schema
 from levertune.recipes.yaml_text import MAX_BYTES, format_value, parse_yaml, resolve_scalar
 

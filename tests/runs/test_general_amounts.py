@@ -3,7 +3,8 @@ from types import SimpleNamespace
 import pytest
 
 from levertune.data.records import Message, Record
-from levertune.recipes.recipe import GeneralSection, GeneralSource, MixtureSection
+from levertune.recipes.general_section import GeneralSection, GeneralSource
+from levertune.recipes.recipe import MixtureSection
 from levertune.runs.general_amounts import Drawable, describe_shortfalls, drawable
 from levertune.runs.general_draw import draw_general
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from levertune.data.records import Message, Record, RecordFile
-from levertune.recipes.recipe import GeneralSection, GeneralSource
+from levertune.recipes.general_section import GeneralSection, GeneralSource
 from levertune.runs.general_draw import count_repeats, draw_general, hold_out_general, share_out
 
 names = st.sampled_from("abcde")

@@ -1,6 +1,7 @@
 """`tune --what anchor` on the tiny model: what is written, what races, and what the run takes."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -231,3 +232,32 @@ def test_anchors_for_another_tuning_are_refused(project, capsys):
     project.recipe_file()
     assert main(["tune", "recipe.yaml", "--text", SHORT]) == 2
     assert "are for --what anchor" in capsys.readouterr().err
+
+
+def test_a_trial_is_measured_with_the_anchor_that_refining_ended_with(project, monkeypatch):
+    seen = []
+    real = trial_module.as_trained
+
+    def remember(cell, folder, workspace):
+        found = real(cell, folder, workspace)
+        seen.append((cell.choice.is_open, found.choice.is_open, found.choice.reason))
+        return found
+
+    monkeypatch.setattr(trial_module, "as_trained", remember)
+    draw = random.Random(5)
+    words = ["".join(draw.choices("bdklmnrst", k=3)) + draw.choice("aeiou") for _ in range(180)]
+    prompts = [" ".join(words[i : i + 6]) for i in range(0, 180, 6)]
+    project.write("task.jsonl", [(p, ("red", "blue")[i % 2]) for i, p in enumerate(prompts)])
+    recipe = project.recipe(
+        anchor__refine_rows=0.3,
+        anchor__schedule="refine",
+        anchor__refine_every=0.4,
+        anchor__challengers=1,
+        general__rows="auto",
+        training__effective_batch_size=25,
+        training__save_steps=50,
+    )
+    tuning = tune_recipe(recipe, what=["general"]).tuning
+    assert all(candidate.nll is not None for candidate in tuning.choices[0].candidates)
+    assert seen
+    assert all(before and not after and "check" in reason for before, after, reason in seen)

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from levertune.recipes.recipe import GeneralSource, Recipe
+from levertune.recipes.general_section import GeneralSource
+from levertune.recipes.recipe import Recipe
 from levertune.recipes.rules import rule_of
 from levertune.recipes.yaml_text import format_value
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from levertune.recipes.values import SELF_ANSWERS, SELF_ROWS
 
 if TYPE_CHECKING:
-    from levertune.recipes.recipe import GeneralSource
+    from levertune.recipes.general_section import GeneralSource
 
 MAX_SELF_ROWS = 1_000_000
 

@@ -28,7 +28,8 @@ from levertune.data.splits import (
 )
 from levertune.errors import DataError
 from levertune.progress import Progress
-from levertune.recipes.recipe import GeneralSource, Recipe
+from levertune.recipes.general_section import GeneralSource
+from levertune.recipes.recipe import Recipe
 from levertune.results.url_secrets import without_url_secrets
 from levertune.runs.leak_gate import close_leaks
 from levertune.scoring.kinds import MetricChoice, TaskKind, choose_metrics, recognise_kind

@@ -10,7 +10,8 @@ from levertune.data.general import is_self_written, read_general
 from levertune.data.reading_keys import ReadingKeys, source_keys
 from levertune.data.records import Record
 from levertune.progress import Progress
-from levertune.recipes.recipe import GeneralSource, Recipe
+from levertune.recipes.general_section import GeneralSource
+from levertune.recipes.recipe import Recipe
 from levertune.recipes.values import SELF_ANSWERS, SELF_ROWS
 from levertune.results.url_secrets import without_url_secrets
 from levertune.runs.workspace import Workspace
