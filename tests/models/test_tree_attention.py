@@ -192,10 +192,24 @@ def test_a_pass_of_half_the_tokens_can_be_asked_for():
     assert half.max_tokens == whole.max_tokens // 2
 
 
-def test_a_model_called_without_a_layout_says_so():
-    model = make_model("llama")
+@pytest.mark.parametrize("model_type", ["llama", "gemma2", "gemma3_text"])
+def test_a_model_generates_between_two_steps_as_it_always_does(model_type):
+    model = make_model(model_type)
+    model.set_attn_implementation("eager")
+    ids = torch.tensor([[0, 0, 5, 6, 7, 9], [3, 4, 5, 6, 8, 11]])
+    mask = (ids != 0).long()
+
+    def answers():
+        out = model.generate(
+            input_ids=ids, attention_mask=mask, max_new_tokens=8, do_sample=False,
+            return_dict_in_generate=True, output_logits=True,
+        )  # fmt: skip
+        return out.sequences, torch.stack(out.logits)
+
+    expected, logits = answers()
     with tree_attention(model):
         assert model.config._attn_implementation == NAME
-        with pytest.raises(ValueError, match="needs a layout"):
-            model(input_ids=torch.tensor([[1, 2]]))
-    assert model.config._attn_implementation != NAME
+        found, found_logits = answers()
+    assert model.config._attn_implementation == "eager"
+    assert torch.equal(found, expected)
+    torch.testing.assert_close(found_logits, logits)

@@ -52,6 +52,7 @@ class SharedRows:
         inputs = {
             "input_ids": layout.input_ids,
             "position_ids": layout.position_ids,
+            "attention_mask": torch.zeros(1, 1, 1, 1),  # or a causal one would be made for nothing
             "row_layout": layout,
         }
         return MicroBatch(inputs, *map(_whole_numbers, (index, targets, owners)))

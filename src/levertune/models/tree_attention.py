@@ -1,7 +1,8 @@
 """Attention over rows that share their beginnings: each run of tokens attends the runs before it.
 
 transformers lets an attention function be named; its models hand the function whatever extra
-arguments they are called with. Ours gets the layout of the rows, and the model needs no mask.
+arguments they are called with. Ours gets the layout of the rows. Called without one, as by a
+generation between two steps, it is plain attention.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any, cast
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import AttentionInterface, PreTrainedModel
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.masking_utils import eager_mask
 
 from levertune.models.hardware import EAGER_ATTENTION_MAX_LENGTH, Hardware
 from levertune.models.head import unwrap_model
@@ -163,14 +165,15 @@ def attend_tree(
     row_layout: RowLayout | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention of packed rows, as transformers calls it.
+    """Attention of packed rows, as transformers calls it; of padded ones without a layout.
 
     Args:
         module: The attention layer.
         query: `[1, heads, tokens, size]`.
         key: `[1, key heads, tokens, size]`.
         value: `[1, key heads, tokens, size]`.
-        attention_mask: Not used: the layout says what is seen.
+        attention_mask: What is added to the scores of padded rows; of packed ones the layout says
+            what is seen.
         scaling: What scores are multiplied by; the root of the size below one if None.
         sliding_window: Tokens that a layer looks back on, or None.
         softcap: What scores are bent to stay below, or None.
@@ -178,14 +181,11 @@ def attend_tree(
 
     Returns:
         Output `[1, tokens, heads, size]`, and no weights.
-
-    Raises:
-        ValueError: If there is no layout, or more than one packed row.
     """
-    if row_layout is None or query.shape[0] != 1:
-        raise ValueError("attention over shared prefixes needs a layout and one packed row")
     heads, size, groups = query.shape[1], query.shape[3], key.shape[1]
     scaling = size**-0.5 if scaling is None else scaling
+    if row_layout is None:
+        return _attend_padded(query, key, value, attention_mask, scaling, softcap), None
     flat = [x.transpose(1, 2).reshape(-1, x.shape[1] * size) for x in (query, key, value)]
     flat[0] = flat[0] * scaling
     outputs = []
@@ -246,7 +246,29 @@ def _attend_long(
     return found.view(n, groups, each, q, size)
 
 
+def _attend_padded(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    bias: torch.Tensor | None,
+    scaling: float,
+    softcap: float | None,
+) -> torch.Tensor:
+    """Attention of rows side by side, `[rows, tokens, heads, size]`."""
+    each = query.shape[1] // key.shape[1]
+    keys, values = key.repeat_interleave(each, dim=1), value.repeat_interleave(each, dim=1)
+    scores = torch.matmul(query, keys.transpose(2, 3)) * scaling
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    if bias is not None:
+        scores = scores + bias
+    weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+    return torch.matmul(weights, values).transpose(1, 2).contiguous()
+
+
 AttentionInterface.register(NAME, attend_tree)
+# For calls without a layout; those with one bring a mask of four dimensions, which is left alone.
+AttentionMaskInterface.register(NAME, eager_mask)
 
 
 def can_share(model: nn.Module, hardware: Hardware) -> bool:
