@@ -8,6 +8,15 @@ Run:
 first look at the whole grid. With `--jobs N` each of N runs at once gets its share of the cores.
 `table` prints a Markdown table for each recipe and writes ids and numbers, no texts, into the
 grid's `results` file.
+
+A variant is settings by recipe key, and besides:
+
+- `by_recipe`: settings for each recipe of the grid, by its file's name;
+- `by_seed`: settings that are texts have `{seed}` in them, so that each seed is a run of its own;
+- `trained_as`: a variant trained the same, with whose adapters this one is only tested otherwise;
+- `suggest`: a way of `levertune anchor suggest`; its first candidate, written from the rows of the
+  first seed, is the anchor. `suggest_options` are more of its options.
+- `tune`: what `levertune tune` is to choose first.
 """
 
 from __future__ import annotations
@@ -15,12 +24,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +56,20 @@ class Run:
         variant: Its name in the grid.
         settings: What it changes.
         folder: Its run folder.
+        trained_as: Run folder whose adapters it takes; None to train its own.
+        suggest: Words of `anchor suggest` that write its anchor; empty if it has one.
+        tune: What is tuned first; None for nothing.
+        seed: Its one seed; None for all of the grid.
     """
 
     recipe: Path
     variant: str
     settings: Mapping[str, Any]
     folder: Path
+    trained_as: Path | None = None
+    suggest: tuple[str, ...] = ()
+    tune: str | None = None
+    seed: int | None = None
 
     @property
     def arm(self) -> str:
@@ -61,16 +79,45 @@ class Run:
 
     def is_done(self, seeds: int) -> bool:
         """Whether every seed has its cell."""
-        cells = (self.folder / "arms" / self.arm / f"seed-{s}" / CELL_FILE for s in range(seeds))
+        own = range(seeds) if self.seed is None else [self.seed]
+        cells = (self.folder / "arms" / self.arm / f"seed-{s}" / CELL_FILE for s in own)
         return all(cell.is_file() for cell in cells) and (self.folder / "result.json").is_file()
 
-    def command(self, seeds: int) -> list[str]:
-        """`levertune run` for it."""
-        changes = {**self.settings, "seeds": seeds, "output_dir": str(self.folder)}
-        words = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
-        program = "from levertune.cli.main import main; raise SystemExit(main())"
-        start = [sys.executable, "-c", program, "run", str(self.recipe)]
-        return [*start, *words, "--jobs", "1", "--quiet"]
+    @property
+    def anchor_file(self) -> Path:
+        """Where an anchor that was suggested is kept."""
+        return self.folder.with_name(self.folder.name + ".anchor.txt")
+
+    def commands(self, seeds: int) -> Iterator[list[str]]:
+        """What is to be done for it, in turn."""
+        own: int | list[int] = seeds if self.seed is None else [self.seed]
+        changes = {**self.settings, "seeds": own, "output_dir": str(self.folder)}
+        if self.suggest and not self.anchor_file.is_file():
+            candidates = self.anchor_file.with_suffix(".jsonl")
+            words = [*_words(changes), *self.suggest, "--to", str(candidates)]
+            yield _levertune("anchor", "suggest", str(self.recipe), *words)
+            first = json.loads(candidates.read_text(encoding="utf-8").splitlines()[0])
+            write_text_atomically(self.anchor_file, first["text"])
+        if self.suggest:
+            changes |= {"anchor.text": f"file:{self.anchor_file}", "anchor.shared": "replace"}
+        words = [str(self.recipe), *_words(changes), "--jobs", "1", "--quiet"]
+        if self.tune is not None and not (self.folder / "tune" / "tune.json").is_file():
+            yield _levertune("tune", *words, "--what", self.tune)
+        if self.trained_as is not None and not (self.folder / "arms").is_dir():
+            partial = self.folder / "arms.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.copytree(self.trained_as / "arms", partial)
+            partial.rename(self.folder / "arms")
+        yield _levertune("run", *words)
+
+
+def _words(settings: Mapping[str, Any]) -> list[str]:
+    return [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+
+
+def _levertune(*words: str) -> list[str]:
+    program = "from levertune.cli.main import main; raise SystemExit(main())"
+    return [sys.executable, "-c", program, *words]
 
 
 def main() -> int:
@@ -92,10 +139,36 @@ def main() -> int:
 
 def expand(grid: Mapping[str, Any]) -> Iterator[Run]:
     """The runs of a grid, recipe by recipe within each variant."""
-    for variant, settings in grid["variants"].items():
+    for variant, given in grid["variants"].items():
         for recipe in map(Path, grid["recipes"]):
-            folder = Path(grid["output"], recipe.stem, variant)
-            yield Run(recipe, variant, {**grid["settings"], **settings}, folder)
+            own = dict(given)
+            folder = Path(grid["output"], recipe.stem)
+            by_recipe = own.pop("by_recipe", {}).get(recipe.stem, {})
+            origin, way = own.pop("trained_as", None), own.pop("suggest", None)
+            options, is_by_seed = own.pop("suggest_options", []), own.pop("by_seed", False)
+            run = Run(
+                recipe,
+                variant,
+                folder=folder / variant,
+                trained_as=folder / origin if origin is not None else None,
+                suggest=("--way", way, *options) if way is not None else (),
+                tune=own.pop("tune", None),
+                settings={**grid["settings"], **own, **by_recipe},
+            )
+            if is_by_seed:
+                yield from (_for_seed(run, seed) for seed in range(grid["seeds"]))
+            else:
+                yield run
+
+
+def _for_seed(run: Run, seed: int) -> Run:
+    settings = {
+        key: value.replace("{seed}", str(seed)) if isinstance(value, str) else value
+        for key, value in run.settings.items()
+    }
+    name = f"{run.variant}-seed-{seed}"
+    folder = run.folder.with_name(name)
+    return replace(run, variant=name, settings=settings, folder=folder, seed=seed)
 
 
 def run_all(runs: list[Run], seeds: int, jobs: int) -> int:
@@ -109,16 +182,26 @@ def run_all(runs: list[Run], seeds: int, jobs: int) -> int:
 
     def do(run: Run) -> bool:
         started = time.perf_counter()
-        done = subprocess.run(
-            run.command(seeds), env=environment, capture_output=True, text=True, check=False
-        )
+        state = "done"
+        for command in run.commands(seeds):
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=False
+            )
+            if done.returncode != 0:
+                state = f"FAILED: {done.stderr.strip()[-400:]}"
+                break
         minutes = (time.perf_counter() - started) / 60
-        state = "done" if done.returncode == 0 else f"FAILED: {done.stderr.strip()[-400:]}"
         print(f"{run.folder}: {state}, {minutes:.1f} minutes", flush=True)
-        return done.returncode == 0
+        return state == "done"
 
+    wanted = [run for run in runs if run.seed is None or run.seed < seeds]
+    left = [run for run in wanted if not run.is_done(seeds)]
+    found: list[bool] = []
     with ThreadPoolExecutor(jobs) as pool:
-        return int(not all(list(pool.map(do, [run for run in runs if not run.is_done(seeds)]))))
+        # What takes adapters of others comes when these are trained.
+        for takes in (False, True):
+            found += pool.map(do, [run for run in left if (run.trained_as is not None) == takes])
+    return int(not all(found))
 
 
 def write_tables(grid: Mapping[str, Any], runs: list[Run]) -> None:

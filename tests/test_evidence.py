@@ -1,0 +1,86 @@
+"""The grids behind the docs: every variant is a recipe that can be run, and takes what is there."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from levertune.recipes.loading import load_recipe
+
+ROOT = Path(__file__).parents[1]
+GRIDS = sorted((ROOT / "benchmarks" / "evidence").glob("*_grid.yaml"))
+
+
+@pytest.fixture(scope="module")
+def run_grid():
+    sys.path.insert(0, str(ROOT / "benchmarks" / "evidence"))
+    try:
+        import run_grid
+
+        yield run_grid
+    finally:
+        sys.path.remove(str(ROOT / "benchmarks" / "evidence"))
+
+
+def read(path):
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_every_variant_is_a_recipe(path, run_grid, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    grid = read(path)
+    runs = list(run_grid.expand(grid))
+    assert grid["reference"] in {run.variant for run in runs}
+    assert len({run.folder for run in runs}) == len(runs)
+    for run in runs:
+        *_, command = [words for words in commands(run, monkeypatch) if "run" in words]
+        start = command.index("run") + 1
+        words = [word for word in command[start + 1 :] if "=" in word]
+        recipe = load_recipe(Path(command[start]), words)
+        assert recipe.arms == (run.arm,)
+        assert recipe.output_dir == str(run.folder)
+        seeds = (run.seed,) if run.seed is not None else tuple(range(grid["seeds"]))
+        assert recipe.seeds == seeds
+        if run.trained_as is not None:
+            assert run.trained_as in {other.folder for other in runs}
+
+
+def commands(run, monkeypatch):
+    """What would be called, nothing of it done: an anchor is there, adapters need no copy."""
+    from dataclasses import replace
+
+    found = replace(run, suggest=(), trained_as=None)
+    return list(found.commands(3))
+
+
+def test_what_is_tested_otherwise_takes_the_adapters_of_its_variant(run_grid, tmp_path):
+    trained = tmp_path / "shared"
+    (trained / "arms" / "tell").mkdir(parents=True)
+    (trained / "arms" / "tell" / "adapter.txt").write_text("weights")
+    run = run_grid.Run(
+        Path("recipe.yaml"), "bare", {"arms": ["tell"]}, tmp_path / "bare", trained_as=trained
+    )
+    [command] = run.commands(1)
+    assert (tmp_path / "bare" / "arms" / "tell" / "adapter.txt").read_text() == "weights"
+    assert "run" in command
+
+
+def test_a_suggested_anchor_is_kept_and_not_written_twice(run_grid, tmp_path):
+    run = run_grid.Run(
+        Path("recipe.yaml"),
+        "pool",
+        {"arms": ["tell"]},
+        tmp_path / "pool",
+        suggest=("--way", "pool"),
+    )
+    commands = run.commands(1)
+    first = next(commands)
+    assert first[3:5] == ["anchor", "suggest"]
+    candidates = Path(first[first.index("--to") + 1])
+    candidates.write_text('{"text": "Give the code."}\n{"text": "Other."}\n')
+    assert f'anchor.text="file:{run.anchor_file}"' in next(commands)
+    assert run.anchor_file.read_text() == "Give the code."
+    [again] = run.commands(1)
+    assert "run" in again
