@@ -99,6 +99,7 @@ def suggest_anchors(
     found: dict[str, AnchorCandidate] = {}
     notes = list(view.notes)
     for way in sorted(dict.fromkeys(ways), key=lambda way: way == "evolve"):  # evolve goes last
+        note = None
         if way == "template":
             written = [_write_template(view)]
         elif way == "features":
@@ -112,10 +113,9 @@ def suggest_anchors(
             )  # fmt: skip
         elif way == "transfer" and generator is not None:
             written, note = write_by_generator(view.train, guard, generator, store)
-            notes.append(note)
         else:
             written, note = _ask_model(view, guard, ask, asked_model, store)
-            notes.append(note)
+        notes += [note] if note is not None else []
         for candidate in written:
             fault = guard(candidate.text)
             if fault is not None:
