@@ -13,6 +13,7 @@ from levertune.models.hardware import Hardware
 from levertune.models.lora_linear import (
     LowRankLinear,
     _LowRankSum,
+    grouped_lora,
     is_plain,
     needs_autocast,
     speed_up_lora,
@@ -66,7 +67,19 @@ def test_the_written_out_backward_pass_is_the_derivative():
     )
     weight, bias = torch.randn(5, 6, dtype=torch.float64), torch.randn(5, dtype=torch.float64)
     assert torch.autograd.gradcheck(
-        lambda x, a, b: _LowRankSum.apply(x, weight, bias, a, b, 1.7), (x, a, b)
+        lambda x, a, b: _LowRankSum.apply(x, weight, bias, 1.7, a, b), (x, a, b)
+    )
+
+
+def test_the_backward_pass_of_several_layers_is_the_derivative():
+    torch.manual_seed(0)
+    x, *factors = (
+        torch.randn(shape, dtype=torch.float64, requires_grad=True)
+        for shape in ((2, 4, 6), (3, 6), (3, 6), (3, 6), (5, 3), (2, 3), (4, 3))
+    )
+    weight, bias = torch.randn(11, 6, dtype=torch.float64), torch.randn(11, dtype=torch.float64)
+    assert torch.autograd.gradcheck(
+        lambda x, *factors: _LowRankSum.apply(x, weight, bias, 1.7, *factors), (x, *factors)
     )
 
 
@@ -153,3 +166,139 @@ def test_a_weight_kept_in_float32_asks_for_autocast(tiny_model):
     assert not needs_autocast(model, BFLOAT16)
     model.model.norm.float()
     assert needs_autocast(model, BFLOAT16)
+
+
+class Block(nn.Module):
+    """Queries, keys and values of unequal size, and the two ways into an MLP."""
+
+    def __init__(self, *, bias=False, value_bias=None):
+        super().__init__()
+        self.q_proj = nn.Linear(12, 8, bias=bias)
+        self.k_proj = nn.Linear(12, 4, bias=bias)
+        self.v_proj = nn.Linear(12, 4, bias=bias if value_bias is None else value_bias)
+        self.gate_proj, self.up_proj = nn.Linear(12, 6, bias=bias), nn.Linear(12, 6, bias=bias)
+        self.down_proj = nn.Linear(6, 12, bias=bias)
+
+    def forward(self, x):
+        y = torch.cat([self.q_proj(x), self.k_proj(x) * 2, self.v_proj(x) * 3], dim=-1)
+        return y, self.down_proj(torch.tanh(self.gate_proj(x)) * self.up_proj(x))
+
+
+def make_blocks(dtype=torch.float32, **settings):
+    torch.manual_seed(0)
+    net = nn.Sequential(Block(**settings)).to(dtype)
+    names = ["q_proj", "k_proj", "v_proj", "gate_proj", "up_proj", "down_proj"]
+    model = get_peft_model(net, LoraConfig(r=3, lora_alpha=7, target_modules=names))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.copy_(torch.randn_like(parameter))
+    speed_up_lora(model)
+    return model
+
+
+def block_gradients(model, x):
+    model.zero_grad()
+    x = x.clone().requires_grad_()
+    one, two = model(x)
+    (one.float().pow(2).sum() + two.float().pow(3).sum()).backward()
+    return [one, two, x.grad, *(p.grad.clone() for p in model.parameters() if p.requires_grad)]
+
+
+def num_calls(monkeypatch, model, x):
+    from levertune.models import lora_linear
+
+    calls = []
+    real = lora_linear.add_low_rank
+
+    def count(layers, *rest):
+        calls.append(len(layers))
+        return real(layers, *rest)
+
+    monkeypatch.setattr(lora_linear, "add_low_rank", count)
+    model(x)
+    monkeypatch.setattr(lora_linear, "add_low_rank", real)
+    return calls
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_layers_of_one_input_are_computed_together_and_say_the_same(bias, monkeypatch):
+    model = make_blocks(bias=bias)
+    x = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(1))
+    weights = {name: p.detach().clone() for name, p in model.named_parameters()}
+    expected = block_gradients(model, x)
+    assert num_calls(monkeypatch, model, x) == [1] * 6
+    with grouped_lora(model):
+        assert num_calls(monkeypatch, model, x) == [3, 2, 1]
+        found = block_gradients(model, x)
+        again = block_gradients(model, x)
+        assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
+    for a, b in zip(expected, found, strict=True):
+        torch.testing.assert_close(b, a, rtol=1e-3, atol=1e-3)
+    assert num_calls(monkeypatch, model, x) == [1] * 6
+    # The weights are what they were, each with a storage of its own.
+    storages = set()
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, weights[name])
+        storages.add(parameter.untyped_storage().data_ptr())
+    assert len(storages) == len(weights)
+
+
+def test_a_group_within_a_group_is_the_outer_one(monkeypatch):
+    model = make_blocks()
+    x = torch.randn(3, 12)
+    with grouped_lora(model):
+        with grouped_lora(model):
+            assert num_calls(monkeypatch, model, x) == [3, 2, 1]
+        assert num_calls(monkeypatch, model, x) == [3, 2, 1]
+
+
+def test_layers_that_differ_are_computed_apart(monkeypatch):
+    x = torch.randn(3, 12)
+    with grouped_lora(model := make_blocks(bias=True, value_bias=False)):
+        assert num_calls(monkeypatch, model, x) == [1, 1, 1, 2, 1]
+    other = make_blocks()
+    other.base_model.model[0].k_proj.scaling["default"] = 1.0
+    with grouped_lora(other):
+        assert num_calls(monkeypatch, other, x) == [1, 1, 1, 2, 1]
+
+
+def test_a_new_input_is_not_answered_with_an_old_output():
+    model = make_blocks()
+    block = model.base_model.model[0]
+    one, two = torch.randn(3, 12), torch.randn(3, 12)
+    expected = [block.k_proj(two), block.q_proj(one), block.k_proj(one)]
+    with grouped_lora(model):
+        block.q_proj(one)  # its keys and values are never asked for
+        found = [block.k_proj(two), block.q_proj(one), block.k_proj(one)]
+        same = block.k_proj(one)
+    for a, b in zip(expected, found, strict=True):
+        torch.testing.assert_close(a, b)
+    torch.testing.assert_close(same, expected[2])
+
+
+def test_switched_off_adapters_give_the_base_model_in_a_group():
+    model = make_blocks()
+    x = torch.randn(3, 12)
+    with model.disable_adapter():
+        expected = model(x)
+    with grouped_lora(model), model.disable_adapter():
+        found = model(x)
+    for a, b in zip(expected, found, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_model_without_adapters_stays_as_it_is():
+    net = nn.Sequential(Block())
+    before = [p.data_ptr() for p in net.parameters()]
+    with grouped_lora(net):
+        pass
+    assert [p.data_ptr() for p in net.parameters()] == before
+
+
+def test_the_weights_come_back_after_an_error():
+    model = make_blocks()
+    with pytest.raises(RuntimeError, match="stop"), grouped_lora(model):
+        raise RuntimeError("stop")
+    pointers = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    assert len(pointers) == len(list(model.parameters()))

@@ -12,7 +12,7 @@ import torch
 from levertune.anchors.anchor import Example
 from levertune.models.hardware import Hardware
 from levertune.models.head import contiguous_head_input, unwrap_model
-from levertune.models.lora_linear import autocast_for
+from levertune.models.lora_linear import autocast_for, grouped_lora
 from levertune.models.quiet import quiet_libraries
 from levertune.models.rendering import ChatTokenizer
 from levertune.progress import Progress, SilentProgress
@@ -87,6 +87,7 @@ def generate_completions(
         quiet_libraries(),
         own_defaults_set_aside(model),
         contiguous_head_input(model),
+        grouped_lora(model),
         torch.inference_mode(),
         autocast_for(model, hardware),
     ):

@@ -11,7 +11,7 @@ import torch
 from levertune.models.batches import MicroBatch
 from levertune.models.hardware import Hardware
 from levertune.models.head import select_logits
-from levertune.models.lora_linear import autocast_for
+from levertune.models.lora_linear import autocast_for, grouped_lora
 from levertune.models.rendering import TokenizedExample
 from levertune.models.shared_rows import choose_batching
 from levertune.progress import Progress, SilentProgress
@@ -92,6 +92,7 @@ def score_likelihood(
         (progress or SilentProgress()).stage(label, len(rows), "row") as stage,
         torch.inference_mode(),
         batching.engage(model),
+        grouped_lora(model),
     ):
         for start in range(0, len(order), _BLOCK_ROWS):
             block = order[start : start + _BLOCK_ROWS]

@@ -8,8 +8,9 @@ Here the low-rank product is added while it is computed, and the backward pass i
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft.tuners.lora.layer import Linear as PeftLinear
@@ -17,11 +18,16 @@ from torch import nn
 
 from levertune.models.hardware import Hardware
 
+# Names of layers that a block of the architectures we know hands one input, in their order.
+_SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+
 
 class _LowRankSum(torch.autograd.Function):
-    """`y = W x + b + s B A x` (2106.09685, section 4.1) for a frozen `W`.
+    """`y = W x + b + s B A x` (2106.09685, section 4.1) for a frozen `W`, for one layer or several.
 
-    Everything is computed in `W`'s precision; gradients of `A` and `B` come in theirs.
+    Several layers of one input are computed as one: their `W` one below the other, their `A` too,
+    and their `B` as the blocks of a diagonal. Everything is computed in `W`'s precision; gradients
+    of `A` and `B` come in theirs.
     """
 
     @staticmethod
@@ -30,32 +36,52 @@ class _LowRankSum(torch.autograd.Function):
         x: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor | None,
-        a: torch.Tensor,
-        b: torch.Tensor,
         scaling: float,
-    ) -> torch.Tensor:
-        flat = x.reshape(-1, x.shape[-1]).to(weight.dtype)
-        a_cast, b_scaled = a.to(weight.dtype), (b * scaling).to(weight.dtype)
-        low = flat @ a_cast.t()
+        *factors: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
+        n = len(factors) // 2
+        all_a, all_b = factors[:n], factors[n:]
+        dtype, rank = weight.dtype, all_a[0].shape[0]
+        sizes = [b.shape[0] for b in all_b]
+        flat = x.reshape(-1, x.shape[-1]).to(dtype)
+        if n == 1:
+            a, b = all_a[0].to(dtype), (all_b[0] * scaling).to(dtype)
+        else:
+            a = torch.cat([one.to(dtype) for one in all_a])
+            b = weight.new_zeros(sum(sizes), n * rank)
+            for i, (rows, one) in enumerate(zip(b.split(sizes), all_b, strict=True)):
+                rows[:, i * rank : (i + 1) * rank] = one * scaling
+        low = flat @ a.t()
         y = nn.functional.linear(flat, weight, bias)
-        y.addmm_(low, b_scaled.t())
-        ctx.save_for_backward(flat, low, weight, a_cast, b_scaled)
-        ctx.scaling, ctx.x_shape = scaling, x.shape
-        ctx.dtypes = (x.dtype, a.dtype, b.dtype)
-        return y.view(*x.shape[:-1], weight.shape[0])
+        y.addmm_(low, b.t())
+        ctx.save_for_backward(flat, low, weight, a, b)
+        ctx.scaling, ctx.x_shape, ctx.rank, ctx.sizes = scaling, x.shape, rank, sizes
+        ctx.dtypes = (x.dtype, [one.dtype for one in factors])
+        return tuple(part.view(*x.shape[:-1], -1) for part in y.split(sizes, dim=1))
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        flat, low, weight, a_cast, b_scaled = ctx.saved_tensors
-        x_dtype, a_dtype, b_dtype = ctx.dtypes
-        grad = grads[0].reshape(-1, weight.shape[0])
-        grad_low = grad @ b_scaled
-        grad_a = (grad_low.t() @ flat).to(a_dtype)
-        grad_b = (low.t() @ grad).to(b_dtype).mul_(ctx.scaling).t()
+        flat, low, weight, a, b = ctx.saved_tensors
+        x_dtype, dtypes = ctx.dtypes
+        n = len(ctx.sizes)
+        parts = [part.reshape(flat.shape[0], -1) for part in grads]
+        grad = parts[0] if n == 1 else torch.cat(parts, dim=1)
+        grad_low = grad @ b
+        grad_a = (grad_low.t() @ flat).split(ctx.rank)
+        # Of what every layer's low part would do for every layer, the diagonal is theirs.
+        grad_b = [
+            block.split(ctx.sizes, dim=1)[i]
+            for i, block in enumerate((low.t() @ grad).split(ctx.rank))
+        ]
+        factors = [one.to(dtype) for one, dtype in zip(grad_a, dtypes[:n], strict=True)]
+        factors += [
+            one.to(dtype).mul(ctx.scaling).t()
+            for one, dtype in zip(grad_b, dtypes[n:], strict=True)
+        ]
         grad_x = None
         if ctx.needs_input_grad[0]:
-            grad_x = (grad @ weight).addmm_(grad_low, a_cast).view(ctx.x_shape).to(x_dtype)
-        return grad_x, None, None, grad_a, grad_b, None
+            grad_x = (grad @ weight).addmm_(grad_low, a).view(ctx.x_shape).to(x_dtype)
+        return grad_x, None, None, None, *factors
 
 
 class LowRankLinear(PeftLinear):
@@ -71,17 +97,120 @@ class LowRankLinear(PeftLinear):
         if args or kwargs or self.disable_adapters or self.merged or not is_plain(self):
             output = super().forward(x, *args, **kwargs)
             return output
-        [name] = self.active_adapters
-        base = self.base_layer
-        output = _LowRankSum.apply(
-            x,
-            base.weight,
-            base.bias,
-            self.lora_A[name].weight,
-            self.lora_B[name].weight,
-            self.scaling[name],
-        )
+        group: LoraGroup | None = vars(self).get("_group")
+        if group is not None:
+            return group.output_of(self, x)
+        base = cast(nn.Linear, self.base_layer)
+        [output] = add_low_rank([self], x, base.weight, base.bias)
         return output
+
+
+class LoraGroup:
+    """Layers that are handed the same input one after the other, computed at the first of them.
+
+    Args:
+        layers: The layers, all plain, of one rank and scaling.
+    """
+
+    def __init__(self, layers: Sequence[LowRankLinear]) -> None:
+        self._layers = tuple(layers)
+        bases = [cast(nn.Linear, layer.base_layer) for layer in layers]
+        self._weight = torch.cat([base.weight.data for base in bases])
+        sizes = [base.weight.shape[0] for base in bases]
+        for base, part in zip(bases, self._weight.split(sizes), strict=True):
+            base.weight.data = part  # nothing is held twice
+        biases = [base.bias for base in bases if base.bias is not None]
+        self._bias = torch.cat([bias.data for bias in biases]) if biases else None
+        self._input: torch.Tensor | None = None
+        self._outputs: dict[LowRankLinear, torch.Tensor] = {}
+        for layer in layers:
+            vars(layer)["_group"] = self
+
+    def output_of(self, layer: LowRankLinear, x: torch.Tensor) -> torch.Tensor:
+        """A layer's output; those of the others are kept until they are asked for."""
+        if self._input is not x or layer not in self._outputs:
+            found = add_low_rank(self._layers, x, self._weight, self._bias)
+            self._input = x
+            self._outputs = dict(zip(self._layers, found, strict=True))
+        output = self._outputs.pop(layer)
+        if not self._outputs:
+            self._input = None
+        return output
+
+    def dissolve(self) -> None:
+        """Give each layer its own weight again."""
+        for layer in self._layers:
+            vars(layer).pop("_group", None)
+            base = cast(nn.Linear, layer.base_layer)
+            base.weight.data = base.weight.data.clone()
+
+
+def add_low_rank(
+    layers: Sequence[LowRankLinear],
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+) -> tuple[torch.Tensor, ...]:
+    """The outputs of plain layers for one input.
+
+    Args:
+        layers: The layers, of one rank and scaling.
+        x: Their input, `[..., size]`.
+        weight: Their frozen weights, one below the other.
+        bias: Their biases, one after the other, or None.
+    """
+    [name] = layers[0].active_adapters
+    outputs: tuple[torch.Tensor, ...] = _LowRankSum.apply(
+        x,
+        weight,
+        bias,
+        layers[0].scaling[name],
+        *(layer.lora_A[name].weight for layer in layers),
+        *(layer.lora_B[name].weight for layer in layers),
+    )
+    return outputs
+
+
+@contextlib.contextmanager
+def grouped_lora(model: nn.Module) -> Iterator[None]:
+    """Compute the LoRA layers of one input together while the context lasts.
+
+    Queries, keys and values read the same rows, and so do the two ways into an MLP. As one product
+    each they keep a CPU busier than as small ones.
+
+    Args:
+        model: A PEFT model, or one without adapters, of which nothing changes.
+    """
+    groups = [
+        LoraGroup(layers)
+        for module in model.modules()
+        for names in _SAME_INPUT
+        if (layers := _find_group([getattr(module, name, None) for name in names]))
+    ]
+    try:
+        yield
+    finally:
+        for group in groups:
+            group.dissolve()
+
+
+def _find_group(layers: Sequence[object]) -> list[LowRankLinear]:
+    """The layers, if they can be computed as one; else none."""
+    found = [layer for layer in layers if isinstance(layer, LowRankLinear) and is_plain(layer)]
+    if len(found) < len(layers) or any("_group" in vars(layer) for layer in found):
+        return []
+    kinds = {
+        (
+            layer.active_adapters[0],
+            layer.scaling[layer.active_adapters[0]],
+            layer.lora_A[layer.active_adapters[0]].weight.shape,
+            layer.base_layer.weight.dtype,
+            layer.base_layer.weight.device,
+            layer.base_layer.bias is None,
+        )
+        for layer in found
+    }
+    return found if len(kinds) == 1 else []
 
 
 def is_plain(layer: PeftLinear) -> bool:

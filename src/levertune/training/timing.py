@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from levertune.models.adapters import attach_lora
 from levertune.models.hardware import Hardware
 from levertune.models.head import select_logits
-from levertune.models.lora_linear import autocast_for
+from levertune.models.lora_linear import autocast_for, grouped_lora
 from levertune.models.rendering import TokenizedExample
 from levertune.models.shared_rows import choose_batching
 
@@ -49,7 +49,7 @@ def time_step(
     seconds = float("inf")
     for _ in range(_REPEATS):
         started = time.perf_counter()
-        with batching.engage(model):
+        with batching.engage(model), grouped_lora(model):
             for part in batching.split(rows):
                 batch = batching.collate([rows[i] for i in part]).to(hardware.device)
                 with autocast_for(model, hardware):

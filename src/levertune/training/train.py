@@ -168,7 +168,7 @@ def train_adapter(
             is no longer a number, or this is one of several processes.
         ModelError: If the adapter fits no module of the model.
     """
-    from levertune.models.lora_linear import needs_autocast
+    from levertune.models.lora_linear import grouped_lora, needs_autocast
     from levertune.models.shared_rows import choose_batching
     from levertune.training.callbacks import StepCallback
 
@@ -205,6 +205,7 @@ def train_adapter(
         with (
             quiet_libraries(),
             batching.engage(model),
+            grouped_lora(model),
             (progress or SilentProgress()).stage(label, num_steps) as callback.stage,
         ):
             callback.stage.advance(resumed_from or 0)
