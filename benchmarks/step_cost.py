@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
+from peft.tuners.lora import LoraLayer
 
 from levertune.anchors.anchor import Example
 from levertune.data.records import Message
@@ -79,8 +80,8 @@ def main() -> None:
 
         def with_casting() -> None:
             for module in model.modules():
-                if hasattr(module, "cast_input_dtype_enabled"):
-                    setattr(module, "cast_input_dtype_enabled", enabled)  # noqa: B010  # a module's own
+                if isinstance(module, LoraLayer):
+                    module.cast_input_dtype_enabled = enabled
             run()
 
         return with_casting

@@ -9,11 +9,16 @@ import torch
 from levertune.anchors.anchor import Anchor, plain_example
 from levertune.anchors.lift import Lifting
 from levertune.data.records import Message, Record
+from levertune.models.adapters import attach_lora
+from levertune.models.batches import CPU_COST, PaddedRows
 from levertune.models.embedded import EMBEDDED_NAME, find_embedded_weights
 from levertune.models.hardware import choose_hardware
+from levertune.models.head import select_logits
 from levertune.models.load import load_base_model
+from levertune.models.lora_linear import grouped_lora
 from levertune.models.rendering import ChatTokenizer
 from levertune.models.resolve import resolve_model, resolve_tokenizer
+from levertune.models.shared_rows import SharedRows
 
 pytestmark = [
     pytest.mark.slow,
@@ -151,3 +156,38 @@ def test_three_steps_lower_the_loss_of_the_rows_trained_on(base, tokenizer, tmp_
         adapted, tokenizer, examples, hardware=hardware, max_new_tokens=8
     )
     assert len(answers) == 3
+
+
+def test_rows_that_share_their_beginnings_train_as_rows_apart(location, tokenizer):
+    model = attach_lora(
+        load_base_model(location, choose_hardware("float32", "cpu")),
+        r=4, alpha=8, dropout=0.0, target_modules="all-linear",
+    )  # fmt: skip
+    torch.manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(std=0.01)
+    anchor = Anchor("Say which colour is meant.")
+    prompts = ["the sky at noon", "grass in May", "fresh snow", "a ripe tomato"]
+    records = [Record(str(i), "task", (Message("user", t),), "blue") for i, t in enumerate(prompts)]
+    rows = [tokenizer.tokenize(anchor.apply(record)) for record in records]
+    rows += [tokenizer.tokenize(plain_example(record)) for record in records[:2]]
+
+    def measure(batching):
+        model.zero_grad()
+        losses = []
+        with batching.engage(model):
+            for part in batching.split(rows):
+                batch = batching.collate([rows[i] for i in part])
+                logits = select_logits(model, batch.inputs, batch.index)
+                loss = torch.nn.functional.cross_entropy(logits, batch.targets, reduction="sum")
+                loss.backward()
+                losses.append(loss.item())
+        gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+        return sum(losses), torch.cat(gradients)
+
+    loss, gradient = measure(PaddedRows(tokenizer.pad_id, CPU_COST))
+    with grouped_lora(model):
+        found, own = measure(SharedRows(512))
+    assert found == pytest.approx(loss, rel=1e-5)
+    assert (own - gradient).norm() / gradient.norm() < 1e-4
