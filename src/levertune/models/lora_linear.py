@@ -222,16 +222,18 @@ def grouped_lora(model: nn.Module, *, is_settled: bool = False) -> Iterator[None
         is_settled: Whether no adapter is trained or loaded in the context. Its factors are then
             made ready once: in a generation making them ready takes longer than their product.
     """
-    groups = [
-        LoraGroup(layers, is_settled=is_settled)
+    candidates: list[list[object]] = [
+        [getattr(module, name, None) for name in names]
         for module in model.modules()
         for names in _SAME_INPUT
-        if (layers := _find_group([getattr(module, name, None) for name in names]))
     ]
     if is_settled:
-        groups += [
-            LoraGroup([layer], is_settled=True) for layer in model.modules() if _find_group([layer])
-        ]
+        candidates += [[module] for module in model.modules()]
+    groups = [
+        LoraGroup(layers, is_settled=is_settled)
+        for candidate in candidates
+        if (layers := _find_group(candidate))
+    ]
     try:
         yield
     finally:
