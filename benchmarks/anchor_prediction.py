@@ -1,7 +1,7 @@
 """Whether figures of an anchor under the untrained model tell the score after training.
 
 Run:
-    python benchmarks/evidence/run_grid.py run benchmarks/evidence/anchor_prediction.yaml --jobs 2
+    python benchmarks/evidence/run_grid.py run benchmarks/evidence/anchor_prediction_grid.yaml --jobs 2
     python benchmarks/anchor_prediction.py [--rows 48] [--to results/anchor_prediction.json]
 
 Each anchor of the grid is scored as `levertune anchor score` does it, on training rows (a minute or
@@ -137,7 +137,7 @@ def _ends(interval: Interval) -> dict[str, float | int | None]:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    grid = Path("benchmarks/evidence/anchor_prediction.yaml")
+    grid = Path("benchmarks/evidence/anchor_prediction_grid.yaml")
     parser.add_argument("--grid", type=Path, default=grid)
     parser.add_argument("--rows", type=int, default=48, help="most task rows to score on")
     parser.add_argument("--to", type=Path, default=Path("results/anchor_prediction.json"))

@@ -84,3 +84,18 @@ def test_a_suggested_anchor_is_kept_and_not_written_twice(run_grid, tmp_path):
     assert run.anchor_file.read_text() == "Give the code."
     [again] = run.commands(1)
     assert "run" in again
+
+
+def test_a_variant_can_be_for_some_of_the_recipes(run_grid):
+    grid = {
+        "recipes": ["a.yaml", "b.yaml"],
+        "output": "runs",
+        "settings": {"arms": ["tell"]},
+        "variants": {"both": {}, "one": {"recipes": ["b"], "task.exposures": 3}},
+    }
+    found = [(run.recipe.stem, run.variant, dict(run.settings)) for run in run_grid.expand(grid)]
+    assert found == [
+        ("a", "both", {"arms": ["tell"]}),
+        ("b", "both", {"arms": ["tell"]}),
+        ("b", "one", {"arms": ["tell"], "task.exposures": 3}),
+    ]
