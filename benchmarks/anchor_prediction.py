@@ -1,8 +1,7 @@
 """Whether figures of an anchor under the untrained model tell the score after training.
 
-Run:
-    python benchmarks/evidence/run_grid.py run \\
-        benchmarks/evidence/anchor_prediction_grid.yaml --jobs 2
+Run, when the grid of `benchmarks/evidence/anchor_prediction_grid.yaml` is done (its first lines
+say how):
     python benchmarks/anchor_prediction.py [--rows 48] [--to results/anchor_prediction.json]
 
 Each anchor of the grid is scored as `levertune anchor score` does it, on training rows (a minute or
