@@ -80,9 +80,10 @@ def read_seal(folder: Path) -> dict[str, Any]:
 
 
 def _describe(path: Path, *, to_disk: bool) -> dict[str, Any]:
-    with path.open("r+b" if to_disk else "rb") as file:
-        if to_disk:
-            os.fsync(file.fileno())
+    if to_disk:
+        with path.open("r+b") as written:
+            os.fsync(written.fileno())
+    with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"bytes": path.stat().st_size, "sha256": digest}
 

@@ -137,7 +137,7 @@ class StepTrainer(SFTTrainer):
         So a log line over steps before and after a break is the one that an unbroken training
         writes, wherever between two lines it was saved.
         """
-        self.state.logging_steps = self.args.logging_steps  # the checkpoint's may be another
+        self.state.logging_steps = int(self.args.logging_steps)  # the checkpoint's may be another
         if state:
             self._tr_loss += state["loss_sum"]
             self._globalstep_last_logged = state["last_logged"]
