@@ -50,9 +50,10 @@ class Checkpoints:
         """Where a checkpoint is written before it is whole."""
         return self.folder / CHECKPOINTS_FOLDER / _STAGING
 
-    def newest(self) -> Path | None:
-        """The newest checkpoint there is, unread."""
-        return next((path for _, path in reversed(list_checkpoints(self.folder))), None)
+    def newest(self, *, up_to: int | None = None) -> Path | None:
+        """The newest checkpoint there is, unread; of those up to a step, if one is given."""
+        found = list_checkpoints(self.folder)
+        return next((p for step, p in reversed(found) if up_to is None or step <= up_to), None)
 
     def find(self, warn: Callable[[str], None]) -> tuple[Path, int] | None:
         """The newest whole checkpoint and its step; what is no checkpoint, or damaged, is removed.

@@ -7,10 +7,11 @@ loggers, devices). Ours are the rows of a step, their split into micro-batches, 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from peft import PeftModel
@@ -23,12 +24,7 @@ from levertune.models.memory import release_unused_memory
 from levertune.models.rendering import TokenizedExample
 from levertune.training.callbacks import AtBegin
 from levertune.training.checkpoints import Checkpoints
-from levertune.training.divergence import (
-    RowLoss,
-    loss_limit,
-    require_sane_gradient,
-    require_sane_loss,
-)
+from levertune.training.divergence import LossWatch, RowLoss, diverged
 from levertune.training.micro_batches import (
     MicroBatchLimit,
     is_out_of_memory,
@@ -75,7 +71,7 @@ class StepTrainer(SFTTrainer):
         self._loss_sums: dict[str, float] = defaultdict(float)
         self._loss_counts: dict[str, int] = defaultdict(int)
         self._limit = MicroBatchLimit()
-        self._first_loss: float | None = None
+        self._watch: LossWatch | None = None
         self._losses_of_step: list[RowLoss] = []
         super().__init__(data_collator=_positions, **kwargs)
 
@@ -117,7 +113,7 @@ class StepTrainer(SFTTrainer):
             "last_logged": self._globalstep_last_logged,
             "loss_sums": self._loss_sums,
             "loss_counts": self._loss_counts,
-            "first_loss": self._first_loss,
+            "losses": None if self._watch is None else [self._watch.first, *self._watch.recent],
             "micro_batch_tokens": self._limit.tokens,
         }
 
@@ -143,7 +139,9 @@ class StepTrainer(SFTTrainer):
             self._globalstep_last_logged = state["last_logged"]
             self._loss_sums.update(state["loss_sums"])
             self._loss_counts.update(state["loss_counts"])
-            self._first_loss = state["first_loss"]
+            if state["losses"] is not None:
+                first, *recent = state["losses"]
+                self._watch = LossWatch(self._vocab_size, first, recent)
             self._limit = MicroBatchLimit(state["micro_batch_tokens"])
 
     def training_step(
@@ -210,28 +208,32 @@ class StepTrainer(SFTTrainer):
 
     def _require_sane(self, loss: float) -> None:
         """Stop before the weights take in a loss that is no number or has exploded."""
-        if self._first_loss is None:
-            self._first_loss = loss
-        config = cast(Any, self.model).config.get_text_config()
-        require_sane_loss(
-            loss,
-            loss_limit(config.vocab_size, self._first_loss),
-            step=self.state.global_step + 1,
-            rows=self._losses_of_step,
-            checkpoint=self._checkpoints.newest(),
-        )
+        if self._watch is None:
+            self._watch = LossWatch(self._vocab_size)
+        found = self._watch.judge(loss)
+        if found is not None:
+            self._stop(*found)
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
         """The norm; a scaler of float16 gradients looks at them itself, and skips the step."""
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)
-        if self.accelerator.scaler is None:
-            require_sane_gradient(
-                float(norm),
-                step=self.state.global_step + 1,
-                rows=self._losses_of_step,
-                checkpoint=self._checkpoints.newest(),
-            )
+        if self.accelerator.scaler is None and not math.isfinite(norm):
+            self._stop(f"the gradient's norm is {float(norm)}", 1)
         return norm
+
+    def _stop(self, fault: str, num_steps: int) -> NoReturn:
+        """Give up a training that went wrong over its last so many steps."""
+        step = self.state.global_step + 1
+        raise diverged(
+            fault,
+            step=step,
+            rows=self._losses_of_step,
+            checkpoint=self._checkpoints.newest(up_to=step - num_steps),
+        )
+
+    @property
+    def _vocab_size(self) -> int:
+        return int(cast(Any, self.model).config.get_text_config().vocab_size)
 
     def _micro_batch_loss(
         self,
