@@ -21,7 +21,7 @@ CHATML = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 CELL = "arms/tell/seed-0"
-EXPOSURES, GENERAL_ROWS, TASK_ROWS, STEP_ROWS = 12, 60, 20, 6
+EXPOSURES, GENERAL_ROWS, TASK_ROWS, STEP_ROWS = 6, 30, 20, 6
 
 
 @dataclass(frozen=True)
