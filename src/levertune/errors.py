@@ -34,3 +34,15 @@ class RunError(UserError):
 
 class DivergedError(RunError):
     """A training whose loss is no number any more: a fault of one cell, not of the run."""
+
+
+class EndedElsewhereError(RunError):
+    """Another process of the same command met an error and has said it; this one ends in silence.
+
+    Args:
+        status: The exit status of that process.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__("another process of this command ended it.")
+        self.status = status

@@ -31,14 +31,17 @@ from levertune.training.checkpoints import (
     remove_checkpoints,
 )
 from levertune.training.loggers import check_loggers
-from levertune.training.processes import refuse_several_processes
+from levertune.training.processes import current_team, refuse_several_processes
+from levertune.training.sharded import gather_adapter
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftModel
     from transformers import PreTrainedModel
     from trl import SFTConfig
 
     from levertune.training.callbacks import StepCallback
+    from levertune.training.processes import Team
     from levertune.training.trainer import StepTrainer
 
 SUMMARY_FILE = "training.json"
@@ -146,6 +149,10 @@ def train_adapter(
     `folder` is resumed from when its fingerprint is this one; the resumed training ends in the same
     weights, bit for bit, as an unbroken one.
 
+    In a team of processes (`training.processes`) all call this, and the first alone looks at the
+    rows, the folder and the hooks. It may be another number of processes than before: the order is
+    the same, sums are rounded otherwise.
+
     Args:
         base: Frozen base model, without adapter. It is wrapped in place while training.
         rows: Row at each position of the mixture; `effective_batch_size` neighbours share a step.
@@ -165,7 +172,7 @@ def train_adapter(
     Raises:
         RecipeError: If a logger of `report_to` is not installed.
         RunError: If there are no rows, the folder holds checkpoints of another training, the loss
-            is no longer a number, or this is one of several processes.
+            is no longer a number, or this is one of several processes that have not met.
         ModelError: If the adapter fits no module of the model.
     """
     from levertune.models.lora_linear import grouped_lora, needs_autocast
@@ -173,18 +180,24 @@ def train_adapter(
     from levertune.training.callbacks import StepCallback
 
     refuse_several_processes(os.environ)
+    team = current_team()
     num_steps = count_steps(len(rows), config.effective_batch_size)
     if num_steps == 0:
         raise RunError(f"{label}: there is no row to train on, so no step would be taken.")
     check_loggers(config.report_to)
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = find_checkpoint(folder, fingerprint)
+
+    def look() -> tuple[tuple[Path, int] | None, list[dict[str, float]]]:
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoint = find_checkpoint(folder, fingerprint)
+        curve = read_log(folder / LOG_FILE, up_to=checkpoint[1]) if checkpoint else []
+        if on_start is not None:
+            on_start(checkpoint[1] if checkpoint else 0)
+        return checkpoint, curve
+
+    checkpoint, curve = team.lead(look)
     resumed_from = checkpoint[1] if checkpoint else None
-    curve = read_log(folder / LOG_FILE, up_to=checkpoint[1]) if checkpoint else []
-    if on_start is not None:
-        on_start(resumed_from or 0)
     with _borrowed(base, config) as model:
-        callback = StepCallback(curve, folder / LOG_FILE, on_step)
+        callback = StepCallback(curve, folder / LOG_FILE, on_step, team)
         batching = choose_batching(model, hardware, pad_id=pad_id)
         trainer = _make_trainer(
             model,
@@ -200,12 +213,13 @@ def train_adapter(
             general_loss_weight=config.general_loss_weight,
             batching=batching,
             callback=callback,
+            team=team,
         )
         started = time.perf_counter()
         with (
             quiet_libraries(),
             batching.engage(model),
-            grouped_lora(model),
+            contextlib.nullcontext() if trainer.is_fsdp_enabled else grouped_lora(model),
             (progress or SilentProgress()).stage(label, num_steps) as callback.stage,
         ):
             callback.stage.advance(resumed_from or 0)
@@ -220,10 +234,12 @@ def train_adapter(
             resumed_from=resumed_from,
             trainable_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         )
-        if keep_adapter:
+        weights = gather_adapter(model) if trainer.is_fsdp_enabled else None
+        if keep_adapter and team.leads:
             write_json_atomically(folder / SUMMARY_FILE, asdict(summary))
-            _write_adapter(model, folder / ADAPTER_FOLDER)
-    remove_checkpoints(folder)
+            _write_adapter(model, folder / ADAPTER_FOLDER, weights)
+    if team.leads:
+        remove_checkpoints(folder)
     return summary
 
 
@@ -270,19 +286,24 @@ def _make_trainer(
     general_loss_weight: float,
     batching: Batching,
     callback: StepCallback,
+    team: Team,
 ) -> StepTrainer:
     from datasets import Dataset
     from transformers.trainer_callback import PrinterCallback
 
+    from levertune.training.callbacks import AgreeCallback
     from levertune.training.trainer import StepTrainer, placeholder_tokenizer
 
-    sources = {rows[position].source for position in range(len(rows))} - {TASK_SOURCE}
+    sources: set[str] = set()
+    if team.leads:
+        sources = {rows[position].source for position in range(len(rows))} - {TASK_SOURCE}
     with quiet_libraries():
         trainer = StepTrainer(
             rows=rows,
             source_weights=dict.fromkeys(sources, general_loss_weight),
             task_source=TASK_SOURCE,
             batching=batching,
+            team=team,
             model=model,
             args=arguments,
             train_dataset=Dataset.from_dict({"position": list(range(len(rows)))}),
@@ -291,6 +312,8 @@ def _make_trainer(
         )
     # It prints each log line when the bar is off; ours is the only display.
     trainer.remove_callback(PrinterCallback)
+    if team.size > 1:
+        trainer.add_callback(AgreeCallback(team))
     return trainer
 
 
@@ -305,10 +328,10 @@ def read_summary(folder: Path) -> TrainSummary:
     return TrainSummary(**read_json(folder / SUMMARY_FILE))
 
 
-def _write_adapter(model: PeftModel, folder: Path) -> None:
+def _write_adapter(model: PeftModel, folder: Path, weights: dict[str, torch.Tensor] | None) -> None:
     """Write the PEFT folder beside its place and move it there whole."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    save_adapter(model, partial)
+    save_adapter(model, partial, state_dict=weights)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
