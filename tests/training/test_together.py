@@ -87,7 +87,7 @@ def train_in_two(model_folder, rows, folder, trainings, **environment):
         for rank in range(2)
     ]
     try:
-        printed = [process.communicate(timeout=280) for process in processes]
+        printed = [process.communicate(timeout=900) for process in processes]
     finally:
         for process in processes:
             process.kill()

@@ -126,6 +126,7 @@ class Team:
 
 # A process is in one team for its life, as it is in one process group of torch's.
 _team = Team()
+_has_connected = False  # Ray, for one, connects the processes itself and closes that too
 
 
 def current_team() -> Team:
@@ -142,7 +143,7 @@ def join_team() -> Team:
     Raises:
         RunError: If this machine's accelerator takes one process only.
     """
-    global _team
+    global _has_connected, _team
     if _team.size > 1 or count_processes(os.environ) == 1:
         return _team
     import torch
@@ -157,6 +158,7 @@ def join_team() -> Team:
             f"{_first_set(_NUM_PROCESSES, os.environ)}: several processes train on CPUs or NVIDIA "
             "GPUs; found an Apple GPU. Start levertune without a launcher."
         )
+    _has_connected = not torch.distributed.is_initialized()
     with quiet_libraries():
         state = PartialState(cpu=device == "cpu")
     group = torch.distributed.new_group(backend="gloo", timeout=_PATIENCE)
@@ -167,11 +169,11 @@ def join_team() -> Team:
 def leave_team() -> None:
     """Close the connections, once all processes are done."""
     global _team
-    if _team.size > 1:
+    if _team.size > 1 and _has_connected:
         import torch
 
         torch.distributed.destroy_process_group()
-        _team = Team()
+    _team = Team()
 
 
 def count_processes(environment: Mapping[str, str]) -> int:
