@@ -16,6 +16,10 @@ import torch
 from safetensors.torch import load_file
 
 from levertune.cli.main import main
+from levertune.errors import RecipeError, RunError
+from levertune.runs import together
+from levertune.runs.run import _share_machine
+from levertune.training.processes import Team
 
 SCRIPT = Path(__file__).with_name("one_of_two.py")
 TOLERANCE = 1e-4  # three trainings after one another, at a learning rate of 0.01
@@ -194,3 +198,24 @@ def wait_for_checkpoint(command):
             return
         time.sleep(0.05)
     raise AssertionError(command.communicate())
+
+
+def test_cells_at_once_and_processes_that_share_a_cell_exclude_each_other(monkeypatch):
+    monkeypatch.setattr("levertune.runs.run.current_team", lambda: Team(0, 2))
+    with pytest.raises(RecipeError, match="^--jobs 4: 2 processes train each cell together"):
+        _share_machine(None, 4)
+    assert _share_machine(None, "auto").count == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [("1", "^fsdp_version: must be 2"), ("2", "^cell: this training looks at held-out rows")],
+)
+def test_what_fsdp_cannot_do_is_refused_before_anything_is_sent(monkeypatch, version, message):
+    monkeypatch.setattr(together, "current_team", lambda: Team(0, 2))
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("FSDP_VERSION", version)
+    with pytest.raises(RunError, match=message):
+        together.train_together(
+            None, None, 1, [], None, Path("cell"), on_step=lambda step, model: False
+        )

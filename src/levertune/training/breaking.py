@@ -8,10 +8,14 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from levertune.errors import DivergedError, EndedElsewhereError, RunError, UserError
 from levertune.results.full_disk import find_full_disk
 from levertune.training.processes import STARTED_HERE, AbandonedError, Team
+
+if TYPE_CHECKING:
+    from torch.distributed import Store
 
 _KEY = "levertune/ended"
 _SECONDS_FOR_THE_OTHERS = 5.0
@@ -137,11 +141,11 @@ def _wait_for_word(team: Team) -> int | None:
     return None
 
 
-def _read_word(store) -> int | None:
+def _read_word(store: Store) -> int | None:
     return int(store.get(_KEY)) if store.check([_KEY]) else None
 
 
-def _store():
+def _store() -> Store | None:
     """Where torch's processes leave word for one another."""
     from torch.distributed import distributed_c10d
 

@@ -11,7 +11,7 @@ import heapq
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from levertune.errors import LevertuneError, RunError
 
@@ -60,12 +60,12 @@ class Team:
     def send(self, value: T | None = None) -> T:
         """What the first process gives, on all of them."""
         if self.size == 1:
-            return value  # type: ignore[return-value]
+            return cast(T, value)
         from torch.distributed import broadcast_object_list
 
         values: list[Any] = [value]
         broadcast_object_list(values, src=0, group=self._group)
-        return values[0]  # type: ignore[no-any-return]
+        return cast(T, values[0])
 
     def lead(self, work: Callable[[], T]) -> T:
         """Do something in the first process alone.
@@ -82,10 +82,10 @@ class Team:
         if self.size == 1:
             return work()
         if not self.leads:
-            is_done, value = self.send()
-            if not is_done:
+            told: tuple[bool, T] = self.send()
+            if not told[0]:
                 raise AbandonedError("the first process met an error")
-            return value  # type: ignore[no-any-return]
+            return told[1]
         try:
             value = work()
         except Exception as error:
@@ -110,7 +110,7 @@ class Team:
 
         found = torch.tensor(values, dtype=torch.float64)
         all_reduce(found, group=self._group)
-        return found.tolist()  # type: ignore[no-any-return]
+        return [float(value) for value in found]
 
     def largest(self, value: int) -> int:
         """The largest of the processes' values."""

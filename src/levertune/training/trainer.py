@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import torch
 from peft import PeftModel
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from transformers import set_seed
 from trl import SFTTrainer
@@ -70,7 +71,7 @@ class StepTrainer(SFTTrainer):
 
     def create_accelerator_and_postprocess(self) -> None:
         """Also spread the model over CPUs, if `accelerate launch` was told to spread it."""
-        super().create_accelerator_and_postprocess()  # type: ignore[no-untyped-call]
+        super().create_accelerator_and_postprocess()
         if self._team.size > 1 and sharded.is_asked_for(os.environ) and not self.is_fsdp_enabled:
             sharded.let_accelerate_shard(self.accelerator)
             self.is_fsdp_enabled = True
@@ -226,10 +227,11 @@ class StepTrainer(SFTTrainer):
         if not self.is_fsdp_enabled:
             super()._save_optimizer_and_scheduler(output_dir)
             return
-        state = sharded.gather_optimizer(self.optimizer)
+        state = sharded.gather_optimizer(cast(torch.optim.Optimizer, self.optimizer))
         if self._team.leads:
             torch.save(state, Path(output_dir) / "optimizer.pt")
-            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / "scheduler.pt")
+            schedule = cast(LRScheduler, self.lr_scheduler).state_dict()
+            torch.save(schedule, Path(output_dir) / "scheduler.pt")
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: torch.nn.Module | None = None
@@ -243,9 +245,10 @@ class StepTrainer(SFTTrainer):
         if not self.is_fsdp_enabled or checkpoint is None:
             super()._load_optimizer_and_scheduler(checkpoint)
             return
-        sharded.scatter_optimizer(self.optimizer, Path(checkpoint) / "optimizer.pt")
+        optimizer = cast(torch.optim.Optimizer, self.optimizer)
+        sharded.scatter_optimizer(optimizer, Path(checkpoint) / "optimizer.pt")
         state = torch.load(Path(checkpoint) / "scheduler.pt", weights_only=True)
-        self.lr_scheduler.load_state_dict(state)
+        cast(LRScheduler, self.lr_scheduler).load_state_dict(state)
 
     def _save_rng_state(self, output_dir: str) -> None:
         """One file whatever the number of processes: the first one's."""
