@@ -96,6 +96,7 @@ def main() -> None:
         for i in range(32)
     ]
     dense = generation.contiguous_head_input
+    generation.can_share = lambda *_: False  # transformers' own generation
 
     def generate(context: Any) -> Callable[[], None]:
         def run() -> None:

@@ -35,7 +35,7 @@ def test_every_variant_is_a_recipe(path, run_grid, monkeypatch):
     assert grid["reference"] in {run.variant for run in runs}
     assert len({run.folder for run in runs}) == len(runs)
     for run in runs:
-        *_, command = [words for words in commands(run, monkeypatch) if "run" in words]
+        *_, command = [words for words in commands(run, grid["seeds"]) if "run" in words]
         start = command.index("run") + 1
         words = [word for word in command[start + 1 :] if "=" in word]
         recipe = load_recipe(Path(command[start]), words)
@@ -47,12 +47,12 @@ def test_every_variant_is_a_recipe(path, run_grid, monkeypatch):
             assert run.trained_as in {other.folder for other in runs}
 
 
-def commands(run, monkeypatch):
+def commands(run, seeds):
     """What would be called, nothing of it done: an anchor is there, adapters need no copy."""
     from dataclasses import replace
 
     found = replace(run, suggest=(), trained_as=None)
-    return list(found.commands(3))
+    return list(found.commands(seeds))
 
 
 def test_what_is_tested_otherwise_takes_the_adapters_of_its_variant(run_grid, tmp_path):
@@ -84,3 +84,18 @@ def test_a_suggested_anchor_is_kept_and_not_written_twice(run_grid, tmp_path):
     assert run.anchor_file.read_text() == "Give the code."
     [again] = run.commands(1)
     assert "run" in again
+
+
+def test_a_variant_can_be_for_some_of_the_recipes(run_grid):
+    grid = {
+        "recipes": ["a.yaml", "b.yaml"],
+        "output": "runs",
+        "settings": {"arms": ["tell"]},
+        "variants": {"both": {}, "one": {"recipes": ["b"], "task.exposures": 3}},
+    }
+    found = [(run.recipe.stem, run.variant, dict(run.settings)) for run in run_grid.expand(grid)]
+    assert found == [
+        ("a", "both", {"arms": ["tell"]}),
+        ("b", "both", {"arms": ["tell"]}),
+        ("b", "one", {"arms": ["tell"], "task.exposures": 3}),
+    ]

@@ -147,17 +147,16 @@ def test_new_tokens_leave_room_beyond_the_longest_completion():
     assert values(longest_completion=None)["evaluation.max_new_tokens"] == 128
 
 
-def test_the_device_decides_precision_and_batch_size():
+def test_the_device_decides_the_precision():
     assert values()["model.dtype"] == "float32"
     assert values(has_native_bfloat16=True)["model.dtype"] == "bfloat16"
-    assert values()["evaluation.batch_size"] == 16
-    assert values(device="cuda")["evaluation.batch_size"] == 64
 
 
 def test_a_model_that_fills_the_memory_is_run_sparingly():
     large = values(model_parameters=7 * 10**9)
     assert large["training.gradient_checkpointing"] is True
-    assert large["evaluation.batch_size"] == 4
+    assert large["evaluation.batch_size"] == 16
+    assert values()["evaluation.batch_size"] == 64
     assert values()["training.gradient_checkpointing"] is False
 
 

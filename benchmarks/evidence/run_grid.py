@@ -11,6 +11,7 @@ grid's `results` file.
 
 A variant is settings by recipe key, and besides:
 
+- `recipes`: the names of the recipes it is run for; all if not given;
 - `by_recipe`: settings for each recipe of the grid, by its file's name;
 - `by_seed`: settings that are texts have `{seed}` in them, so that each seed is a run of its own;
 - `trained_as`: a variant trained the same, with whose adapters this one is only tested otherwise;
@@ -142,6 +143,8 @@ def expand(grid: Mapping[str, Any]) -> Iterator[Run]:
     for variant, given in grid["variants"].items():
         for recipe in map(Path, grid["recipes"]):
             own = dict(given)
+            if recipe.stem not in own.pop("recipes", [recipe.stem]):
+                continue
             folder = Path(grid["output"], recipe.stem)
             by_recipe = own.pop("by_recipe", {}).get(recipe.stem, {})
             origin, way = own.pop("trained_as", None), own.pop("suggest", None)

@@ -46,3 +46,7 @@ class EndedElsewhereError(RunError):
     def __init__(self, status: int) -> None:
         super().__init__("another process of this command ended it.")
         self.status = status
+
+
+class Terminated(KeyboardInterrupt):  # no error, as its base is none
+    """The process was asked to end by SIGTERM, as by a batch system or a shutdown."""

@@ -40,8 +40,7 @@ NEW_TOKENS_FACTOR = 1.5
 NEW_TOKENS_MARGIN = 8
 NEW_TOKENS_UNKNOWN = 128
 
-CPU_EVALUATION_BATCH = 16
-ACCELERATOR_EVALUATION_BATCH = 64
+EVALUATION_BATCH = 64
 
 BYTES_PER_PARAMETER = 2
 LARGE_MODEL_SHARE = 1 / 3
@@ -213,10 +212,8 @@ def _max_new_tokens(longest: int | None) -> AutoSetting:
 
 
 def _evaluation_batch(facts: Facts) -> AutoSetting:
-    size = CPU_EVALUATION_BATCH if facts.device == "cpu" else ACCELERATOR_EVALUATION_BATCH
-    if facts.is_large_model:
-        size = max(1, size // 4)
-    return AutoSetting("evaluation.batch_size", size, f"{facts.device}; {_memory_reason(facts)}")
+    size = EVALUATION_BATCH // 4 if facts.is_large_model else EVALUATION_BATCH
+    return AutoSetting("evaluation.batch_size", size, _memory_reason(facts))
 
 
 def _memory_reason(facts: Facts) -> str:

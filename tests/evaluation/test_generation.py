@@ -103,6 +103,24 @@ def test_the_settings_that_came_with_the_model_are_set_aside_and_stay(
     assert tiny_model.generation_config is own
 
 
+def test_a_model_that_cannot_share_beginnings_answers_the_same(
+    tiny_model, tiny_tokenizer, examples, cpu, monkeypatch
+):
+    from levertune.evaluation import generation
+
+    told = []
+    monkeypatch.setattr(
+        generation,
+        "continue_greedily",
+        lambda *_, **__: pytest.fail("this model has no business here"),
+    )
+    monkeypatch.setattr(generation, "can_share", lambda *_: told.append(1) and False)
+    padded = generate(stopping(tiny_model, 3.0), tiny_tokenizer, examples, cpu)
+    monkeypatch.undo()
+    assert told
+    assert generate(tiny_model, tiny_tokenizer, examples, cpu) == padded
+
+
 def test_settings_are_put_back_after_an_error(tiny_model, tiny_tokenizer, examples, cpu):
     own = tiny_model.generation_config
 

@@ -244,6 +244,39 @@ def test_layers_of_one_input_are_computed_together_and_say_the_same(bias, monkey
     assert len(storages) == len(weights)
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_settled_adapters_say_the_same_and_are_made_ready_once(bias, monkeypatch):
+    from levertune.models import lora_linear
+
+    model = make_blocks(bias=bias)
+    x = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(1))
+    expected = model(x)
+    stacked = []
+    real = lora_linear._stack
+    monkeypatch.setattr(lora_linear, "_stack", lambda *a: stacked.append(1) or real(*a))
+    with grouped_lora(model, is_settled=True), torch.inference_mode():
+        assert len(stacked) == 3
+        for _ in range(2):
+            for a, b in zip(expected, model(x), strict=True):
+                torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-4)
+        assert len(stacked) == 3
+    with grouped_lora(model, is_settled=True), model.disable_adapter(), torch.no_grad():
+        assert not torch.allclose(model(x)[0], expected[0])
+    with torch.no_grad():  # what was made ready is gone
+        layer_of(model).lora_B["default"].weight.mul_(2)
+        assert not torch.allclose(model(x)[0], expected[0])
+
+
+def test_gradients_of_settled_adapters_are_right_all_the_same():
+    model = make_blocks()
+    x = torch.randn(3, 12)
+    expected = block_gradients(model, x)
+    with grouped_lora(model, is_settled=True):
+        found = block_gradients(model, x)
+    for a, b in zip(expected, found, strict=True):
+        torch.testing.assert_close(b, a, rtol=1e-3, atol=1e-3)
+
+
 def test_a_group_within_a_group_is_the_outer_one(monkeypatch):
     model = make_blocks()
     x = torch.randn(3, 12)

@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from levertune.models.adapters import attach_lora
 from levertune.models.batches import BatchCost, PaddedRows
@@ -15,29 +14,6 @@ from levertune.models.shared_rows import SharedRows, choose_batching
 from levertune.models.tree_attention import _MODEL_TYPES, NAME, can_share, tree_attention
 
 CPU = Hardware("cpu", torch.float32)
-SIZES = {
-    "vocab_size": 64,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "max_position_embeddings": 256,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "tie_word_embeddings": False,
-}
-
-
-def make_model(model_type, **changes):
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(model_type, **{**SIZES, **changes})
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    for parameter in model.parameters():  # as they start, many are all alike
-        torch.nn.init.normal_(parameter, std=0.2) if parameter.ndim > 1 else None
-    return model.eval()
 
 
 def row(number, prompt, completion):
@@ -90,7 +66,7 @@ PADDED = PaddedRows(0, BatchCost(0, 1))  # each row alone
 
 @pytest.mark.parametrize("model_type", sorted(_MODEL_TYPES))
 @pytest.mark.parametrize("max_tokens", [10_000, 60])
-def test_logits_and_gradients_are_those_of_each_row_alone(model_type, max_tokens):
+def test_logits_and_gradients_are_those_of_each_row_alone(model_type, max_tokens, make_model):
     model = make_model(model_type)
     assert can_share(model, CPU)
     rows = make_rows()
@@ -110,7 +86,7 @@ def test_logits_and_gradients_are_those_of_each_row_alone(model_type, max_tokens
 
 
 @pytest.mark.parametrize("model_type", ["mistral", "gemma2", "gemma3_text"])
-def test_a_sliding_window_looks_back_as_far_as_it_does_in_a_row_alone(model_type):
+def test_a_sliding_window_looks_back_as_far_as_it_does_in_a_row_alone(model_type, make_model):
     model = make_model(model_type, sliding_window=7)
     rows = make_rows()
     expected, _, _ = run(model, rows, PADDED, lambda *_: False)
@@ -121,7 +97,7 @@ def test_a_sliding_window_looks_back_as_far_as_it_does_in_a_row_alone(model_type
     assert not torch.allclose(wide[9], expected[9], atol=1e-3)  # so the window does something
 
 
-def test_long_rows_take_the_fused_kernel_and_end_the_same(monkeypatch):
+def test_long_rows_take_the_fused_kernel_and_end_the_same(monkeypatch, make_model):
     from levertune.models import tree_attention as module
 
     model, rows = make_model("llama"), make_rows()
@@ -134,7 +110,7 @@ def test_long_rows_take_the_fused_kernel_and_end_the_same(monkeypatch):
         torch.testing.assert_close(fused[name], gradient, rtol=1e-3, atol=1e-3)
 
 
-def test_adapters_are_trained_through_it_and_the_model_comes_back():
+def test_adapters_are_trained_through_it_and_the_model_comes_back(make_model):
     model = make_model("llama")
     before = model.config._attn_implementation
     adapted = attach_lora(model, r=4, alpha=8, dropout=0.0, target_modules="all-linear")
@@ -154,7 +130,7 @@ def test_adapters_are_trained_through_it_and_the_model_comes_back():
     assert model.config._attn_implementation == before
 
 
-def test_the_same_rows_give_the_same_bits():
+def test_the_same_rows_give_the_same_bits(make_model):
     model, rows = make_model("llama"), make_rows()
     _, one, _ = run(model, rows, SharedRows(10_000), lambda n, p: p.grad is not None)
     _, two, _ = run(model, rows, SharedRows(10_000), lambda n, p: p.grad is not None)
@@ -171,7 +147,7 @@ def test_what_is_shared_is_computed_once():
     assert torch.equal(batch.index[batch.rows == 0], batch.index[batch.rows == 4])
 
 
-def test_dropout_other_models_and_accelerators_go_the_padded_way():
+def test_dropout_other_models_and_accelerators_go_the_padded_way(make_model):
     model = make_model("llama")
     assert isinstance(choose_batching(model, CPU, pad_id=0), SharedRows)
     cuda = Hardware("cuda", torch.float32)
@@ -186,14 +162,14 @@ def test_dropout_other_models_and_accelerators_go_the_padded_way():
     assert not can_share(other, CPU)
 
 
-def test_a_pass_of_half_the_tokens_can_be_asked_for():
+def test_a_pass_of_half_the_tokens_can_be_asked_for(make_model):
     model = make_model("llama")
     whole, half = (choose_batching(model, CPU, pad_id=0, share=s) for s in (1.0, 0.5))
     assert half.max_tokens == whole.max_tokens // 2
 
 
 @pytest.mark.parametrize("model_type", ["llama", "gemma2", "gemma3_text"])
-def test_a_model_generates_between_two_steps_as_it_always_does(model_type):
+def test_a_model_generates_between_two_steps_as_it_always_does(model_type, make_model):
     model = make_model(model_type)
     model.set_attn_implementation("eager")
     ids = torch.tensor([[0, 0, 5, 6, 7, 9], [3, 4, 5, 6, 8, 11]])

@@ -15,7 +15,7 @@ from levertune.results.inputs import LeakInfo
 from levertune.results.load import load_results
 from levertune.results.schema import read_result
 from levertune.runs import one_cell as cell_module
-from levertune.runs import train_cell as train_module
+from levertune.runs import together as train_module
 from levertune.runs.run import run_recipe
 
 RUN = Path("runs/whole")
@@ -72,7 +72,7 @@ def test_the_result_is_written_last_and_is_valid(run_dir, result):
 
 def test_the_written_recipe_has_no_auto_left_and_says_why(run_dir, finished):
     recipe = load_recipe(run_dir / "recipe.yaml")
-    assert recipe.evaluation.batch_size == 16
+    assert recipe.evaluation.batch_size == 64
     assert recipe.task.metric == "macro_f1"
     text = (run_dir / "recipe.yaml").read_text("utf-8")
     assert re.findall(r"^ *(\w+): auto", text, re.MULTILINE) == ["text"]  # chosen in each fold
@@ -151,7 +151,7 @@ def test_what_was_chosen_is_said_before_the_work_starts(finished):
     text = "\n".join(said)
     for words in (
         "task: 12 rows (prompt/completion), 393 tokens; 6 test rows from test.jsonl",
-        "kind: label", "anchor: 'Answer with", "evaluation.batch_size: 16",
+        "kind: label", "anchor: 'Answer with", "evaluation.batch_size: 64",
         "cells: 3 (base, sft-steps, tell; seeds 0)", "estimate: about ",
     ):  # fmt: skip
         assert words in text

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 from levertune.anchors.anchor import Example
+from levertune.models.greedy import continue_greedily
 from levertune.models.hardware import Hardware
 from levertune.models.head import contiguous_head_input, unwrap_model
 from levertune.models.lora_linear import autocast_for, grouped_lora
 from levertune.models.quiet import quiet_libraries
 from levertune.models.rendering import ChatTokenizer
+from levertune.models.tree_attention import can_share
 from levertune.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
@@ -51,8 +53,8 @@ def generate_completions(
 ) -> list[Generation]:
     """Answer each example greedily.
 
-    Rows are batched by length and padded on the left; the model's own sampling defaults (a
-    repetition penalty, say) are set aside, so that a figure has one meaning for every model.
+    The model's own sampling defaults (a repetition penalty, say) are set aside, so that a figure
+    has one meaning for every model.
 
     Args:
         model: Base or adapted model.
@@ -60,7 +62,7 @@ def generate_completions(
         examples: Rows; their completions are not shown to the model.
         hardware: Device and precision.
         max_new_tokens: Limit of an answer; reaching it is recorded as `length`.
-        batch_size: Rows generated together.
+        batch_size: Most rows generated together.
         progress: Where to show progress.
         label: Name of the stage.
 
@@ -70,27 +72,64 @@ def generate_completions(
     Raises:
         DataError: If a prompt contains one of the model's control tokens.
     """
+    prompts = [tokenizer.encode_prompt(example) for example in examples]
+    with (
+        (progress or SilentProgress()).stage(label, len(examples), "row") as stage,
+        quiet_libraries(),
+        contiguous_head_input(model),
+        grouped_lora(model, is_settled=True),
+        torch.inference_mode(),
+        autocast_for(model, hardware),
+    ):
+        continued = (
+            continue_greedily(
+                model,
+                prompts,
+                stop_ids=frozenset(tokenizer.stop_ids),
+                max_new_tokens=max_new_tokens,
+                batch_size=batch_size,
+                on_finished=stage.advance,
+            )
+            if can_share(model, hardware)
+            else _continue_padded(
+                model,
+                prompts,
+                tokenizer,
+                hardware=hardware,
+                max_new_tokens=max_new_tokens,
+                batch_size=batch_size,
+                on_finished=stage.advance,
+            )
+        )
+    stops = set(tokenizer.stop_ids)
+    return [
+        _read_answer(example.id, new_ids, stops, tokenizer)
+        for example, new_ids in zip(examples, continued, strict=True)
+    ]
+
+
+def _continue_padded(
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    tokenizer: ChatTokenizer,
+    *,
+    hardware: Hardware,
+    max_new_tokens: int,
+    batch_size: int,
+    on_finished: Callable[[int], object],
+) -> list[list[int]]:
+    """New ids of each prompt by transformers' own generation, rows batched by length."""
     from transformers import GenerationConfig
 
-    prompts = [tokenizer.encode_prompt(example) for example in examples]
-    order = sorted(range(len(examples)), key=lambda i: (-len(prompts[i]), i))
-    stops = set(tokenizer.stop_ids)
+    order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
     config = GenerationConfig(
         do_sample=False,
         max_new_tokens=max_new_tokens,
         eos_token_id=list(tokenizer.stop_ids),
         pad_token_id=tokenizer.pad_id,
     )
-    results: dict[int, Generation] = {}
-    with (
-        (progress or SilentProgress()).stage(label, len(examples), "row") as stage,
-        quiet_libraries(),
-        own_defaults_set_aside(model),
-        contiguous_head_input(model),
-        grouped_lora(model),
-        torch.inference_mode(),
-        autocast_for(model, hardware),
-    ):
+    continued: dict[int, list[int]] = {}
+    with own_defaults_set_aside(model):
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
             width = max(len(prompts[i]) for i in batch)
@@ -104,10 +143,9 @@ def generate_completions(
                 attention_mask=mask.to(hardware.device),
                 generation_config=config,
             )
-            for i, new_ids in zip(batch, out[:, width:].tolist(), strict=True):
-                results[i] = _read_answer(examples[i].id, new_ids, stops, tokenizer)
-            stage.advance(len(batch))
-    return [results[i] for i in range(len(examples))]
+            continued.update(zip(batch, out[:, width:].tolist(), strict=True))
+            on_finished(len(batch))
+    return [continued[i] for i in range(len(prompts))]
 
 
 @contextlib.contextmanager

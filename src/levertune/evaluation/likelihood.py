@@ -92,7 +92,7 @@ def score_likelihood(
         (progress or SilentProgress()).stage(label, len(rows), "row") as stage,
         torch.inference_mode(),
         batching.engage(model),
-        grouped_lora(model),
+        grouped_lora(model, is_settled=True),
     ):
         for start in range(0, len(order), _BLOCK_ROWS):
             block = order[start : start + _BLOCK_ROWS]

@@ -44,13 +44,7 @@ class _LowRankSum(torch.autograd.Function):
         dtype, rank = weight.dtype, all_a[0].shape[0]
         sizes = [b.shape[0] for b in all_b]
         flat = x.reshape(-1, x.shape[-1]).to(dtype)
-        if n == 1:
-            a, b = all_a[0].to(dtype), (all_b[0] * scaling).to(dtype)
-        else:
-            a = torch.cat([one.to(dtype) for one in all_a])
-            b = weight.new_zeros(sum(sizes), n * rank)
-            for i, (rows, one) in enumerate(zip(b.split(sizes), all_b, strict=True)):
-                rows[:, i * rank : (i + 1) * rank] = one * scaling
+        a, b = _stack(all_a, all_b, scaling, dtype)
         low = flat @ a.t()
         y = nn.functional.linear(flat, weight, bias)
         y.addmm_(low, b.t())
@@ -84,6 +78,23 @@ class _LowRankSum(torch.autograd.Function):
         return grad_x, None, None, None, *factors
 
 
+def _stack(
+    all_a: Sequence[torch.Tensor],
+    all_b: Sequence[torch.Tensor],
+    scaling: float,
+    dtype: torch.dtype,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The `A` of layers one below the other, their scaled `B` as the blocks of a diagonal."""
+    if len(all_a) == 1:
+        return all_a[0].to(dtype), (all_b[0] * scaling).to(dtype)
+    a = torch.cat([one.to(dtype) for one in all_a])
+    sizes, rank = [one.shape[0] for one in all_b], all_a[0].shape[0]
+    b = torch.zeros(sum(sizes), len(all_b) * rank, dtype=dtype, device=all_b[0].device)
+    for i, (rows, one) in enumerate(zip(b.split(sizes), all_b, strict=True)):
+        rows[:, i * rank : (i + 1) * rank] = one * scaling
+    return a, b
+
+
 class LowRankLinear(PeftLinear):
     """PEFT's LoRA layer with a faster way through the common case.
 
@@ -110,39 +121,67 @@ class LoraGroup:
 
     Args:
         layers: The layers, all plain, of one rank and scaling.
+        is_settled: Whether their adapters stay as they are for as long as the group lasts.
     """
 
-    def __init__(self, layers: Sequence[LowRankLinear]) -> None:
+    def __init__(self, layers: Sequence[LowRankLinear], *, is_settled: bool) -> None:
         self._layers = tuple(layers)
         bases = [cast(nn.Linear, layer.base_layer) for layer in layers]
-        self._weight = torch.cat([base.weight.data for base in bases])
-        sizes = [base.weight.shape[0] for base in bases]
-        for base, part in zip(bases, self._weight.split(sizes), strict=True):
-            base.weight.data = part  # nothing is held twice
-        biases = [base.bias for base in bases if base.bias is not None]
-        self._bias = torch.cat([bias.data for bias in biases]) if biases else None
+        self._weight, self._bias = bases[0].weight.data, None
+        if len(bases) > 1:
+            self._weight = torch.cat([base.weight.data for base in bases])
+            for base, part in zip(bases, self._weight.split(self._sizes), strict=True):
+                base.weight.data = part  # nothing is held twice
+        if bases[0].bias is not None:
+            self._bias = torch.cat([base.bias.data for base in bases])
+        self._settled = self._stacked() if is_settled else None
         self._input: torch.Tensor | None = None
         self._outputs: dict[LowRankLinear, torch.Tensor] = {}
         for layer in layers:
             vars(layer)["_group"] = self
 
+    @property
+    def _sizes(self) -> list[int]:
+        return [cast(nn.Linear, layer.base_layer).weight.shape[0] for layer in self._layers]
+
+    def _stacked(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """`A` and `B` of all layers, turned as a product with rows wants them."""
+        [name] = self._layers[0].active_adapters
+        with torch.no_grad():
+            a, b = _stack(
+                [cast(torch.Tensor, layer.lora_A[name].weight) for layer in self._layers],
+                [cast(torch.Tensor, layer.lora_B[name].weight) for layer in self._layers],
+                self._layers[0].scaling[name],
+                self._weight.dtype,
+            )
+        return a.t(), b.t().contiguous()
+
     def output_of(self, layer: LowRankLinear, x: torch.Tensor) -> torch.Tensor:
         """A layer's output; those of the others are kept until they are asked for."""
         if self._input is not x or layer not in self._outputs:
-            found = add_low_rank(self._layers, x, self._weight, self._bias)
             self._input = x
-            self._outputs = dict(zip(self._layers, found, strict=True))
+            self._outputs = dict(zip(self._layers, self._compute(x), strict=True))
         output = self._outputs.pop(layer)
         if not self._outputs:
             self._input = None
         return output
 
+    def _compute(self, x: torch.Tensor) -> Sequence[torch.Tensor]:
+        if self._settled is None or torch.is_grad_enabled():
+            return add_low_rank(self._layers, x, self._weight, self._bias)
+        a, b = self._settled
+        flat = x.reshape(-1, x.shape[-1]).to(self._weight.dtype)
+        y = nn.functional.linear(flat, self._weight, self._bias).addmm_(flat @ a, b)
+        y = y.view(*x.shape[:-1], -1)
+        return y.split(self._sizes, dim=-1) if len(self._layers) > 1 else [y]
+
     def dissolve(self) -> None:
         """Give each layer its own weight again."""
         for layer in self._layers:
             vars(layer).pop("_group", None)
-            base = cast(nn.Linear, layer.base_layer)
-            base.weight.data = base.weight.data.clone()
+            if len(self._layers) > 1:
+                base = cast(nn.Linear, layer.base_layer)
+                base.weight.data = base.weight.data.clone()
 
 
 def add_low_rank(
@@ -172,7 +211,7 @@ def add_low_rank(
 
 
 @contextlib.contextmanager
-def grouped_lora(model: nn.Module) -> Iterator[None]:
+def grouped_lora(model: nn.Module, *, is_settled: bool = False) -> Iterator[None]:
     """Compute the LoRA layers of one input together while the context lasts.
 
     Queries, keys and values read the same rows, and so do the two ways into an MLP. As one product
@@ -180,12 +219,20 @@ def grouped_lora(model: nn.Module) -> Iterator[None]:
 
     Args:
         model: A PEFT model, or one without adapters, of which nothing changes.
+        is_settled: Whether no adapter is trained or loaded in the context. Its factors are then
+            made ready once: in a generation making them ready takes longer than their product.
     """
-    groups = [
-        LoraGroup(layers)
+    candidates: list[list[object]] = [
+        [getattr(module, name, None) for name in names]
         for module in model.modules()
         for names in _SAME_INPUT
-        if (layers := _find_group([getattr(module, name, None) for name in names]))
+    ]
+    if is_settled:
+        candidates += [[module] for module in model.modules()]
+    groups = [
+        LoraGroup(layers, is_settled=is_settled)
+        for candidate in candidates
+        if (layers := _find_group(candidate))
     ]
     try:
         yield

@@ -1,8 +1,8 @@
 """Attention over rows that share their beginnings: each run of tokens attends the runs before it.
 
 transformers lets an attention function be named; its models hand the function whatever extra
-arguments they are called with. Ours gets the layout of the rows. Called without one, as by a
-generation between two steps, it is plain attention.
+arguments they are called with. Ours gets the layout of the rows, and in a generation what it
+remembers of them. Called without either it is plain attention.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from transformers.masking_utils import eager_mask
 
 from levertune.models.hardware import EAGER_ATTENTION_MAX_LENGTH, Hardware
 from levertune.models.head import unwrap_model
+from levertune.models.row_memory import RowMemory
 from levertune.models.row_tree import RowTree
 
 NAME = "levertune_row_tree"
@@ -163,9 +164,13 @@ def attend_tree(
     sliding_window: int | None = None,
     softcap: float | None = None,
     row_layout: RowLayout | None = None,
+    row_memory: RowMemory | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention of packed rows, as transformers calls it; of padded ones without a layout.
+
+    With a memory, packed rows are kept in it, and without a layout each row's next token attends
+    what is kept of its row.
 
     Args:
         module: The attention layer.
@@ -178,12 +183,21 @@ def attend_tree(
         sliding_window: Tokens that a layer looks back on, or None.
         softcap: What scores are bent to stay below, or None.
         row_layout: The layout of the rows.
+        row_memory: Keys and values of the rows so far.
 
     Returns:
         Output `[1, tokens, heads, size]`, and no weights.
     """
     heads, size, groups = query.shape[1], query.shape[3], key.shape[1]
     scaling = size**-0.5 if scaling is None else scaling
+    if row_memory is not None:
+        layer = cast(int, module.layer_idx)
+        if row_layout is None:
+            found = row_memory.attend(
+                layer, query * scaling, key, value, window=sliding_window, softcap=softcap
+            )
+            return found, None
+        row_memory.keep(layer, key, value)
     if row_layout is None:
         return _attend_padded(query, key, value, attention_mask, scaling, softcap), None
     flat = [x.transpose(1, 2).reshape(-1, x.shape[1] * size) for x in (query, key, value)]

@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from levertune.errors import DivergedError, RunError
+from levertune.errors import DivergedError, RunError, Terminated
 from levertune.models.rendering import TokenizedExample
 from levertune.recipes.recipe import Recipe
 from levertune.runs.launch import ORPHANED
 from levertune.runs.workspace import Workspace
 from levertune.training import sharded
-from levertune.training.breaking import EXIT_ERROR, EXIT_INTERRUPTED, ended_together
+from levertune.training.breaking import (
+    EXIT_ERROR,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    ended_together,
+)
 from levertune.training.processes import (
     STARTED_HERE,
     AbandonedError,
@@ -147,8 +152,8 @@ def _lead(team: Team, work: Callable[[], int]) -> int:
     status = EXIT_ERROR
     try:
         status = work()
-    except KeyboardInterrupt:
-        status = EXIT_INTERRUPTED
+    except KeyboardInterrupt as error:
+        status = EXIT_TERMINATED if isinstance(error, Terminated) else EXIT_INTERRUPTED
         raise
     finally:
         # In the middle of a training the others wait for gradients, not for a word.

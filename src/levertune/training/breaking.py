@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from levertune.errors import DivergedError, EndedElsewhereError, RunError, UserError
+from levertune.errors import DivergedError, EndedElsewhereError, RunError, Terminated, UserError
 from levertune.results.full_disk import find_full_disk
 from levertune.training.processes import STARTED_HERE, AbandonedError, Team
 
@@ -21,6 +21,7 @@ _KEY = "levertune/ended"
 _SECONDS_FOR_THE_OTHERS = 5.0
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 
 @contextlib.contextmanager
@@ -54,11 +55,12 @@ def ended_together(team: Team, folder: Path | None = None) -> Iterator[None]:
             team.is_training = False
             raise
         raise _found(error, team, folder) from error
-    except KeyboardInterrupt:
-        _leave_word(team, EXIT_INTERRUPTED)
+    except KeyboardInterrupt as error:
+        status = EXIT_TERMINATED if isinstance(error, Terminated) else EXIT_INTERRUPTED
+        _leave_word(team, status)
         if team.leads:
             raise
-        raise EndedElsewhereError(EXIT_INTERRUPTED) from None
+        raise EndedElsewhereError(status) from None
     team.is_training = False
 
 

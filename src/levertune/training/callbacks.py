@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from levertune.errors import DivergedError
 from levertune.models.memory import release_unused_memory
 from levertune.training.processes import Team
 
 if TYPE_CHECKING:
     from levertune.training.train import StepHook
 
-_WISHES = ("should_log", "should_save", "should_epoch_stop", "should_training_stop")
 _KEPT = ("loss", "task_loss", "general_loss", "learning_rate", "grad_norm")
 
 
@@ -78,48 +76,28 @@ class StepCallback(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Append a line to the curve and the file.
-
-        Raises:
-            DivergedError: If the loss is no number: the training has diverged.
-        """
+        """Append a line to the curve and the file."""
         if not logs or "loss" not in logs:
             return
         line: dict[str, float] = {"step": state.global_step}
         line.update({key: float(logs[key]) for key in _KEPT if key in logs})
-        if not math.isfinite(line["loss"]):
-            raise DivergedError(
-                f"step {state.global_step}: the loss is {line['loss']}; the training has diverged. "
-                "Lower training.learning_rate, or set model.dtype=float32."
-            )
         self.curve.append(line)
-        if not self.team.leads:
-            return
-        with self.log_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        if self.team.leads:
+            with self.log_path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
         release_unused_memory()
 
 
-class AgreeCallback(TrainerCallback):
-    """Lets all processes log, save and stop after the same step, whichever of them wants to.
-
-    A signal, a clock or the step hook can reach one process alone; it comes last of all callbacks.
+class AtBegin(TrainerCallback):
+    """Does something once the engine has set up its state, before the first step.
 
     Args:
-        team: The processes that train together.
+        action: What to do.
     """
 
-    def __init__(self, team: Team) -> None:
-        self.team = team
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action = action
 
-    def on_step_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
-    ) -> None:
-        """Agree."""
-        wishes = [getattr(control, name) for name in _WISHES]
-        for name, wish in zip(_WISHES, self.team.any(wishes), strict=True):
-            setattr(control, name, wish)
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        """Do it."""
+        self._action()

@@ -95,22 +95,15 @@ class Team:
         self.send((True, value))
         return value
 
-    def any(self, flags: Sequence[bool]) -> list[bool]:
-        """For each flag whether it is set in any process."""
+    def gather(self, value: T) -> list[T]:
+        """The values of all processes, in all of them."""
         if self.size == 1:
-            return list(flags)
-        return [count > 0 for count in self.sum([float(flag) for flag in flags])]
+            return [value]
+        from torch.distributed import all_gather_object
 
-    def sum(self, values: Sequence[float]) -> list[float]:
-        """The sums over all processes, value by value."""
-        if self.size == 1:
-            return list(values)
-        import torch
-        from torch.distributed import all_reduce
-
-        found = torch.tensor(values, dtype=torch.float64)
-        all_reduce(found, group=self._group)
-        return [float(value) for value in found]
+        values: list[Any] = [None] * self.size
+        all_gather_object(values, value, group=self._group)
+        return values
 
     def largest(self, value: int) -> int:
         """The largest of the processes' values."""

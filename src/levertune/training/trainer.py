@@ -6,31 +6,38 @@ loggers, devices). Ours are the rows of a step, their split into micro-batches, 
 
 from __future__ import annotations
 
-import contextlib
-import os
+import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from peft import PeftModel
-from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import DataLoader
 from transformers import set_seed
-from trl import SFTTrainer
 
 from levertune.models.adapters import save_adapter
 from levertune.models.batches import Batching
 from levertune.models.head import select_logits
+from levertune.models.memory import release_unused_memory
 from levertune.models.rendering import TokenizedExample
-from levertune.training import sharded
+from levertune.training.callbacks import AtBegin
+from levertune.training.checkpoints import Checkpoints
+from levertune.training.divergence import LossWatch, diverged
+from levertune.training.micro_batches import (
+    MicroBatchLimit,
+    is_out_of_memory,
+    random_state,
+    set_random_state,
+)
 from levertune.training.processes import Team, share_rows
+from levertune.training.team_trainer import TeamTrainer
 
-_Rows = tuple[list[TokenizedExample], list[float]]
+_Pass = tuple[list[int], bool]
+"""Which rows of a step go together, and whether they count."""
 
 
-class StepTrainer(SFTTrainer):
+class StepTrainer(TeamTrainer):
     """`SFTTrainer` whose batch is one whole optimizer step.
 
     The loss of a step is the weighted mean over its supervised tokens, however the rows are split
@@ -41,6 +48,8 @@ class StepTrainer(SFTTrainer):
         source_weights: Loss weight by source; sources not named weigh 1.
         task_source: The source that counts as task in the loss log.
         batching: How the rows of a step are put into micro-batches.
+        checkpoints: Where the training is saved.
+        warn: Told where memory ran out and what was done about it.
         team: The processes that train together; the rows of a step are shared among them.
         **kwargs: As for `SFTTrainer`.
     """
@@ -54,6 +63,8 @@ class StepTrainer(SFTTrainer):
         source_weights: Mapping[str, float],
         task_source: str,
         batching: Batching,
+        checkpoints: Checkpoints,
+        warn: Callable[[str], None],
         team: Team,
         **kwargs: Any,
     ) -> None:
@@ -61,20 +72,18 @@ class StepTrainer(SFTTrainer):
         self._source_weights = dict(source_weights)
         self._task_source = task_source
         self._batching = batching
-        self._team = team
+        self._checkpoints = checkpoints
+        self._warn = warn
         self._loss_sums: dict[str, float] = defaultdict(float)
         self._loss_counts: dict[str, int] = defaultdict(int)
-        super().__init__(data_collator=_positions, **kwargs)
+        self._limit = MicroBatchLimit()
+        self._watch: LossWatch | None = None
+        self._examples_of_step: list[TokenizedExample] = []
+        self._losses_of_step: list[tuple[int, float]] = []
+        super().__init__(team=team, data_collator=_positions, **kwargs)
 
     def _send_telemetry(self) -> None:
         """Nothing is sent: levertune uses the network for names the user gave only."""
-
-    def create_accelerator_and_postprocess(self) -> None:
-        """Also spread the model over CPUs, if `accelerate launch` was told to spread it."""
-        super().create_accelerator_and_postprocess()
-        if self._team.size > 1 and sharded.is_asked_for(os.environ) and not self.is_fsdp_enabled:
-            sharded.let_accelerate_shard(self.accelerator)
-            self.is_fsdp_enabled = True
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No card: TRL's would carry paths of this machine."""
@@ -86,6 +95,64 @@ class StepTrainer(SFTTrainer):
         if self.args.should_save:
             folder = Path(output_dir or self.args.output_dir or ".")
             save_adapter(cast(PeftModel, self.model), folder, state_dict=state_dict)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        """Where a checkpoint is written; it gets its name once it is whole."""
+        return str(self._checkpoints.staging)
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        """Save everything a resumed training needs, whole or not at all."""
+        try:
+            super()._save_checkpoint(model, trial)
+            # Each process adds up its own part; the mean of them is the steps'.
+            parts = self._team.gather(float(self._tr_loss))
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                state = self._loop_state(sum(parts) / len(parts))
+                self._checkpoints.publish(self.state.global_step, state)
+            self.accelerator.wait_for_everyone()
+        except BaseException:
+            if self.args.should_save:
+                self._checkpoints.discard()
+            raise
+
+    def _loop_state(self, loss_sum: float) -> dict[str, Any]:
+        """What the loop knows beside weights, optimizer, schedule and random numbers."""
+        return {
+            "loss_sum": loss_sum,
+            "last_logged": self._globalstep_last_logged,
+            "loss_sums": self._loss_sums,
+            "loss_counts": self._loss_counts,
+            "losses": None if self._watch is None else [self._watch.first, *self._watch.recent],
+            "micro_batch_tokens": self._limit.tokens,
+        }
+
+    def resume(self, checkpoint: Path | None, state: Mapping[str, Any]) -> None:
+        """Train from the start, or go on.
+
+        Args:
+            checkpoint: Where to go on from.
+            state: What the loop kept at it (`_loop_state`); empty for a fresh training.
+        """
+        self.add_callback(AtBegin(lambda: self._set_loop_state(state)))
+        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    def _set_loop_state(self, state: Mapping[str, Any]) -> None:
+        """Go on as the training that `_loop_state` was taken from.
+
+        So a log line over steps before and after a break is the one that an unbroken training
+        writes, wherever between two lines it was saved.
+        """
+        self.state.logging_steps = int(self.args.logging_steps)  # the checkpoint's may be another
+        if state:
+            self._tr_loss += state["loss_sum"]
+            self._globalstep_last_logged = state["last_logged"]
+            self._loss_sums.update(state["loss_sums"])
+            self._loss_counts.update(state["loss_counts"])
+            if state["losses"] is not None:
+                first, *recent = state["losses"]
+                self._watch = LossWatch(self._vocab_size, first, recent)
+            self._limit = MicroBatchLimit(state["micro_batch_tokens"])
 
     def training_step(
         self,
@@ -101,62 +168,113 @@ class StepTrainer(SFTTrainer):
         model.train()
         examples, weights = self._team.lead(lambda: self._look_up(inputs["positions"]))
         total = sum(w * _num_predicted(e) for e, w in zip(examples, weights, strict=True))
+        self._examples_of_step = examples
         if self._team.size > 1:
-            passes = self._own_passes(examples, weights)
-        else:
-            passes = self._passes(examples, weights)
+            # Dropout must differ between the processes, and be the same after a resume.
+            set_seed(hash((self.args.seed, self.state.global_step, self._team.rank)) % 2**32)
+        random_numbers = random_state(self.args.device)
+        while (loss := self._try_step(model, examples, weights, total)) is None:
+            model.zero_grad()  # also of the passes that did fit
+            set_random_state(random_numbers, self.args.device)
+            release_unused_memory()
+            if self.args.device.type == "cuda":
+                torch.cuda.empty_cache()
+        found = self._team.gather((float(loss), self._losses_of_step))
+        self._losses_of_step = [pair for _, pairs in found for pair in pairs]
+        self._require_sane(sum(part for part, _ in found) / len(found))
+        for i, value in self._losses_of_step:
+            example = examples[i]
+            key = "task" if example.source == self._task_source else "general"
+            self._loss_sums[key] += value * _num_predicted(example)
+            self._loss_counts[key] += _num_predicted(example)
+        return loss
+
+    def _try_step(
+        self,
+        model: torch.nn.Module,
+        examples: Sequence[TokenizedExample],
+        weights: Sequence[float],
+        total: float,
+    ) -> torch.Tensor | None:
+        """Forward and backward passes; None if memory ran out, after which smaller ones are due."""
+        passes = self._passes(examples)
         step_loss = torch.zeros((), device=self.args.device)
-        for number, (rows, row_weights) in enumerate(passes, start=1):
-            with self._synced_at(model, is_last=number == len(passes)):
-                loss = self._micro_batch_loss(model, rows, row_weights, total)
-                self.accelerator.backward(loss)
+        self._losses_of_step = []
+        for number, (indices, counts) in enumerate(passes, start=1):
+            # The processes' gradients are averaged, each of them a part of the step's.
+            scale = self._team.size if counts else 0.0
+            try:
+                with self._synced_at(model, is_last=number == len(passes)):
+                    loss, losses = self._micro_batch_loss(
+                        model,
+                        [examples[i] for i in indices],
+                        [weights[i] * scale for i in indices],
+                        total,
+                    )
+                    self.accelerator.backward(loss)
+            except (RuntimeError, MemoryError) as error:
+                # Other processes would wait for this one's part of the step.
+                if not is_out_of_memory(error) or self.accelerator.num_processes > 1:
+                    raise
+                step = self.state.global_step + 1
+                self._limit.lower(examples, indices, step=step)
+                self._warn(
+                    f"step {step}: memory ran out; it is taken again, from here on with at most "
+                    f"{self._limit.tokens} tokens at once instead of {len(indices)} rows."
+                )
+                return None
             step_loss += loss.detach()
+            if counts:
+                self._losses_of_step += zip(indices, losses, strict=True)
         return step_loss
 
-    def _look_up(self, positions: Sequence[int]) -> _Rows:
+    def _look_up(self, positions: Sequence[int]) -> tuple[list[TokenizedExample], list[float]]:
         examples = [self._rows[position] for position in positions]
         return examples, [self._source_weights.get(e.source, 1.0) for e in examples]
 
-    def _passes(
-        self, examples: Sequence[TokenizedExample], weights: Sequence[float]
-    ) -> list[_Rows]:
-        return [
-            ([examples[i] for i in part], [weights[i] for i in part])
-            for part in self._batching.split(examples)
-        ]
-
-    def _own_passes(
-        self, examples: Sequence[TokenizedExample], weights: Sequence[float]
-    ) -> list[_Rows]:
-        """This process's share of a step, weighted so that the mean of all gradients is the step's.
+    def _passes(self, examples: Sequence[TokenizedExample]) -> list[_Pass]:
+        """This process's share of a step, in micro-batches.
 
         A process with too few rows goes through one that counts nothing: the others wait for its
         gradients, and those that have but a part of the model for its part in every pass.
         """
-        size, rank = self._team.size, self._team.rank
-        # Dropout must differ between the processes, and be the same after a resume.
-        set_seed(hash((self.args.seed, self.state.global_step, rank)) % 2**32)
-        mine = share_rows([len(e.input_ids) for e in examples], size)[rank]
-        passes = self._passes([examples[i] for i in mine], [weights[i] * size for i in mine])
+        mine = share_rows([len(e.input_ids) for e in examples], self._team.size)[self._team.rank]
+        own = [examples[i] for i in mine]
+        parts = self._limit.split(own, self._batching.split(own))
+        passes: list[_Pass] = [([mine[i] for i in part], True) for part in parts]
         num_passes = max(1, len(passes))
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             num_passes = self._team.largest(num_passes)
-        return passes + [([examples[0]], [0.0])] * (num_passes - len(passes))
+        return passes + [([0], False)] * (num_passes - len(passes))
 
-    @contextlib.contextmanager
-    def _synced_at(self, model: torch.nn.Module, *, is_last: bool) -> Iterator[None]:
-        """Let the processes add up their gradients after the last pass of a step only."""
-        if is_last:
-            yield
-            return
-        state = self.accelerator.gradient_state
-        before = state.sync_gradients
-        state._set_sync_gradients(False)
-        try:
-            with self.accelerator.no_sync(model):
-                yield
-        finally:
-            state._set_sync_gradients(before)
+    def _require_sane(self, loss: float) -> None:
+        """Stop before the weights take in a loss that is no number or has exploded."""
+        if self._watch is None:
+            self._watch = LossWatch(self._vocab_size)
+        found = self._watch.judge(loss)
+        if found is not None:
+            self._stop(*found)
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
+        """The norm; a scaler of float16 gradients looks at them itself, and skips the step."""
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        if self.accelerator.scaler is None and not math.isfinite(norm):
+            self._stop(f"the gradient's norm is {float(norm)}", 1)
+        return norm
+
+    def _stop(self, fault: str, num_steps: int) -> NoReturn:
+        """Give up a training that went wrong over its last so many steps."""
+        step = self.state.global_step + 1
+        raise diverged(
+            fault,
+            step=step,
+            rows=[(self._examples_of_step[i], value) for i, value in self._losses_of_step],
+            checkpoint=self._checkpoints.newest(up_to=step - num_steps),
+        )
+
+    @property
+    def _vocab_size(self) -> int:
+        return int(cast(Any, self.model).config.get_text_config().vocab_size)
 
     def _micro_batch_loss(
         self,
@@ -164,99 +282,29 @@ class StepTrainer(SFTTrainer):
         examples: Sequence[TokenizedExample],
         weights: Sequence[float],
         total: float,
-    ) -> torch.Tensor:
+    ) -> tuple[torch.Tensor, list[float]]:
+        """The part of a step's loss that a few rows have, and each row's own per token."""
         batch = self._batching.collate(examples).to(self.args.device)
         with self.accelerator.autocast():
             logits = select_logits(model, batch.inputs, batch.index)
         losses = torch.nn.functional.cross_entropy(logits.float(), batch.targets, reduction="none")
         per_row = torch.zeros(len(examples), device=losses.device)
         per_row = per_row.index_add(0, batch.rows, losses)
-        self._note_losses(examples, weights, per_row.detach().tolist())
-        return (per_row * torch.tensor(weights, device=losses.device)).sum() / total
-
-    def _note_losses(
-        self,
-        examples: Sequence[TokenizedExample],
-        weights: Sequence[float],
-        sums: Sequence[float],
-    ) -> None:
-        for example, weight, value in zip(examples, weights, sums, strict=True):
-            if weight == 0.0:
-                continue
-            key = "task" if example.source == self._task_source else "general"
-            self._loss_sums[key] += value
-            self._loss_counts[key] += _num_predicted(example)
+        own = [
+            value / max(1, _num_predicted(example))
+            for example, value in zip(examples, per_row.detach().tolist(), strict=True)
+        ]
+        return (per_row * torch.tensor(weights, device=losses.device)).sum() / total, own
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the mean loss per supervised token of each source since the last log."""
         if "loss" in logs:
-            for key, total, count in self._sum_losses():
+            for key, count in self._loss_counts.items():
                 if count:
-                    logs[f"{key}_loss"] = total / count
+                    logs[f"{key}_loss"] = self._loss_sums[key] / count
             self._loss_sums.clear()
             self._loss_counts.clear()
         super().log(logs, start_time)
-
-    def _sum_losses(self) -> list[tuple[str, float, float]]:
-        """Sum and count of each source's token losses since the last log, over all processes."""
-        keys = ("task", "general") if self._team.size > 1 else tuple(self._loss_counts)
-        own = [float(of[key]) for key in keys for of in (self._loss_sums, self._loss_counts)]
-        both = self._team.sum(own)
-        return [(key, both[2 * i], both[2 * i + 1]) for i, key in enumerate(keys)]
-
-    def get_train_dataloader(self) -> DataLoader:
-        """The positions of each step, whole in every process: rows are shared out later."""
-        if self._team.size == 1:
-            return super().get_train_dataloader()
-        return DataLoader(
-            self.train_dataset,  # type: ignore[arg-type]
-            batch_size=self.args.train_batch_size,
-            collate_fn=_positions,
-        )
-
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Write the adapter, whole also if the model is spread."""
-        if not self.is_fsdp_enabled:
-            super().save_model(output_dir, _internal_call)
-            return
-        state = sharded.gather_adapter(cast(PeftModel, self.model))
-        self._save(output_dir, state_dict=state)
-
-    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        """The same files whether the model is spread or not."""
-        if not self.is_fsdp_enabled:
-            super()._save_optimizer_and_scheduler(output_dir)
-            return
-        state = sharded.gather_optimizer(cast(torch.optim.Optimizer, self.optimizer))
-        if self._team.leads:
-            torch.save(state, Path(output_dir) / "optimizer.pt")
-            schedule = cast(LRScheduler, self.lr_scheduler).state_dict()
-            torch.save(schedule, Path(output_dir) / "scheduler.pt")
-
-    def _load_from_checkpoint(
-        self, resume_from_checkpoint: str, model: torch.nn.Module | None = None
-    ) -> None:
-        if not self.is_fsdp_enabled:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-            return
-        sharded.scatter_adapter(cast(PeftModel, self.model), Path(resume_from_checkpoint))
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if not self.is_fsdp_enabled or checkpoint is None:
-            super()._load_optimizer_and_scheduler(checkpoint)
-            return
-        optimizer = cast(torch.optim.Optimizer, self.optimizer)
-        sharded.scatter_optimizer(optimizer, Path(checkpoint) / "optimizer.pt")
-        state = torch.load(Path(checkpoint) / "scheduler.pt", weights_only=True)
-        cast(LRScheduler, self.lr_scheduler).load_state_dict(state)
-
-    def _save_rng_state(self, output_dir: str) -> None:
-        """One file whatever the number of processes: the first one's."""
-        if self._team.leads:
-            super()._save_rng_state(output_dir)
-            if self._team.size > 1:
-                folder = Path(output_dir)
-                (folder / "rng_state_0.pth").replace(folder / "rng_state.pth")
 
 
 def _positions(features: Sequence[Mapping[str, int]]) -> dict[str, Any]:
