@@ -118,7 +118,8 @@ def test_an_error_in_one_process_ends_both_with_one_line(project, start_two):
         f"ended with it; what is done is kept. The traceback: {path}\n"
     )
     assert "in broken" in path.read_text("utf-8")
-    assert sorted(p.name for p in (CELL / "checkpoints").glob("checkpoint-*")) == ["checkpoint-1", "checkpoint-2"]
+    kept = sorted(path.name for path in (CELL / "checkpoints").glob("checkpoint-*"))
+    assert kept == ["checkpoint-1", "checkpoint-2"]
 
 
 @pytest.mark.slow
