@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from levertune.errors import ModelError
-from levertune.models.hardware import Hardware
 from levertune.models.memory import limit_kernel_cache
 from levertune.models.quiet import quiet_libraries
 from levertune.models.resolve import ModelLocation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+    from levertune.models.hardware import Hardware
 
 
 def load_base_model(
@@ -59,3 +60,11 @@ def count_parameters(model: PreTrainedModel) -> tuple[int, int]:
     """Parameters in all, and those that train."""
     total = sum(p.numel() for p in model.parameters())
     return total, sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def max_positions(model: PreTrainedModel) -> int | None:
+    """Most tokens the model reads, or None where its configuration does not say."""
+    limit: int | None = getattr(
+        model.config.get_text_config(decoder=True), "max_position_embeddings", None
+    )
+    return limit
