@@ -16,8 +16,11 @@ SIZES = {
     "num_key_value_heads": 2,
     "head_dim": 8,
     "max_position_embeddings": 256,
-    "initializer_range": 0.2,
+    "initializer_range": 0.3,
 }
+
+# The ids some configurations come with are beyond a small vocabulary.
+NO_IDS = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
 
 ATTENTION = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
 GATED_MLP = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
@@ -250,7 +253,7 @@ def make_config(family: Family, *, tied: bool, **changes):
 
     return AutoConfig.for_model(
         family.model_type,
-        **{**SIZES, "tie_word_embeddings": tied, **dict(family.settings), **changes},
+        **{**SIZES, **NO_IDS, "tie_word_embeddings": tied, **dict(family.settings), **changes},
     )
 
 
@@ -261,6 +264,29 @@ def save_model(config, folder: Path) -> None:
 
     torch.manual_seed(0)
     AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+
+
+def save_seeing_gemma(folder: Path) -> None:
+    """A Gemma 3 that reads pictures too, as the larger published ones do."""
+    from transformers import Gemma3Config
+
+    family = FAMILIES["gemma3_text"]
+    text = make_config(family, tied=True).to_dict()
+    vision = {
+        "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "image_size": 28, "patch_size": 14,
+    }  # fmt: skip
+    save_model(
+        Gemma3Config(
+            text_config=text,
+            vision_config=vision,
+            mm_tokens_per_image=4,
+            image_token_index=397,
+            boi_token_index=398,
+            eoi_token_index=399,
+        ),
+        folder,
+    )
 
 
 def save_tokenizer(form: Form, folder: Path) -> None:

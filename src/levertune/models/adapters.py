@@ -147,8 +147,17 @@ def _tuned(model: PeftModel) -> PeftModel:
     for module in model.modules():
         if isinstance(module, BaseTunerLayer):
             module.cast_input_dtype_enabled = False  # type: ignore[assignment]
-    speed_up_lora(model)
+    if not _clips_in_place(model):
+        speed_up_lora(model)
     return model
+
+
+def _clips_in_place(model: PeftModel) -> bool:
+    """Whether queries, keys and values are clipped where they lie, as in some OLMo models.
+
+    What the faster way hands out may not be written over.
+    """
+    return getattr(model.get_base_model().config, "clip_qkv", None) is not None
 
 
 def write_card(folder: Path, card: AdapterCard) -> None:

@@ -27,7 +27,7 @@ def load_base_model(
     Args:
         location: Where its files are.
         hardware: Device and precision.
-        attention: Attention implementation.
+        attention: Attention implementation; `eager` where the model has no other.
         trust_remote_code: Whether code that came with the model may run.
 
     Raises:
@@ -42,7 +42,9 @@ def load_base_model(
             model = AutoModelForCausalLM.from_pretrained(
                 location.folder,
                 dtype=hardware.dtype,
-                attn_implementation=attention,
+                # `sdpa` by name is refused by models without it (Gemma 2); unnamed it is taken
+                # where there is one.
+                attn_implementation=None if attention == "sdpa" else attention,
                 trust_remote_code=trust_remote_code,
                 use_safetensors=True,
             )
@@ -54,6 +56,19 @@ def load_base_model(
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return model.to(hardware.device).eval()  # type: ignore[arg-type]  # its decorator hides it
+
+
+def set_attention(model: PreTrainedModel, attention: str) -> None:
+    """Change a loaded model's attention implementation; `eager` where it has no other.
+
+    Args:
+        model: The model.
+        attention: `eager` or `sdpa`.
+    """
+    has_sdpa = all(
+        module._supports_sdpa for module in model.modules() if hasattr(module, "_supports_sdpa")
+    )
+    model.set_attn_implementation(attention if has_sdpa else "eager")
 
 
 def count_parameters(model: PreTrainedModel) -> tuple[int, int]:

@@ -85,7 +85,7 @@ class Workspace:
             RecipeError: If the model does not read rows of that length.
         """
         from levertune.models.hardware import choose_attention
-        from levertune.models.load import load_base_model, max_positions
+        from levertune.models.load import load_base_model, max_positions, set_attention
 
         attention = choose_attention(self.hardware, longest_row) if longest_row else "sdpa"
         if self._base is None:
@@ -97,7 +97,7 @@ class Workspace:
             )
             self._attention = attention
         elif attention != self._attention:
-            self._base.set_attn_implementation(attention)
+            set_attention(self._base, attention)
             self._attention = attention
         limit = max_positions(self._base)
         if longest_row and limit and longest_row > limit:
