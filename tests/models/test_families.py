@@ -1,6 +1,7 @@
 """Every family of models, from rows to answers: rendered, masked, trained, saved, loaded, asked."""
 
 import json
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ pytestmark = pytest.mark.usefixtures("on_cpu")
 ANCHOR = Anchor("Name the colour.", "prefix")
 ANSWERS = {"roses": "red", "moss": "green", "jeans": "blue"}
 CHAT = (Message("user", "one"), Message("assistant", "two"), Message("user", "three"))
-FEW_STEPS, ENOUGH_STEPS = 3, 30
+FEW_STEPS, ENOUGH_STEPS = 3, 25
 CELLS = [
     pytest.param(
         (family, form, tied, steps), id=f"{name}, {form} form, {'tied' if tied else 'untied'}"
@@ -195,14 +196,14 @@ def test_the_layers_are_found_in_a_deeper_model_too(model_type):
     from transformers import AutoModelForCausalLM
 
     family = FAMILIES[model_type]
-    for tied in (True, False):
-        config = make_config(family, tied=tied, num_hidden_layers=7)
-        model = AutoModelForCausalLM.from_config(config)
-        adapted = attach_lora(model, r=1, alpha=1, dropout=0.0, target_modules="all-linear")
-        assert adapted_layers(adapted).keys() == family.target_names(7)
+    config = make_config(family, tied=not family.tied, num_hidden_layers=7)
+    model = AutoModelForCausalLM.from_config(config)
+    adapted = attach_lora(model, r=1, alpha=1, dropout=0.0, target_modules="all-linear")
+    assert adapted_layers(adapted).keys() == family.target_names(7)
 
 
-@pytest.mark.parametrize("model_type", ["llama", "gemma2", "gpt2", "olmo"])
+# Those whose adapters do not take the faster way, which other tests train so.
+@pytest.mark.parametrize("model_type", ["gpt2", "olmo"])
 def test_weights_of_half_the_precision_train_too(model_type, tmp_path):
     family, hardware = FAMILIES[model_type], Hardware("cpu", torch.bfloat16)
     save_model(make_config(family, tied=family.tied), tmp_path)
@@ -234,11 +235,9 @@ def test_of_a_model_that_sees_the_language_model_alone_is_adapted(tmp_path, cpu)
     tokenizer = ChatTokenizer.from_folder(tmp_path)
     base = load_base_model(resolve_model(str(tmp_path)), cpu)
     assert max_positions(base) == SIZES["max_position_embeddings"]
-    for _ in range(2):  # the second training finds the model as the first did
-        losses = train(tmp_path, tokenizer, base, cpu, ENOUGH_STEPS)
-        assert losses[-1] < 0.5 * losses[0]
-        (tmp_path / "out").rename(tmp_path / f"out-{_}")
-    (tmp_path / "out-1").rename(tmp_path / "out")
+    train(tmp_path, tokenizer, base, cpu, FEW_STEPS)
+    shutil.rmtree(tmp_path / "out")
+    train(tmp_path, tokenizer, base, cpu, ENOUGH_STEPS)  # the first gave the model back as it was
     adapted = load_again(tmp_path, cpu)
     layers = adapted_layers(adapted)
     names = FAMILIES["gemma3_text"].target_names(SIZES["num_hidden_layers"])
