@@ -216,3 +216,13 @@ def test_equal_bases_have_one_fingerprint_wherever_they_lie(tiny_model_folder, t
     data[-1] ^= 1
     weights.write_bytes(data)
     assert fingerprint_model(copy) != fingerprint_model(here)
+
+
+@pytest.mark.parametrize("resolve", [resolve_model, resolve_tokenizer])
+@pytest.mark.parametrize("name", ["", "/weights.gguf"])
+def test_a_gguf_file_is_not_taken_for_a_model_folder(tmp_path, resolve, name):
+    fill(tmp_path / "models", "weights.gguf", "README.md")
+    message = "no model folder with safetensors weights; found weights.gguf. .* convert it once"
+    with pytest.raises(ModelError, match=message) as caught:
+        resolve(f"{tmp_path}/models{name}")
+    assert "\n" not in str(caught.value)

@@ -83,6 +83,11 @@ def fingerprint_model(location: ModelLocation) -> str:
 
 def _resolve(name: str, *, revision: str | None, weights: bool) -> ModelLocation:
     folder = Path(name).expanduser()
+    if found := _find_gguf(folder):
+        raise ModelError(
+            f"model {name!r}: is no model folder with safetensors weights; found {found}. A GGUF "
+            "file cannot be trained: convert it once (docs/how-to/base-models.md)."
+        )
     if folder.is_dir():
         needed = folder / ("config.json" if weights else "tokenizer.json")
         if not needed.is_file():
@@ -117,6 +122,15 @@ def _resolve(name: str, *, revision: str | None, weights: bool) -> ModelLocation
         f"model {name!r}: not a local folder, not in the Hub cache, and not to be had from the Hub "
         f"({fetched}). Where there is a network: hf download {name}; offline: use {EMBEDDED_NAME}."
     )
+
+
+def _find_gguf(path: Path) -> str | None:
+    """The GGUF file that a name leads to, if that is all it leads to."""
+    if path.is_file():
+        return path.name if path.suffix == ".gguf" else None
+    if not path.is_dir() or (path / "config.json").is_file():
+        return None
+    return next((file.name for file in sorted(path.glob("*.gguf"))), None)
 
 
 def _from_hub(name: str, revision: str | None, *, weights: bool, local_only: bool) -> Path | str:
