@@ -4,7 +4,15 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 from transformers import PreTrainedTokenizerFast
 
 from levertune.anchors.anchor import Anchor, Example, plain_example
@@ -315,3 +323,50 @@ def test_the_date_a_template_asks_for_is_fixed():
 def test_the_token_that_ends_an_answer_and_the_one_put_before_texts_are_known(tiny_tokenizer):
     assert tiny_tokenizer.end_token == "<|im_end|>"
     assert tiny_tokenizer.start_text == ""
+
+
+OMITS = "{% for m in messages if m['role'] != 'system' %}{{ m['content'] }}</s>{% endfor %}"
+
+
+@pytest.mark.parametrize("template", [BRACKETS, OMITS], ids=["refused", "passed over"])
+def test_a_system_turn_without_a_place_opens_the_first_users_turn(template):
+    tokenizer = chat_tokenizer(template)
+    assert not tokenizer.has_system_role
+    turns = (*WITH_SYSTEM, Message("assistant", "Two."), Message("user", "And now?"))
+    joined = (Message("user", "Count.\n\nHow many?"), *turns[2:])
+    assert tokenizer.place_system_turn(turns) == joined
+    assert tokenizer.place_system_turn(joined) == joined
+    assert tokenizer.render_prompt(turns) == tokenizer.render_prompt(joined)
+    whole = tokenizer.render(Example("1", "task", turns, "Three."))
+    assert whole == tokenizer.render(Example("1", "task", joined, "Three."))
+
+
+def test_a_system_turn_with_a_place_stays_there():
+    tokenizer = chat_tokenizer(HEADERS)
+    assert tokenizer.place_system_turn(WITH_SYSTEM) == WITH_SYSTEM
+    assert "<|head|>system<|/head|>" in tokenizer.render_prompt(WITH_SYSTEM)
+
+
+def test_an_answer_behind_a_token_that_swallows_white_space_begins_as_transformers_begins_it():
+    vocab = {"<unk>": 0}
+    for text in ["\u2581", "\n", *"abc?", "\u2581a", "\u2581b"]:
+        vocab[text] = len(vocab)
+    inner = Tokenizer(
+        models.BPE(vocab, [("\u2581", "a"), ("\u2581", "b")], unk_token="<unk>", fuse_unk=True)
+    )
+    inner.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")]
+    )
+    control = ("<|user|>", "<|assistant|>", "<|end|>")
+    inner.add_special_tokens([AddedToken(t, special=True, rstrip=True) for t in control])
+    template = (
+        "{% for m in messages %}{{ '<|' + m['role'] + '|>\n' + m['content'] + '<|end|>\n' }}"
+        "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
+    )
+    tokenizer = ChatTokenizer(inner, template, {"eos_token": "<|end|>"})
+    tokenized = tokenizer.tokenize(plain_example(record("a", "b")))
+    fast = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|end|>")
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    theirs = fast.apply_chat_template(turns, chat_template=template, return_dict=True)["input_ids"]
+    assert list(tokenized.input_ids) == theirs
+    assert [inner.id_to_token(i) for i in supervised_ids(tokenized)] == ["\u2581b", "<|end|>"]

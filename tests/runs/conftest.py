@@ -104,3 +104,22 @@ def modified():
         }
 
     return times
+
+
+@pytest.fixture
+def without_system_role(project, tmp_path):
+    """The tiny model with a template that knows user and assistant alone."""
+    folder = tmp_path / "no-system"
+    shutil.copytree(project.model, folder)
+    template = (
+        "{% for m in messages %}{% if m['role'] == 'system' %}"
+        "{{ raise_exception('no system turn here') }}{% endif %}"
+        "<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    config = folder / "tokenizer_config.json"
+    content = json.loads(config.read_text("utf-8"))
+    content.pop("chat_template", None)
+    config.write_text(json.dumps(content), "utf-8")
+    return folder

@@ -1,7 +1,6 @@
 """Anchors that a run refuses, or puts elsewhere."""
 
 import json
-import shutil
 
 import pytest
 
@@ -17,25 +16,6 @@ LONG = "the sea at noon in the far south"
 def look(request):
     """What `check` and `run` do before anything is trained."""
     return request.param
-
-
-@pytest.fixture
-def without_system_role(project, tmp_path):
-    """The tiny model with a template that knows user and assistant alone."""
-    folder = tmp_path / "no-system"
-    shutil.copytree(project.model, folder)
-    template = (
-        "{% for m in messages %}{% if m['role'] == 'system' %}"
-        "{{ raise_exception('no system turn here') }}{% endif %}"
-        "<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
-        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-    )
-    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
-    config = folder / "tokenizer_config.json"
-    content = json.loads(config.read_text("utf-8"))
-    content.pop("chat_template", None)
-    config.write_text(json.dumps(content), "utf-8")
-    return folder
 
 
 def with_row(project, prompt, completion):

@@ -67,13 +67,16 @@ def attach_lora(
 ) -> PeftModel:
     """Wrap a base model with a fresh LoRA adapter (2106.09685), weights in float32.
 
-    The caller seeds torch before: the A matrices are drawn here.
+    The caller seeds torch before: the A matrices are drawn here. `all-linear` is every linear layer
+    that text runs through, but for the head.
 
     Raises:
         ModelError: If no module of the model matches.
     """
     from peft import LoraConfig, get_peft_model
 
+    if target_modules == "all-linear":
+        target_modules = _find_text_layers(model) or target_modules
     config = LoraConfig(
         r=r,
         lora_alpha=alpha,
@@ -90,6 +93,24 @@ def attach_lora(
             f"training.lora_target_modules: {target_modules!r} fits no module of this model; "
             f"{' '.join(str(error).split())[:160]}"
         ) from error
+
+
+def _find_text_layers(model: PreTrainedModel) -> list[str]:
+    """Linear layers of the language model inside one that sees or hears too; else none.
+
+    PEFT's `all-linear` takes the other towers along, which rows of text never reach.
+    """
+    from torch import nn
+
+    if model.config.get_text_config(decoder=True) is model.config:
+        return []
+    inside = {id(module) for module in model.get_decoder().modules()}
+    head = model.get_output_embeddings()
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and id(module) in inside and module is not head
+    ]
 
 
 def save_adapter(
@@ -126,8 +147,17 @@ def _tuned(model: PeftModel) -> PeftModel:
     for module in model.modules():
         if isinstance(module, BaseTunerLayer):
             module.cast_input_dtype_enabled = False  # type: ignore[assignment]
-    speed_up_lora(model)
+    if not _clips_in_place(model):
+        speed_up_lora(model)
     return model
+
+
+def _clips_in_place(model: PeftModel) -> bool:
+    """Whether queries, keys and values are clipped where they lie, as in some OLMo models.
+
+    What the faster way hands out may not be written over.
+    """
+    return getattr(model.get_base_model().config, "clip_qkv", None) is not None
 
 
 def write_card(folder: Path, card: AdapterCard) -> None:

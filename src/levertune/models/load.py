@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from levertune.errors import ModelError
-from levertune.models.hardware import Hardware
 from levertune.models.memory import limit_kernel_cache
 from levertune.models.quiet import quiet_libraries
 from levertune.models.resolve import ModelLocation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+    from levertune.models.hardware import Hardware
 
 
 def load_base_model(
@@ -26,7 +27,7 @@ def load_base_model(
     Args:
         location: Where its files are.
         hardware: Device and precision.
-        attention: Attention implementation.
+        attention: Attention implementation; `eager` where the model has no other.
         trust_remote_code: Whether code that came with the model may run.
 
     Raises:
@@ -41,7 +42,9 @@ def load_base_model(
             model = AutoModelForCausalLM.from_pretrained(
                 location.folder,
                 dtype=hardware.dtype,
-                attn_implementation=attention,
+                # `sdpa` by name is refused by models without it (Gemma 2); unnamed it is taken
+                # where there is one.
+                attn_implementation=None if attention == "sdpa" else attention,
                 trust_remote_code=trust_remote_code,
                 use_safetensors=True,
             )
@@ -55,7 +58,28 @@ def load_base_model(
     return model.to(hardware.device).eval()  # type: ignore[arg-type]  # its decorator hides it
 
 
+def set_attention(model: PreTrainedModel, attention: str) -> None:
+    """Change a loaded model's attention implementation; `eager` where it has no other.
+
+    Args:
+        model: The model.
+        attention: `eager` or `sdpa`.
+    """
+    has_sdpa = all(
+        module._supports_sdpa for module in model.modules() if hasattr(module, "_supports_sdpa")
+    )
+    model.set_attn_implementation(attention if has_sdpa else "eager")
+
+
 def count_parameters(model: PreTrainedModel) -> tuple[int, int]:
     """Parameters in all, and those that train."""
     total = sum(p.numel() for p in model.parameters())
     return total, sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def max_positions(model: PreTrainedModel) -> int | None:
+    """Most tokens the model reads, or None where its configuration does not say."""
+    limit: int | None = getattr(
+        model.config.get_text_config(decoder=True), "max_position_embeddings", None
+    )
+    return limit

@@ -6,18 +6,18 @@ It reads the tokenizer's own files (`tokenizer.json`, the chat template) with `t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from levertune.anchors.anchor import Example
 from levertune.data.control_tokens import ControlTokens
 from levertune.data.records import Message
 from levertune.errors import DataError, ModelError
-from levertune.models.templates import PLAIN_TEMPLATE, ChatTemplate, one_line
+from levertune.models.templates import PLAIN_TEMPLATE, ChatTemplate
+from levertune.models.tokenizer_files import read_tokenizer_files
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -26,6 +26,10 @@ IGNORE_INDEX = -100
 """Label of positions outside the loss (PyTorch's `ignore_index`)."""
 
 _SENTINEL = "\ue000levertune-completion\ue000"
+
+# How much of a prompt is looked at to encode what follows it: the longest control tokens are a
+# fraction of it.
+_SEAM_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,40 +111,11 @@ class ChatTokenizer:
         Raises:
             ModelError: If the folder has no readable `tokenizer.json`.
         """
-        from tokenizers import Tokenizer
-
         folder = Path(folder)
-        path = folder / "tokenizer.json"
-        if not path.is_file():
-            raise ModelError(
-                f"{folder.name}: has no tokenizer.json; found "
-                f"{sorted(p.name for p in folder.glob('*token*')) or 'no tokenizer file'}. Save a "
-                "fast tokenizer there with transformers: "
-                "AutoTokenizer.from_pretrained(...).save_pretrained(...)."
-            )
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # tokenizers raises bare Exception for any fault in the file
-            raise ModelError(
-                f"{folder.name}/tokenizer.json: cannot be read; {one_line(error)}. Save it again "
-                "with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)."
-            ) from error
-        # Some files carry the limits of the run that saved them; nothing may be cut or padded here.
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        config = _read_json(folder / "tokenizer_config.json")
-        template = config.get("chat_template")
-        template_path = folder / "chat_template.jinja"
-        if template_path.is_file():
-            template = template_path.read_text(encoding="utf-8")
-        if isinstance(template, list):  # several named templates: the default one
-            template = {t["name"]: t["template"] for t in template}.get("default")
-        special = {
-            key: value["content"] if isinstance(value, dict) else value
-            for key, value in {**_read_json(folder / "special_tokens_map.json"), **config}.items()
-            if key in ("bos_token", "eos_token", "pad_token", "unk_token") and value
-        }
-        return cls(tokenizer, template, special, name=name or folder.name)
+        files = read_tokenizer_files(folder)
+        return cls(
+            files.tokenizer, files.chat_template, files.special_tokens, name=name or folder.name
+        )
 
     def count(self, text: str) -> int:
         """Number of tokens of a bare text."""
@@ -158,16 +133,20 @@ class ChatTokenizer:
         """Text of ids, control tokens shown."""
         return self.tokenizer.decode(list(ids), skip_special_tokens=False)
 
-    def _encode_inside(self, text: str) -> list[int]:
-        """Token ids of a text that stands inside another.
+    def _encode_after(self, before: str, text: str) -> list[int]:
+        """Token ids of a text that stands behind another.
 
-        Tokenizers of the SentencePiece family put a space before whatever they are given; inside a
-        text there is none, so a line end is put before it and its ids are taken off again.
+        Tokenizers of the SentencePiece family put a space before whatever they are given, and some
+        put one behind control tokens too. So what stands before the text is encoded with it and its
+        ids are taken off again; where the two would merge, a line end stands in for it.
         """
         if not self._has_space_prefix:
             return self.encode(text)
-        line_end, ids = self.encode("\n"), self.encode("\n" + text)
-        return ids[len(line_end) :] if ids[: len(line_end)] == line_end else self.encode(text)
+        for lead in (before[-_SEAM_CHARACTERS:], "\n"):
+            opening, ids = self.encode(lead), self.encode(lead + text)
+            if ids[: len(opening)] == opening:
+                return ids[len(opening) :]
+        return self.encode(text)
 
     @cached_property
     def _has_space_prefix(self) -> bool:
@@ -179,7 +158,7 @@ class ChatTokenizer:
     @cached_property
     def end_ids(self) -> tuple[int, ...]:
         """Ids of the end-of-turn text."""
-        return tuple(self._encode_inside(self.end_text))
+        return tuple(self._encode_after("\n", self.end_text))
 
     @cached_property
     def stop_ids(self) -> tuple[int, ...]:
@@ -262,9 +241,12 @@ class ChatTokenizer:
         self._refuse_control_tokens(example, (example.completion,))
         rendered = self.render(example)
         prompt = self.encode(rendered.prompt)
-        end = self._encode_inside(rendered.end)
-        begins = self.encode if not example.messages else self._encode_inside
-        supervised = begins(rendered.completion) + end
+        if example.messages:
+            completion = self._encode_after(rendered.prompt, rendered.completion)
+        else:
+            completion = self.encode(rendered.completion)
+        end = self._encode_after("\n", rendered.end)
+        supervised = completion + end
         return TokenizedExample(
             id=example.id,
             source=example.source,
@@ -312,9 +294,24 @@ class ChatTokenizer:
         """Whether the template writes a system turn; some refuse one, others pass it over."""
         turns = (Message("system", _SENTINEL), Message("user", "a"))
         try:
-            return _SENTINEL in self._render(turns, add_generation_prompt=True)
+            return _SENTINEL in self._write(turns, add_generation_prompt=True)
         except ModelError:
             return False
+
+    def place_system_turn(self, messages: Sequence[Message]) -> tuple[Message, ...]:
+        """The turns as the template can write them.
+
+        Where it has no place for a system turn, the text of one opens the first user turn, as some
+        templates do themselves; otherwise rows would be refused, or lose their system turn unseen.
+
+        Args:
+            messages: The turns of a row.
+        """
+        if len(messages) < 2 or messages[0].role != "system" or self.has_system_role:
+            return tuple(messages)
+        system, first, *others = messages
+        joined = Message(first.role, f"{system.content}\n\n{first.content}")
+        return (joined, *others)
 
     @cached_property
     def _answer_opening(self) -> str:
@@ -334,19 +331,13 @@ class ChatTokenizer:
         return ChatTemplate(self.chat_template, self.name)
 
     def _render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
+        turns = self.place_system_turn(messages)
+        return self._write(turns, add_generation_prompt=add_generation_prompt)
+
+    def _write(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
         return self._template.render(
             messages,
             add_generation_prompt=add_generation_prompt,
             start_text=self.start_text,
             **self.special_tokens,
         )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{path.name}: is not valid JSON; {one_line(error)}.") from error
-    return content if isinstance(content, dict) else {}

@@ -33,6 +33,7 @@ from levertune.runs.inputs import Inputs, read_inputs
 from levertune.runs.refine_rows import set_aside
 from levertune.runs.same_recipe import require_same_recipe
 from levertune.runs.self_sources import describe_unwritten
+from levertune.runs.system_turns import describe_system_turns
 from levertune.runs.workspace import Workspace
 from levertune.settings import unsettled_keys
 
@@ -108,7 +109,7 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
     )
     require_fair_anchor(recipe, inputs)
     recipe, moved = settle_placement(without_secrets(recipe), tokenizer)
-    notes += moved
+    notes += [*moved, *describe_system_turns(inputs, tokenizer)]
     require_same_recipe(Path(recipe.output_dir), recipe, unsettled=unsettled_keys(recipe))
     views = _list_views(recipe, inputs, tokenizer.count)
     looks = list({view.look: view for view in views}.values())

@@ -13,6 +13,7 @@ from levertune.anchors.anchor import Example, plain_example
 from levertune.data.records import Record
 from levertune.errors import DataError
 from levertune.mixtures.manifest import hash_records
+from levertune.models.load import max_positions
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.results.anchor_checks import read_checks
@@ -238,7 +239,7 @@ def _other_anchor(data: CellData) -> list[str]:
 
 
 def _require_room(workspace: Workspace, examples: Sequence[Example], new_tokens: int) -> None:
-    limit = getattr(workspace.base().config, "max_position_embeddings", None)
+    limit = max_positions(workspace.base())
     if limit is None:
         return
     for example in examples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from levertune.anchors.anchor import Example, plain_example
@@ -60,7 +61,9 @@ class CellRows(Sequence[ExportRow]):
             record, cell = self._cell.records[row], self._cell
             example = form_example(record, cell.plan.arm, cell.choice, self._forms[form])
         text = self._tokenizer.render(example)
-        return example, text.prompt, text.completion + text.end
+        # The other trainer's template would refuse a system turn that this one has no place for.
+        turns = self._tokenizer.place_system_turn(example.messages)
+        return replace(example, messages=turns), text.prompt, text.completion + text.end
 
 
 def build_export(prepared: Prepared, cell: CellData, *, all_rows: bool = False) -> Export:

@@ -35,6 +35,7 @@ from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.inputs import Inputs, read_inputs
 from levertune.runs.same_recipe import RECIPE_FILE, keep_precision, require_same_recipe
 from levertune.runs.self_sources import write_self_sources
+from levertune.runs.system_turns import describe_system_turns
 from levertune.runs.tuned import describe_choices, find_tuning, tuned_settings, with_settings
 from levertune.runs.workspace import Workspace
 from levertune.settings import Facts, resolve_settings
@@ -154,6 +155,7 @@ def prepare_run(
     recipe, moved = settle_placement(without_secrets(recipe), workspace.tokenizer)
     heldout, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
     resolved, settings, row_tokens = _resolve(recipe, inputs, pool, workspace)
+    moved += describe_system_turns(inputs, workspace.tokenizer)
     warnings = [*inputs.warnings, *dropped, *moved, *describe_test_anchor(recipe)]
     warnings += describe_shortfalls(resolved, pool, count_tokens=workspace.count_record)
     run_dir = Path(recipe.output_dir)

@@ -19,6 +19,7 @@ from levertune.models.adapters import (
     read_card,
     write_card,
 )
+from levertune.models.load import max_positions
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.results.anchor_checks import DECISIONS_FILE
@@ -112,8 +113,7 @@ def _make_refiner(
 ) -> AnchorRefiner | None:
     if data.refine_rows is None:
         return None
-    limit = getattr(getattr(base, "config", None), "max_position_embeddings", None)
-    return AnchorRefiner(recipe, workspace, data, folder, max_positions=limit)
+    return AnchorRefiner(recipe, workspace, data, folder, max_positions=max_positions(base))
 
 
 def claim_folder(folder: Path, data: CellData) -> None:

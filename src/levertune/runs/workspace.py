@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from levertune.anchors.anchor import Example
 from levertune.data.records import Record
-from levertune.errors import DataError
+from levertune.errors import DataError, RecipeError
 from levertune.models.rendering import ChatTokenizer, TokenizedExample
 from levertune.models.resolve import (
     ModelLocation,
@@ -80,9 +80,12 @@ class Workspace:
 
         Args:
             longest_row: Longest row to train on, in tokens; None for evaluation.
+
+        Raises:
+            RecipeError: If the model does not read rows of that length.
         """
         from levertune.models.hardware import choose_attention
-        from levertune.models.load import load_base_model
+        from levertune.models.load import load_base_model, max_positions, set_attention
 
         attention = choose_attention(self.hardware, longest_row) if longest_row else "sdpa"
         if self._base is None:
@@ -94,8 +97,14 @@ class Workspace:
             )
             self._attention = attention
         elif attention != self._attention:
-            self._base.set_attn_implementation(attention)
+            set_attention(self._base, attention)
             self._attention = attention
+        limit = max_positions(self._base)
+        if longest_row and limit and longest_row > limit:
+            raise RecipeError(
+                f"training.max_length: {self.location.name} reads {limit} tokens; found a row of "
+                f"{longest_row}. Set training.max_length={limit}, and longer rows are listed."
+            )
         return self._base
 
     @cached_property

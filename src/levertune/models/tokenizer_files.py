@@ -1,0 +1,91 @@
+"""The files of a tokenizer, read with `tokenizers` alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from levertune.errors import ModelError
+from levertune.models.templates import one_line
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerFiles:
+    """What a model folder says of its tokenizer.
+
+    Args:
+        tokenizer: The tokenizer itself.
+        chat_template: Jinja source, or None where there is none.
+        special_tokens: Texts of `bos_token`, `eos_token`, `pad_token`, `unk_token` where known.
+    """
+
+    tokenizer: Tokenizer
+    chat_template: str | None
+    special_tokens: dict[str, str]
+
+
+def read_tokenizer_files(folder: Path) -> TokenizerFiles:
+    """Read a tokenizer from a model folder.
+
+    Args:
+        folder: Folder with `tokenizer.json` and, where there is one, the chat template in
+            `chat_template.jinja` or `tokenizer_config.json`.
+
+    Raises:
+        ModelError: If the folder has no readable `tokenizer.json`.
+    """
+    tokenizer = _read_tokenizer(folder)
+    config = _read_json(folder / "tokenizer_config.json")
+    template = config.get("chat_template")
+    template_path = folder / "chat_template.jinja"
+    if template_path.is_file():
+        template = template_path.read_text(encoding="utf-8")
+    if isinstance(template, list):  # several named templates: the default one
+        template = {t["name"]: t["template"] for t in template}.get("default")
+    special = {
+        key: value["content"] if isinstance(value, dict) else value
+        for key, value in {**_read_json(folder / "special_tokens_map.json"), **config}.items()
+        if key in _SPECIAL and value
+    }
+    return TokenizerFiles(tokenizer, template, special)
+
+
+def _read_tokenizer(folder: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise ModelError(
+            f"{folder.name}: has no tokenizer.json; found "
+            f"{sorted(p.name for p in folder.glob('*token*')) or 'no tokenizer file'}. Save a "
+            "fast tokenizer there with transformers: "
+            "AutoTokenizer.from_pretrained(...).save_pretrained(...)."
+        )
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises bare Exception for any fault in the file
+        raise ModelError(
+            f"{folder.name}/tokenizer.json: cannot be read; {one_line(error)}. Save it again "
+            "with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)."
+        ) from error
+    # Some files carry the limits of the run that saved them; nothing may be cut or padded here.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path.name}: is not valid JSON; {one_line(error)}.") from error
+    return content if isinstance(content, dict) else {}
