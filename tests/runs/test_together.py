@@ -146,7 +146,7 @@ def test_a_process_that_is_killed_ends_the_command_and_the_rerun_goes_on(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # as above
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_the_processes_end_with_the_command(project, start, number):
     recipe = project.recipe_file(arms=["tell"], task__exposures=60)
     command = start("train", recipe, "--num-processes", "2", "--quiet")
@@ -155,8 +155,8 @@ def test_the_processes_end_with_the_command(project, start, number):
     command.send_signal(number)
     status, _, err = finish(command)
     assert not psutil.wait_procs(children, timeout=20)[1]
-    if number == signal.SIGINT:
-        assert status == 130
+    if number == signal.SIGTERM:  # Ctrl-C is passed on alike, but ignored where tests run behind
+        assert status == 143
         assert err == (
             "interrupted. What is done is kept; to go on: levertune train recipe.yaml "
             "--num-processes 2 --quiet\n"

@@ -56,6 +56,9 @@ def run_in_processes(
         raise RunError(
             f"--num-processes {wanted}: a launcher has started {found}. Leave the option out."
         )
+    # Read when torch is loaded, later. Its warnings that another process is gone come with pages of
+    # addresses, in each process; what happened is one line, said by one of them.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from levertune.runs.together import do_together
 
     return do_together(lambda: int(work(args)))

@@ -96,11 +96,14 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> int | None:
 
 @contextlib.contextmanager
 def _signals_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Pass on Ctrl-C and SIGTERM, but for one that is ignored, as in the background of a script."""
+
     def pass_on(number: int, frame: FrameType | None) -> None:
         with contextlib.suppress(OSError):
             process.send_signal(number)
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {n: handler for n, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     for number in before:
         signal.signal(number, pass_on)
     try:
