@@ -21,9 +21,11 @@ output, everything else to standard error, so `--json` can be piped.
 | exit status | meaning |
 | --- | --- |
 | 0 | done |
+| 1 | a cell of a run failed; the others are done, and the reason is in the result |
 | 2 | a mistake the user can mend; one line on standard error says where, what and what to do |
-| 130 | stopped with Ctrl-C; what was done is kept, and the line to go on with is printed |
+| 130 | stopped with Ctrl-C; what was done is kept, a training's step under way is saved, and the line to go on with is printed |
 | 141 | whoever read the output went away |
+| 143 | stopped with SIGTERM, as by a batch system; otherwise as 130 |
 
 Anything else is a fault of levertune's own and shows a traceback: please report it.
 

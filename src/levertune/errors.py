@@ -34,3 +34,7 @@ class RunError(UserError):
 
 class DivergedError(RunError):
     """A training whose loss is no number any more: a fault of one cell, not of the run."""
+
+
+class Terminated(KeyboardInterrupt):  # no error, as its base is none
+    """The process was asked to end by SIGTERM, as by a batch system or a shutdown."""

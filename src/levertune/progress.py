@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
@@ -34,6 +35,14 @@ class Progress(Protocol):
         """
         ...
 
+    def warn(self, text: str) -> None:
+        """Say something the user should not miss, such as a checkpoint that is damaged.
+
+        Args:
+            text: A sentence.
+        """
+        ...
+
 
 class SilentStage:
     """A stage nobody watches."""
@@ -43,9 +52,13 @@ class SilentStage:
 
 
 class SilentProgress:
-    """The default listener: shows nothing."""
+    """The default listener: shows nothing; warnings go to Python's log."""
 
     @contextmanager
     def stage(self, name: str, total: int | None, unit: str = "step") -> Iterator[Stage]:
         """Begin a piece of work that nobody watches."""
         yield SilentStage()
+
+    def warn(self, text: str) -> None:
+        """Log it; where the program keeps no log, Python puts it on standard error."""
+        logging.getLogger("levertune").warning("warning: %s", text)

@@ -102,7 +102,7 @@ def test_same_run_passes_and_another_is_refused_with_what_changed(tmp_path):
         RunError,
         match=re.escape(
             f"{path}: the run in this folder was made from something else; "
-            "training.learning_rate: 0.0002 -> 0.0005. Change it back, or choose another"
+            "training.learning_rate: 0.0002 -> 0.0005. What changed: the settings. Change it back"
         ),
     ):
         check_same_run(path, changed(training={**MANIFEST.training, "learning_rate": 5e-4}))

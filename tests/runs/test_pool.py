@@ -92,6 +92,28 @@ def test_an_interrupt_lets_the_workers_go_and_the_rerun_ends_the_same(project, w
     assert snapshot(project.folder / outcome.run_dir) == whole
 
 
+def test_ctrl_c_has_the_workers_save_what_they_have(project):
+    """Nothing else would: there are no checkpoints by steps or minutes."""
+
+    class Steps(dict):
+        def __setitem__(self, name, count):
+            super().__setitem__(name, count)
+            if name.startswith("train") and count == 2:
+                raise KeyboardInterrupt
+
+    listener = Listener()
+    listener.done = Steps()
+    recipe = project.recipe(
+        task__exposures=40, arms=["sft", "tell"], training__save_steps=0, training__save_minutes=0
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run_recipe(recipe, jobs=2, progress=listener)
+    assert not workers()
+    saved = [path.parent.name for path in project.folder.rglob("checkpoint-*/seal.json")]
+    assert saved
+    assert "checkpoint-0" not in saved
+
+
 def test_a_worker_that_is_killed_is_named_and_the_rerun_ends_the_same(project, whole, snapshot):
     def kill_all():
         for worker in workers():

@@ -18,6 +18,7 @@ from levertune.runs.train_cell import (
     train_cell,
     was_stopped_by_twins,
 )
+from levertune.training.seal import SEAL_FILE, seal
 from levertune.training.train import TrainSummary, count_steps
 
 
@@ -160,10 +161,18 @@ def test_the_seed_reaches_the_engine_and_the_card_the_adapter(engine, train):
     assert card["fingerprint"] == cell.manifest.fingerprint
 
 
-def test_the_newest_checkpoint_is_where_a_training_goes_on(tmp_path):
+def test_the_newest_whole_checkpoint_is_where_a_training_goes_on(tmp_path):
+    def save(folder, step):
+        place = folder / f"checkpoints/checkpoint-{step}"
+        place.mkdir(parents=True)
+        seal(place, step=step, position=step, fingerprint={})
+        return place
+
     assert steps_behind(tmp_path) is None
-    (tmp_path / "trial/checkpoints/checkpoint-5").mkdir(parents=True)
+    save(tmp_path / "trial", 5)
     assert steps_behind(tmp_path) == 5
-    for step in (10, 20):
-        (tmp_path / f"checkpoints/checkpoint-{step}").mkdir(parents=True)
+    save(tmp_path, 10)
+    newest = save(tmp_path, 20)
     assert steps_behind(tmp_path) == 20
+    (newest / SEAL_FILE).unlink()
+    assert steps_behind(tmp_path) == 10

@@ -78,7 +78,10 @@ class Recorder:
     """A progress display that keeps what it is told."""
 
     def __init__(self):
-        self.stages = []
+        self.stages, self.warnings = [], []
+
+    def warn(self, text):
+        self.warnings.append(text)
 
     def stage(self, name, total, unit="step"):
         self.stages.append([name, total, 0])
@@ -194,6 +197,7 @@ def test_a_training_interrupted_and_resumed_ends_bit_for_bit_as_an_unbroken_one(
     assert summary.seconds is None
     assert summary.steps == 10
     assert progress.stages == [["tell seed 0", 10, 10]]
+    assert progress.warnings == []
     assert_same_training(tmp_path / "broken", unbroken)
 
 
@@ -232,8 +236,8 @@ def test_a_training_killed_after_its_last_checkpoint_only_writes_the_adapter(
 def test_a_half_written_checkpoint_is_passed_over(tiny_model, train, unbroken, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(tiny_model, tmp_path / "broken", on_step=interrupt_at(5))
-    half = tmp_path / "broken" / "checkpoints" / "checkpoint-8"
-    half.mkdir()
+    half = tmp_path / "broken" / "checkpoints" / ".partial" / "checkpoint-8"
+    half.mkdir(parents=True)
     (half / "trainer_state.json").write_text('{"global', encoding="utf-8")
     assert train(tiny_model, tmp_path / "broken").resumed_from == 4
     assert_same_training(tmp_path / "broken", unbroken)
@@ -250,16 +254,6 @@ def test_a_changed_fingerprint_is_refused_with_what_changed(tiny_model, train, t
     with pytest.raises(RunError, match=message):
         train(tiny_model, tmp_path / "cell", fingerprint=changed)
     assert train(tiny_model, tmp_path / "cell").resumed_from == 4
-
-
-def test_checkpoints_without_a_fingerprint_are_never_resumed_from(tiny_model, train, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        train(tiny_model, tmp_path / "cell", on_step=interrupt_at(9))
-    (tmp_path / "cell" / "fingerprint.json").unlink()
-    with pytest.raises(KeyboardInterrupt):
-        train(tiny_model, tmp_path / "cell", on_step=interrupt_at(1))
-    assert not list((tmp_path / "cell" / "checkpoints").glob("*"))
-    assert train(tiny_model, tmp_path / "cell").resumed_from is None
 
 
 def test_no_rows_are_refused(tiny_model, train, tmp_path):
@@ -356,7 +350,6 @@ def test_the_folder_holds_the_adapter_and_the_log_and_nothing_more(tiny_model, t
     assert files == {
         "adapter/adapter_config.json",
         "adapter/adapter_model.safetensors",
-        "fingerprint.json",
         "train_log.jsonl",
         "training.json",
     }
@@ -366,7 +359,7 @@ def test_the_folder_holds_the_adapter_and_the_log_and_nothing_more(tiny_model, t
 def test_a_trial_keeps_no_adapter(tiny_model, train, tmp_path):
     summary = train(tiny_model, tmp_path, keep_adapter=False)
     assert summary.steps == 10
-    assert {path.name for path in tmp_path.iterdir()} == {"fingerprint.json", "train_log.jsonl"}
+    assert {path.name for path in tmp_path.iterdir()} == {"train_log.jsonl"}
 
 
 def test_training_asks_no_network_and_prints_nothing(
@@ -383,17 +376,6 @@ def test_training_asks_no_network_and_prints_nothing(
     train(tiny_model, tmp_path)
     assert capfd.readouterr() == ("", "")
     assert logging.getLogger("transformers").level != logging.ERROR
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_diverged_training_is_refused(tiny_model, train, tmp_path, dtype):
-    with torch.no_grad():
-        tiny_model.model.norm.weight.fill_(float("nan"))
-    message = "step 1: the loss is nan; the training has diverged. Lower training.learning_rate"
-    with pytest.raises(RunError, match=message):
-        train(tiny_model, tmp_path, hardware=Hardware("cpu", dtype))
-    assert not (tmp_path / "adapter").exists()
-    assert not list((tmp_path / "checkpoints").glob("*"))
 
 
 def test_the_hook_stops_a_training_and_the_last_step_is_logged(tiny_model, train, tmp_path):

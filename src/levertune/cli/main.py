@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from levertune import __version__
-from levertune.errors import UserError
+from levertune.errors import Terminated, UserError
 from levertune.results.full_disk import find_full_disk
 from levertune.results.url_secrets import without_url_secrets
 
@@ -38,6 +41,7 @@ RESUMABLE = frozenset({"run", "tune", "mix", "train", "eval"})
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
+EXIT_TERMINATED = 143
 
 _EPILOG = """\
 first steps:
@@ -55,21 +59,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, 1 if a cell of a run failed, 2 for a mistake the user can mend, 130
-        after Ctrl-C, 141 if the reader of the output went away.
+        after Ctrl-C, 141 if the reader of the output went away, 143 after SIGTERM.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     # Read when torch is loaded, later. Threads that wait long awake, as by default, make torch many
     # times slower as soon as another program wants a core (LOG.md 2026-11-22).
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
-        status = _status_of(words)
+        with _terminable():
+            status = _status_of(words)
         sys.stdout.flush()
         return status
     except UserError as error:
         return _fail(" ".join(str(error).split()))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         _say(_after_interrupt(words))
-        return EXIT_INTERRUPTED
+        return EXIT_TERMINATED if isinstance(error, Terminated) else EXIT_INTERRUPTED
     except BrokenPipeError:
         _close_output()
         return EXIT_BROKEN_PIPE
@@ -83,6 +88,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{place}{full.strerror}. Free some space, then type the same command again: "
             f"{_command(words)}"
         )
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Take SIGTERM as Ctrl-C is taken, unless the caller takes it in another way."""
+    is_ours = threading.current_thread() is threading.main_thread()
+    if not is_ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(*args: object) -> None:
+    raise Terminated
 
 
 class OneLineParser(argparse.ArgumentParser):

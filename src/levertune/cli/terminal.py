@@ -137,6 +137,10 @@ class LineProgress:
         """Begin a piece of work."""
         yield _LineStage(self._stream, self._clock, name, total, unit)
 
+    def warn(self, text: str) -> None:
+        """A line of its own."""
+        print(printable(f"warning: {text}"), file=self._stream, flush=True)
+
 
 class _LineStage:
     def __init__(
@@ -187,6 +191,14 @@ class BarProgress:
             if not self._open:
                 bars.stop()
                 self._bars = None
+
+    def warn(self, text: str) -> None:
+        """A line above the bars."""
+        line = printable(f"warning: {text}")
+        if self._bars is None:
+            print(line, file=sys.stderr)
+        else:
+            self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _start(self) -> Bars:
         from rich.console import Console

@@ -17,6 +17,18 @@ from levertune.results.files import read_json, write_json_atomically
 
 FORMAT_VERSION = 1
 
+_WORDS = {
+    "task_hash": "the task rows",
+    "general_hashes": "the general rows",
+    "anchor": "the anchor",
+    "model_hash": "the base model",
+    "tokenizer_hash": "the tokenizer or its template",
+    "plan": "the order",
+    "mixture_hash": "the order",
+    "seeds": "the seeds",
+    "training": "the settings",
+}
+
 _ABSENT = "absent"
 _FULL_HASH = re.compile(r'"([0-9a-f]{12})[0-9a-f]{28,}"')
 
@@ -167,8 +179,15 @@ def check_same_run(path: str | Path, new: Manifest) -> None:
     if changes:
         raise RunError(
             f"{path}: the run in this folder was made from something else; "
-            f"{'; '.join(changes)}. Change it back, or choose another output_dir."
+            f"{'; '.join(changes)}. What changed: {_in_words(changes)}. Change it back, or choose "
+            "another output_dir."
         )
+
+
+def _in_words(changes: Iterable[str]) -> str:
+    """The parts of a manifest that differ, as a user knows them."""
+    parts = (re.split(r"[.\[:]", change, maxsplit=1)[0] for change in changes)
+    return ", ".join(dict.fromkeys(_WORDS.get(part, part) for part in parts))
 
 
 def hash_records(records: Iterable[Record]) -> str:

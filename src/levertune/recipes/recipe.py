@@ -150,7 +150,17 @@ class TrainingSection(Section):
         default="cosine", description="How the learning rate falls."
     )
     save_steps: Annotated[int, Field(ge=0)] | Auto = Field(
-        default="auto", description="Steps between two checkpoints. 0: none."
+        default="auto", description="Steps between two checkpoints. 0: none by steps."
+    )
+    save_minutes: Annotated[float, Field(ge=0, le=10_000)] = Field(
+        default=10.0,
+        description="Minutes after which there is a checkpoint too, however few steps they held. "
+        "0: none by minutes.",
+    )
+    save_total_limit: Count = Field(
+        default=2,
+        description="Checkpoints that are kept; should the newest be damaged, the one before is "
+        "used. All go when the training is done.",
     )
     logging_steps: Count = Field(
         default=5, description="Steps between two lines of the training log."

@@ -14,6 +14,7 @@ from levertune.models.rendering import TokenizedExample
 from levertune.recipes.recipe import Recipe
 from levertune.runs.arms import Arm
 from levertune.runs.refine_rows import RefineRows
+from levertune.runs.same_recipe import FREE_TRAINING
 from levertune.runs.workspace import Workspace
 
 
@@ -51,9 +52,7 @@ def describe_cell(
             facts["stages"] = [[s.anchor.id if s.anchor else None, s.start] for s in choice.stages]
         if refine_rows is not None:
             facts["refine"] = _describe_refining(recipe, refine_rows)
-    training = recipe.training.model_dump(
-        exclude={"save_steps", "report_to", "logging_steps", "gradient_checkpointing"}
-    )
+    training = recipe.training.model_dump(exclude=set(FREE_TRAINING))
     return Manifest(
         task_hash=hash_records(records),
         general_hashes={

@@ -54,7 +54,9 @@ def do_cell(prepared: Prepared, cell: CellData, progress: Progress) -> Failure |
             raise
         if find_full_disk(error) is not None:
             raise
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        text = " ".join(str(error).split())
+        # One of ours is a line already, which names rows and checkpoint at its end.
+        reason = f"{type(error).__name__}: {text if isinstance(error, UserError) else text[:300]}"
         write_json_atomically(
             folder / FAILURE_FILE, {"reason": reason, "traceback": traceback.format_exc()}
         )

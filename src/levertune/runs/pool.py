@@ -9,6 +9,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
@@ -25,6 +26,8 @@ from levertune.runs.jobs import Jobs
 CELL_WORKER = "levertune.runs.worker"
 
 _SECONDS_TO_LEAVE = 5.0
+_SECONDS_TO_SAVE = 60.0
+"""How long workers may finish the step under way and save it after Ctrl-C or SIGTERM."""
 
 
 def do_cells_in_workers(
@@ -85,6 +88,24 @@ class WorkerPool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        try:
+            if isinstance(error, KeyboardInterrupt):
+                self._let_save()
+        finally:  # a second Ctrl-C ends them at once
+            self._end_workers()
+        for stack, _ in self._open.values():
+            stack.close()
+
+    def _let_save(self) -> None:
+        """Have the trainings at work save what they have, and end."""
+        for worker in self._workers:
+            worker.terminate()
+        deadline = time.monotonic() + _SECONDS_TO_SAVE
+        for worker in self._workers:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.wait(max(0.0, deadline - time.monotonic()))
+
+    def _end_workers(self) -> None:
         for worker in self._workers:
             if worker.stdin is not None:
                 with contextlib.suppress(OSError):
@@ -95,8 +116,6 @@ class WorkerPool:
             except subprocess.TimeoutExpired:
                 worker.kill()
                 worker.wait()
-        for stack, _ in self._open.values():
-            stack.close()
 
     def work(self, orders: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Any]]:
         """Hand out work until all of it is done.
@@ -175,6 +194,9 @@ class WorkerPool:
             print(json.dumps(order), file=stream, flush=True)
 
     def _show(self, number: int, event: dict[str, Any]) -> None:
+        if event["event"] == "warn":
+            self._progress.warn(event["text"])
+            return
         key = (number, event["number"])
         if event["event"] == "stage":
             stack = contextlib.ExitStack()

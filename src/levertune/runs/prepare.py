@@ -33,7 +33,7 @@ from levertune.runs.general_amounts import describe_shortfalls, drawable
 from levertune.runs.general_draw import hold_out_general
 from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.inputs import Inputs, read_inputs
-from levertune.runs.same_recipe import RECIPE_FILE, require_same_recipe
+from levertune.runs.same_recipe import RECIPE_FILE, keep_precision, require_same_recipe
 from levertune.runs.self_sources import write_self_sources
 from levertune.runs.tuned import describe_choices, find_tuning, tuned_settings, with_settings
 from levertune.runs.workspace import Workspace
@@ -145,6 +145,7 @@ def prepare_run(
     """
     refuse_several_processes(os.environ)
     require_refinable(recipe)
+    recipe = keep_precision(Path(recipe.output_dir), recipe)
     workspace = Workspace(recipe)
     written = write_self_sources(recipe, workspace, progress=progress)
     inputs = read_inputs(recipe, written=written, progress=progress)

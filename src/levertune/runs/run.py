@@ -14,6 +14,7 @@ from levertune.errors import UserError
 from levertune.models.adapters import CARD_FILE, read_card, write_card
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
+from levertune.results.folder_lock import hold_folder
 from levertune.results.schema import Failure, RunResult
 from levertune.runs.cells import CellData, CellPlan
 from levertune.runs.estimate import Estimate, estimate_run
@@ -118,22 +119,23 @@ def run_recipe(
         return RunOutcome(tuple(lines), run_dir=prepared.run_dir)
     for line in lines:
         say(line)
-    write_recipe(prepared)
-    write_row_lists(prepared, cells)
-    with shared.limit_threads():
-        failures = _do_cells(prepared, recipe, todo, shared, estimate, progress)
-    arms = gather_done(prepared, failures)
-    if not arms:
-        raise UserError(
-            f"{prepared.run_dir}: no cell finished; the first failed with: {failures[0].reason}"
+    with hold_folder(prepared.run_dir, what="a run or a tuning"):
+        write_recipe(prepared)
+        write_row_lists(prepared, cells)
+        with shared.limit_threads():
+            failures = _do_cells(prepared, recipe, todo, shared, estimate, progress)
+        arms = gather_done(prepared, failures)
+        if not arms:
+            raise UserError(
+                f"{prepared.run_dir}: no cell finished; the first failed with: {failures[0].reason}"
+            )
+        best = _keep_best(prepared, arms, progress, quick=quick)
+        result = write_run_result(
+            prepared, cells, arms, failures, started=started, seconds=time.perf_counter() - clock
         )
-    best = _keep_best(prepared, arms, progress, quick=quick)
-    result = write_run_result(
-        prepared, cells, arms, failures, started=started, seconds=time.perf_counter() - clock
-    )
-    from levertune.reports.page import write_report
+        from levertune.reports.page import write_report
 
-    report = write_report(prepared.run_dir)
+        report = write_report(prepared.run_dir)
     return _outcome(prepared, result, report, best)
 
 

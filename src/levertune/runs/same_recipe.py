@@ -7,16 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from levertune.errors import RunError
+from levertune.recipes.dumping import read_reasons
 from levertune.recipes.loading import load_recipe
 from levertune.recipes.recipe import Recipe
 
 RECIPE_FILE = "recipe.yaml"
 
+FREE_TRAINING = ("save_steps", "save_minutes", "save_total_limit", "report_to", "logging_steps",
+                 "gradient_checkpointing")  # fmt: skip
+"""Keys of `training` that no weight depends on: no manifest holds them."""
+
+_DTYPE_KEY = "model.dtype"
+
 # May change from one call to the next in one folder: they change what is done, not any cell.
 _FREE_KEYS = frozenset(
-    {"arms", "seeds", "output_dir", "training.save_steps", "training.report_to",
-     "training.logging_steps", "training.gradient_checkpointing", "evaluation.batch_size"}
-)  # fmt: skip
+    {"arms", "seeds", "output_dir", "evaluation.batch_size"}
+    | {f"training.{key}" for key in FREE_TRAINING}
+)
 
 
 def require_same_recipe(run_dir: Path, recipe: Recipe, *, unsettled: Collection[str] = ()) -> None:
@@ -43,6 +50,27 @@ def require_same_recipe(run_dir: Path, recipe: Recipe, *, unsettled: Collection[
             f"{run_dir}: holds the run of another recipe; changed: {'; '.join(changes)}. "
             "Change it back, or choose another output_dir."
         )
+
+
+def keep_precision(run_dir: Path, recipe: Recipe) -> Recipe:
+    """A recipe with the precision that its run began with, where both leave it to levertune.
+
+    `model.dtype: auto` depends on the device. Without this, a run could not go on on another one.
+
+    Args:
+        run_dir: The run folder; it need not be there.
+        recipe: The recipe.
+
+    Raises:
+        RecipeError: If the recipe there cannot be read.
+    """
+    path = run_dir / RECIPE_FILE
+    if recipe.model.dtype != "auto" or not path.is_file():
+        return recipe
+    if _DTYPE_KEY not in read_reasons(path.read_text("utf-8")):
+        return recipe  # the user's choice then: `auto` may be another one
+    model = recipe.model.model_copy(update={"dtype": load_recipe(path).model.dtype})
+    return recipe.model_copy(update={"model": model})
 
 
 def describe_changes(

@@ -21,6 +21,7 @@ from levertune.models.adapters import (
 )
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
+from levertune.results.anchor_checks import DECISIONS_FILE
 from levertune.results.files import read_json, write_json_atomically
 from levertune.runs.cells import CellData
 from levertune.runs.decided import as_trained
@@ -28,7 +29,7 @@ from levertune.runs.early_stopping import VALIDATION_SHARE, EarlyStopper, Valida
 from levertune.runs.mixture_rows import MixtureRows
 from levertune.runs.refiner import AnchorRefiner
 from levertune.runs.workspace import Workspace
-from levertune.training.checkpoints import CHECKPOINTS_FOLDER
+from levertune.training.checkpoints import remove_checkpoints, step_to_go_on_from
 from levertune.training.train import (
     ADAPTER_FOLDER,
     TrainingConfig,
@@ -77,7 +78,8 @@ def train_cell(
     adapter = folder / ADAPTER_FOLDER
     name = f"{Path(recipe.output_dir).name}/{data.plan.label}{variant and f' {variant}'}"
     if (adapter / "adapter_config.json").is_file():
-        # A kill may have come before its card.
+        # A kill may have come before its card, or before the checkpoints went.
+        remove_checkpoints(folder)
         write_card(adapter, make_card(recipe, workspace, as_trained(data, folder, workspace)))
         return read_summary(folder)
     rows = data.rows
@@ -96,6 +98,7 @@ def train_cell(
         fingerprint={"manifest": data.manifest.fingerprint, "rows": len(rows)},
         on_step=refiner,
         on_start=None if refiner is None else refiner.start,
+        kept=() if refiner is None else (DECISIONS_FILE,),
         progress=progress,
         label=f"train {data.plan.label}{variant and f' {variant}'}",
         run_name=name,
@@ -172,6 +175,8 @@ def training_config(recipe: Recipe, seed: int) -> TrainingConfig:
         general_loss_weight=recipe.general.loss_weight,
         seed=seed,
         save_steps=int(section.save_steps) if section.save_steps != "auto" else None,
+        save_minutes=section.save_minutes,
+        save_total_limit=section.save_total_limit,
         logging_steps=section.logging_steps,
         report_to=tuple(section.report_to),
         gradient_checkpointing=section.gradient_checkpointing is True,
@@ -194,12 +199,7 @@ def make_card(recipe: Recipe, workspace: Workspace, data: CellData) -> AdapterCa
 
 def steps_behind(folder: Path) -> int | None:
     """The step an interrupted training (or trial) will go on from; None if there is none."""
-    steps = [
-        int(path.name.removeprefix("checkpoint-"))
-        for place in (folder, folder / TRIAL_FOLDER)
-        for path in (place / CHECKPOINTS_FOLDER).glob("checkpoint-*")
-    ]
-    return max(steps, default=None)
+    return step_to_go_on_from(folder) or step_to_go_on_from(folder / TRIAL_FOLDER)
 
 
 def stopped_at(folder: Path) -> int | None:

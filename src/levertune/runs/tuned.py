@@ -22,13 +22,13 @@ from levertune.results.tuning import (
 )
 from levertune.runs.arms import Arm
 from levertune.runs.inputs import Inputs
+from levertune.runs.same_recipe import FREE_TRAINING
 
 # Neither rows nor trainings depend on these.
 _APART = ("arms", "seeds", "output_dir", "evaluation")
 # Settings the plain arms do not have.
 _LEVERAGED_ALONE = ("general.rows", "anchor.text", "anchor.shared")
 _LEAST_RECIPE = {"version": 1, "task": {"path": "rows.jsonl"}}
-_FREE_TRAINING = ("save_steps", "report_to", "logging_steps", "gradient_checkpointing")
 
 
 def with_settings(recipe: Recipe, settings: Mapping[str, Value | None]) -> Recipe:
@@ -71,7 +71,7 @@ def fingerprint_tuning(recipe: Recipe, inputs: Inputs, model_hash: str, keys: Se
         keys: The keys tuned, which do not count.
     """
     values = recipe.model_dump(mode="json", exclude=set(_APART))
-    for name in _FREE_TRAINING:
+    for name in FREE_TRAINING:
         del values["training"][name]
     for key in keys:
         section, _, name = key.partition(".")

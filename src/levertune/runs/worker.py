@@ -3,7 +3,8 @@
 It reads JSON lines from standard input (what to prepare once, as `{"recipe": …, "quick": …}`, then
 orders one by one, as `{"name": …, "cell": FOLDER}`) and writes JSON lines to standard output:
 progress, answers, the error that stopped it. When its standard input ends it ends too, at once if
-it is at work: so it never outlives a run that was killed, and leaves what a kill leaves.
+it is at work: so it never outlives a run that was killed, and leaves what a kill leaves. SIGTERM
+tells it to save first.
 """
 
 from __future__ import annotations
@@ -13,18 +14,20 @@ import itertools
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-from levertune.errors import UserError
+from levertune.errors import Terminated, UserError
 from levertune.progress import Progress, Stage
 from levertune.recipes.recipe import Recipe
 from levertune.results.full_disk import find_full_disk
 
 EXIT_ORPHANED = 3
+EXIT_TERMINATED = 143
 
 Do = Callable[[dict[str, Any]], Any]
 Prepare = Callable[[dict[str, Any], Progress], Do]
@@ -51,6 +54,10 @@ class _Pipe:
         finally:
             self.send("end", number=number)
 
+    def warn(self, text: str) -> None:
+        """Say something the user should not miss."""
+        self.send("warn", text=text)
+
 
 class _PipeStage:
     def __init__(self, pipe: _Pipe, number: int) -> None:
@@ -70,8 +77,9 @@ def serve(prepare: Prepare) -> int:
             plain JSON values.
 
     Returns:
-        0 at the end of the input, 1 after an error, which was sent.
+        0 at the end of the input, 1 after an error, which was sent, 143 after SIGTERM.
     """
+    signal.signal(signal.SIGTERM, _terminate)
     # What libraries print must not get between the events.
     events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -82,6 +90,8 @@ def serve(prepare: Prepare) -> int:
     threading.Thread(target=_listen, args=(orders, at_work), daemon=True).start()
     try:
         _work(prepare, pipe, orders, at_work)
+    except KeyboardInterrupt:
+        return EXIT_TERMINATED
     except UserError as error:
         pipe.send("error", kind=type(error).__name__, message=str(error))
         return 1
@@ -99,6 +109,10 @@ def serve(prepare: Prepare) -> int:
             )
         return 1
     return 0
+
+
+def _terminate(*args: object) -> None:
+    raise Terminated
 
 
 def _work(

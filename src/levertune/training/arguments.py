@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +36,6 @@ def make_arguments(
     import torch
     from trl import SFTConfig
 
-    save_steps = config.save_steps or max(5, math.ceil(num_steps / 8))
     arguments = SFTConfig(
         output_dir=str(checkpoints),
         per_device_train_batch_size=config.effective_batch_size,
@@ -63,9 +61,7 @@ def make_arguments(
         logging_steps=config.logging_steps,
         logging_first_step=True,
         logging_nan_inf_filter=False,  # it would hide a training that has diverged
-        save_strategy="steps",
-        save_steps=math.ceil(save_steps / config.logging_steps) * config.logging_steps,
-        save_total_limit=1,
+        save_strategy="no",  # `training.saving` asks for checkpoints, by steps and by minutes
         report_to=list(config.report_to) or "none",
         run_name=run_name,
         disable_tqdm=True,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from levertune.errors import DivergedError
 from levertune.models.memory import release_unused_memory
 
 if TYPE_CHECKING:
@@ -65,21 +64,27 @@ class StepCallback(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Append a line to the curve and the file.
-
-        Raises:
-            DivergedError: If the loss is no number: the training has diverged.
-        """
+        """Append a line to the curve and the file."""
         if not logs or "loss" not in logs:
             return
         line: dict[str, float] = {"step": state.global_step}
         line.update({key: float(logs[key]) for key in _KEPT if key in logs})
-        if not math.isfinite(line["loss"]):
-            raise DivergedError(
-                f"step {state.global_step}: the loss is {line['loss']}; the training has diverged. "
-                "Lower training.learning_rate, or set model.dtype=float32."
-            )
         self.curve.append(line)
         with self.log_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         release_unused_memory()
+
+
+class AtBegin(TrainerCallback):
+    """Does something once the engine has set up its state, before the first step.
+
+    Args:
+        action: What to do.
+    """
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action = action
+
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        """Do it."""
+        self._action()

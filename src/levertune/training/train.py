@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levertune.data.records import TASK_SOURCE
 from levertune.errors import RunError
-from levertune.models.adapters import attach_lora, save_adapter
+from levertune.models.adapters import save_adapter
 from levertune.models.batches import Batching
 from levertune.models.hardware import Hardware, peak_memory_bytes
 from levertune.models.quiet import quiet_libraries
 from levertune.models.rendering import TokenizedExample
 from levertune.progress import Progress, SilentProgress
 from levertune.results.files import write_json_atomically
+from levertune.results.folder_lock import hold_folder
 from levertune.training.arguments import make_arguments
-from levertune.training.checkpoints import (
-    CHECKPOINTS_FOLDER,
-    LOG_FILE,
-    find_checkpoint,
-    read_log,
-    remove_checkpoints,
-)
+from levertune.training.borrowed import borrowed
+from levertune.training.checkpoints import LOG_FILE, Checkpoints, read_log, remove_checkpoints
+from levertune.training.interruption import StopRequest
 from levertune.training.loggers import check_loggers
 from levertune.training.processes import refuse_several_processes
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, TrainerCallback
     from trl import SFTConfig
 
-    from levertune.training.callbacks import StepCallback
     from levertune.training.trainer import StepTrainer
 
 SUMMARY_FILE = "training.json"
@@ -62,8 +56,9 @@ class TrainingConfig:
         max_grad_norm: Gradient clipping.
         general_loss_weight: Loss weight of general tokens against task tokens.
         seed: Seed of the adapter's start (and of dropout).
-        save_steps: Steps between checkpoints, or None for about eight in all; rounded up to a
-            multiple of `logging_steps`, so that a resumed log equals an unbroken one.
+        save_steps: Steps between checkpoints, or None for about eight in all; 0 for none.
+        save_minutes: Minutes after which there is one too; 0 for none.
+        save_total_limit: Checkpoints that are kept.
         logging_steps: Steps between log lines.
         report_to: Loggers of transformers: `trackio`, `wandb`, `tensorboard`.
         gradient_checkpointing: Trade time for memory.
@@ -82,6 +77,8 @@ class TrainingConfig:
     general_loss_weight: float = 1.0
     seed: int = 0
     save_steps: int | None = None
+    save_minutes: float = 10.0
+    save_total_limit: int = 2
     logging_steps: int = 5
     report_to: tuple[str, ...] = ()
     gradient_checkpointing: bool = False
@@ -139,12 +136,14 @@ def train_adapter(
     label: str = "train",
     run_name: str | None = None,
     keep_adapter: bool = True,
+    kept: Sequence[str] = (),
 ) -> TrainSummary:
     """Train a LoRA adapter on rows in exactly the order given.
 
     The base model comes back as it was, without the adapter, also after an error. A checkpoint in
     `folder` is resumed from when its fingerprint is this one; the resumed training ends in the same
-    weights, bit for bit, as an unbroken one.
+    weights, bit for bit, as an unbroken one. Ctrl-C and SIGTERM take effect after the step under
+    way, which is saved first.
 
     Args:
         base: Frozen base model, without adapter. It is wrapped in place while training.
@@ -161,105 +160,92 @@ def train_adapter(
         label: Name of the stage in the progress display.
         run_name: What the loggers of `report_to` call the training.
         keep_adapter: Whether to save the adapter; False for a trial that only looks for a step.
+        kept: Names of files in `folder` that belong to the training's state, such as decisions on
+            file: each checkpoint holds a copy, and a resume puts it back before `on_start`.
 
     Raises:
         RecipeError: If a logger of `report_to` is not installed.
-        RunError: If there are no rows, the folder holds checkpoints of another training, the loss
-            is no longer a number, or this is one of several processes.
+        RunError: If there are no rows, another process trains in the folder, it holds checkpoints
+            of another training, memory runs out at a single row, or this is one of several
+            processes.
+        DivergedError: If the loss or its gradient is no longer a number, or the loss has exploded.
         ModelError: If the adapter fits no module of the model.
+        KeyboardInterrupt: After Ctrl-C.
     """
     from levertune.models.lora_linear import grouped_lora, needs_autocast
     from levertune.models.shared_rows import choose_batching
     from levertune.training.callbacks import StepCallback
+    from levertune.training.saving import SaveCallback
 
     refuse_several_processes(os.environ)
     num_steps = count_steps(len(rows), config.effective_batch_size)
     if num_steps == 0:
         raise RunError(f"{label}: there is no row to train on, so no step would be taken.")
     check_loggers(config.report_to)
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = find_checkpoint(folder, fingerprint)
-    resumed_from = checkpoint[1] if checkpoint else None
-    curve = read_log(folder / LOG_FILE, up_to=checkpoint[1]) if checkpoint else []
-    if on_start is not None:
-        on_start(resumed_from or 0)
-    with _borrowed(base, config) as model:
-        callback = StepCallback(curve, folder / LOG_FILE, on_step)
-        batching = choose_batching(model, hardware, pad_id=pad_id)
-        trainer = _make_trainer(
-            model,
-            rows,
-            make_arguments(
-                config,
-                num_steps,
-                folder / CHECKPOINTS_FOLDER,
-                hardware,
-                mixed_precision=needs_autocast(model, hardware),
-                run_name=run_name,
-            ),
-            general_loss_weight=config.general_loss_weight,
-            batching=batching,
-            callback=callback,
-        )
-        started = time.perf_counter()
-        with (
-            quiet_libraries(),
-            batching.engage(model),
-            grouped_lora(model),
-            (progress or SilentProgress()).stage(label, num_steps) as callback.stage,
-        ):
-            callback.stage.advance(resumed_from or 0)
-            trainer.train(resume_from_checkpoint=str(checkpoint[0]) if checkpoint else None)
-        seconds = time.perf_counter() - started
-        summary = TrainSummary(
-            steps=trainer.state.global_step,
-            num_steps_planned=num_steps,
-            seconds=None if checkpoint else seconds,
-            curve=curve,
-            peak_memory_bytes=peak_memory_bytes(hardware.device),
-            resumed_from=resumed_from,
-            trainable_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        )
-        if keep_adapter:
-            write_json_atomically(folder / SUMMARY_FILE, asdict(summary))
-            _write_adapter(model, folder / ADAPTER_FOLDER)
-    remove_checkpoints(folder)
-    return summary
-
-
-@contextlib.contextmanager
-def _borrowed(base: PreTrainedModel, config: TrainingConfig) -> Iterator[PeftModel]:
-    """The base model with a fresh adapter; it is given back as it was, whatever happens."""
-    from transformers import set_seed
-
-    # TRL and transformers copy special tokens of the tokenizer they are given into these.
-    settings = [(x, copy.deepcopy(vars(x))) for x in (base.config, base.generation_config) if x]
-    attributes, input_hooks = set(vars(base)), base.get_input_embeddings()._forward_hooks
-    hooks = set(input_hooks)
-    targets = config.lora_target_modules
-    set_seed(config.seed)
-    model = attach_lora(
-        base,
-        r=config.lora_r,
-        alpha=config.lora_alpha,
-        dropout=config.lora_dropout,
-        target_modules=targets if isinstance(targets, str) else list(targets),
+    progress = progress or SilentProgress()
+    checkpoints = Checkpoints(
+        folder,
+        fingerprint,
+        step_rows=config.effective_batch_size,
+        num_rows=len(rows),
+        limit=config.save_total_limit,
+        kept=(LOG_FILE, *kept),
     )
-    try:
-        yield model
-    finally:
-        if config.gradient_checkpointing:
-            with quiet_libraries():
-                base.gradient_checkpointing_disable()
-        model.unload()
-        for number in set(input_hooks) - hooks:  # set by TRL and PEFT both, removable by one
-            del input_hooks[number]
-        for name in set(vars(base)) - attributes:  # TRL's fused head is a `forward` of the instance
-            delattr(base, name)
-        for holder, values in settings:
-            vars(holder).clear()
-            vars(holder).update(values)
-        base.eval()
+    with hold_folder(folder, what="a training") as is_locked:
+        if not is_locked:
+            progress.warn(f"{folder}: its file system has no locks; start no second run in it.")
+        checkpoint = checkpoints.find(lambda text: progress.warn(text))
+        state = checkpoints.restore(checkpoint[0] if checkpoint else None)
+        if on_start is not None:
+            on_start(checkpoint[1] if checkpoint else 0)
+        curve = read_log(folder)
+        with borrowed(base, config) as model:
+            callback = StepCallback(curve, folder / LOG_FILE, on_step)
+            batching = choose_batching(model, hardware, pad_id=pad_id)
+            request = StopRequest()
+            trainer = _make_trainer(
+                model,
+                rows,
+                make_arguments(
+                    config,
+                    num_steps,
+                    checkpoints.staging.parent,
+                    hardware,
+                    mixed_precision=needs_autocast(model, hardware),
+                    run_name=run_name,
+                ),
+                general_loss_weight=config.general_loss_weight,
+                batching=batching,
+                checkpoints=checkpoints,
+                callbacks=(callback, SaveCallback(config, num_steps, request)),
+                warn=lambda text: progress.warn(f"{label}: {text}"),
+            )
+            started = time.perf_counter()
+            with (
+                quiet_libraries(),
+                batching.engage(model),
+                grouped_lora(model),
+                progress.stage(label, num_steps) as callback.stage,
+                request,
+            ):
+                callback.stage.advance(checkpoint[1] if checkpoint else 0)
+                trainer.resume(checkpoint[0] if checkpoint else None, state)
+            if request.is_made:
+                request.deliver()
+            summary = TrainSummary(
+                steps=trainer.state.global_step,
+                num_steps_planned=num_steps,
+                seconds=None if checkpoint else time.perf_counter() - started,
+                curve=curve,
+                peak_memory_bytes=peak_memory_bytes(hardware.device),
+                resumed_from=checkpoint[1] if checkpoint else None,
+                trainable_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+            )
+            if keep_adapter:
+                write_json_atomically(folder / SUMMARY_FILE, asdict(summary))
+                _write_adapter(model, folder / ADAPTER_FOLDER)
+        remove_checkpoints(folder)
+        return summary
 
 
 def _make_trainer(
@@ -269,7 +255,9 @@ def _make_trainer(
     *,
     general_loss_weight: float,
     batching: Batching,
-    callback: StepCallback,
+    checkpoints: Checkpoints,
+    callbacks: Sequence[TrainerCallback],
+    warn: Callable[[str], None],
 ) -> StepTrainer:
     from datasets import Dataset
     from transformers.trainer_callback import PrinterCallback
@@ -283,11 +271,13 @@ def _make_trainer(
             source_weights=dict.fromkeys(sources, general_loss_weight),
             task_source=TASK_SOURCE,
             batching=batching,
+            checkpoints=checkpoints,
+            warn=warn,
             model=model,
             args=arguments,
             train_dataset=Dataset.from_dict({"position": list(range(len(rows)))}),
             processing_class=placeholder_tokenizer(),
-            callbacks=[callback],
+            callbacks=list(callbacks),
         )
     # It prints each log line when the bar is off; ours is the only display.
     trainer.remove_callback(PrinterCallback)

@@ -7,10 +7,11 @@ loggers, devices). Ours are the rows of a step, their split into micro-batches, 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from peft import PeftModel
@@ -19,7 +20,17 @@ from trl import SFTTrainer
 from levertune.models.adapters import save_adapter
 from levertune.models.batches import Batching
 from levertune.models.head import select_logits
+from levertune.models.memory import release_unused_memory
 from levertune.models.rendering import TokenizedExample
+from levertune.training.callbacks import AtBegin
+from levertune.training.checkpoints import Checkpoints
+from levertune.training.divergence import LossWatch, RowLoss, diverged
+from levertune.training.micro_batches import (
+    MicroBatchLimit,
+    is_out_of_memory,
+    random_state,
+    set_random_state,
+)
 
 
 class StepTrainer(SFTTrainer):
@@ -33,6 +44,8 @@ class StepTrainer(SFTTrainer):
         source_weights: Loss weight by source; sources not named weigh 1.
         task_source: The source that counts as task in the loss log.
         batching: How the rows of a step are put into micro-batches.
+        checkpoints: Where the training is saved.
+        warn: Told where memory ran out and what was done about it.
         **kwargs: As for `SFTTrainer`.
     """
 
@@ -45,14 +58,21 @@ class StepTrainer(SFTTrainer):
         source_weights: Mapping[str, float],
         task_source: str,
         batching: Batching,
+        checkpoints: Checkpoints,
+        warn: Callable[[str], None],
         **kwargs: Any,
     ) -> None:
         self._rows = rows
         self._source_weights = dict(source_weights)
         self._task_source = task_source
         self._batching = batching
+        self._checkpoints = checkpoints
+        self._warn = warn
         self._loss_sums: dict[str, float] = defaultdict(float)
         self._loss_counts: dict[str, int] = defaultdict(int)
+        self._limit = MicroBatchLimit()
+        self._watch: LossWatch | None = None
+        self._losses_of_step: list[RowLoss] = []
         super().__init__(data_collator=_positions, **kwargs)
 
     def _send_telemetry(self) -> None:
@@ -69,6 +89,61 @@ class StepTrainer(SFTTrainer):
             folder = Path(output_dir or self.args.output_dir or ".")
             save_adapter(cast(PeftModel, self.model), folder, state_dict=state_dict)
 
+    def _get_output_dir(self, trial: Any) -> str:
+        """Where a checkpoint is written; it gets its name once it is whole."""
+        return str(self._checkpoints.staging)
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        """Save everything a resumed training needs, whole or not at all."""
+        try:
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                self._checkpoints.publish(self.state.global_step, self._loop_state())
+            self.accelerator.wait_for_everyone()
+        except BaseException:
+            if self.args.should_save:
+                self._checkpoints.discard()
+            raise
+
+    def _loop_state(self) -> dict[str, Any]:
+        """What the loop knows beside weights, optimizer, schedule and random numbers."""
+        return {
+            "loss_sum": float(self._tr_loss),
+            "last_logged": self._globalstep_last_logged,
+            "loss_sums": self._loss_sums,
+            "loss_counts": self._loss_counts,
+            "losses": None if self._watch is None else [self._watch.first, *self._watch.recent],
+            "micro_batch_tokens": self._limit.tokens,
+        }
+
+    def resume(self, checkpoint: Path | None, state: Mapping[str, Any]) -> None:
+        """Train from the start, or go on.
+
+        Args:
+            checkpoint: Where to go on from.
+            state: What the loop kept at it (`_loop_state`); empty for a fresh training.
+        """
+        self.add_callback(AtBegin(lambda: self._set_loop_state(state)))
+        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    def _set_loop_state(self, state: Mapping[str, Any]) -> None:
+        """Go on as the training that `_loop_state` was taken from.
+
+        So a log line over steps before and after a break is the one that an unbroken training
+        writes, wherever between two lines it was saved.
+        """
+        self.state.logging_steps = int(self.args.logging_steps)  # the checkpoint's may be another
+        if state:
+            self._tr_loss += state["loss_sum"]
+            self._globalstep_last_logged = state["last_logged"]
+            self._loss_sums.update(state["loss_sums"])
+            self._loss_counts.update(state["loss_counts"])
+            if state["losses"] is not None:
+                first, *recent = state["losses"]
+                self._watch = LossWatch(self._vocab_size, first, recent)
+            self._limit = MicroBatchLimit(state["micro_batch_tokens"])
+
     def training_step(
         self,
         model: torch.nn.Module,
@@ -84,17 +159,81 @@ class StepTrainer(SFTTrainer):
         examples = [self._rows[position] for position in inputs["positions"]]
         weights = [self._source_weights.get(e.source, 1.0) for e in examples]
         total = sum(w * _num_predicted(e) for e, w in zip(examples, weights, strict=True))
-        micro_batches = self._batching.split(examples)
+        random_numbers = random_state(self.args.device)
+        while (loss := self._try_step(model, examples, weights, total)) is None:
+            model.zero_grad()  # also of the passes that did fit
+            set_random_state(random_numbers, self.args.device)
+            release_unused_memory()
+            if self.args.device.type == "cuda":
+                torch.cuda.empty_cache()
+        self._require_sane(float(loss))
+        for example, value in self._losses_of_step:
+            key = "task" if example.source == self._task_source else "general"
+            self._loss_sums[key] += value * _num_predicted(example)
+            self._loss_counts[key] += _num_predicted(example)
+        return loss
+
+    def _try_step(
+        self,
+        model: torch.nn.Module,
+        examples: Sequence[TokenizedExample],
+        weights: Sequence[float],
+        total: float,
+    ) -> torch.Tensor | None:
+        """Forward and backward passes; None if memory ran out, after which smaller ones are due."""
+        micro_batches = self._limit.split(examples, self._batching.split(examples))
         step_loss = torch.zeros((), device=self.args.device)
+        self._losses_of_step = []
         for number, indices in enumerate(micro_batches, start=1):
             is_last = number == len(micro_batches)
-            with contextlib.nullcontext() if is_last else self.accelerator.no_sync(model):
-                loss = self._micro_batch_loss(
-                    model, [examples[i] for i in indices], [weights[i] for i in indices], total
+            try:
+                with contextlib.nullcontext() if is_last else self.accelerator.no_sync(model):
+                    loss = self._micro_batch_loss(
+                        model, [examples[i] for i in indices], [weights[i] for i in indices], total
+                    )
+                    self.accelerator.backward(loss)
+            except (RuntimeError, MemoryError) as error:
+                # Other processes would wait for this one's part of the step.
+                if not is_out_of_memory(error) or self.accelerator.num_processes > 1:
+                    raise
+                step = self.state.global_step + 1
+                self._limit.lower(examples, indices, step=step)
+                self._warn(
+                    f"step {step}: memory ran out; it is taken again, from here on with at most "
+                    f"{self._limit.tokens} tokens at once instead of {len(indices)} rows."
                 )
-                self.accelerator.backward(loss)
+                return None
             step_loss += loss.detach()
         return step_loss
+
+    def _require_sane(self, loss: float) -> None:
+        """Stop before the weights take in a loss that is no number or has exploded."""
+        if self._watch is None:
+            self._watch = LossWatch(self._vocab_size)
+        found = self._watch.judge(loss)
+        if found is not None:
+            self._stop(*found)
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
+        """The norm; a scaler of float16 gradients looks at them itself, and skips the step."""
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        if self.accelerator.scaler is None and not math.isfinite(norm):
+            self._stop(f"the gradient's norm is {float(norm)}", 1)
+        return norm
+
+    def _stop(self, fault: str, num_steps: int) -> NoReturn:
+        """Give up a training that went wrong over its last so many steps."""
+        step = self.state.global_step + 1
+        raise diverged(
+            fault,
+            step=step,
+            rows=self._losses_of_step,
+            checkpoint=self._checkpoints.newest(up_to=step - num_steps),
+        )
+
+    @property
+    def _vocab_size(self) -> int:
+        return int(cast(Any, self.model).config.get_text_config().vocab_size)
 
     def _micro_batch_loss(
         self,
@@ -109,14 +248,11 @@ class StepTrainer(SFTTrainer):
         losses = torch.nn.functional.cross_entropy(logits.float(), batch.targets, reduction="none")
         per_row = torch.zeros(len(examples), device=losses.device)
         per_row = per_row.index_add(0, batch.rows, losses)
-        self._note_losses(examples, per_row.detach().tolist())
+        self._losses_of_step += [
+            (example, value / max(1, _num_predicted(example)))
+            for example, value in zip(examples, per_row.detach().tolist(), strict=True)
+        ]
         return (per_row * torch.tensor(weights, device=losses.device)).sum() / total
-
-    def _note_losses(self, examples: Sequence[TokenizedExample], sums: Sequence[float]) -> None:
-        for example, value in zip(examples, sums, strict=True):
-            key = "task" if example.source == self._task_source else "general"
-            self._loss_sums[key] += value
-            self._loss_counts[key] += _num_predicted(example)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the mean loss per supervised token of each source since the last log."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from levertune.errors import RecipeError
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
+from levertune.results.folder_lock import hold_folder
 from levertune.results.mapping import from_mapping
 from levertune.results.provenance import collect_provenance
 from levertune.results.tuning import (
@@ -137,6 +138,7 @@ def tune_recipe(
         return TuneOutcome(None, None)
     choices = []
     with (
+        hold_folder(prepared.run_dir, what="a run or a tuning"),
         shared.limit_threads(),
         _trial_runner(recipe, what, arms, prepared, shared, progress) as run,
     ):

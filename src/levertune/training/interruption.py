@@ -1,0 +1,69 @@
+"""Ctrl-C and SIGTERM while a training is under way: its step is finished and saved first."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType, TracebackType
+from typing import Any, NoReturn
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_WAIT = b"\nthe step under way is finished and saved first; Ctrl-C again stops at once\n"
+
+
+class StopRequest:
+    """Notes the first signal instead of ending the process; a second one acts as it always would.
+
+    A signal that the process ignores, or that is handled outside of Python, is left alone; so are
+    all of them in a thread, where Python takes none.
+    """
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+        self._before: dict[int, Any] = {}
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the process was asked to end."""
+        return self._number is not None
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._give_back()
+
+    def deliver(self) -> NoReturn:
+        """Let the signal do what it would have done, now that everything is saved.
+
+        Raises:
+            KeyboardInterrupt: For Ctrl-C, and for any signal that does not end the process itself.
+        """
+        self._give_back()
+        signal.raise_signal(self._number or signal.SIGINT)
+        raise KeyboardInterrupt  # whoever handles it may just have noted it; training has stopped
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._number is not None:
+            self._give_back()
+            signal.raise_signal(number)
+            return
+        self._number = number
+        if sys.stderr is not None and sys.stderr.isatty():
+            os.write(2, _WAIT)  # not print: the signal may have come in the middle of one
+
+    def _give_back(self) -> None:
+        while self._before:
+            number, handler = self._before.popitem()
+            signal.signal(number, handler)
