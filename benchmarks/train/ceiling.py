@@ -22,8 +22,8 @@ from torch.nn.functional import linear
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
-_REPEATS = 3
-_STEPS = 3
+_REPEATS = 2
+_STEPS = 2
 _PEAK_SIZES = (1024, 2048, 4096)
 _QUERY_BLOCK = 256
 

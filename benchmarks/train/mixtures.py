@@ -23,6 +23,8 @@ LEARNING_RATE = 5e-4
 RECIPE_FILE = "recipe.yaml"
 MAX_LENGTH = 4096
 _LOGGED_EVERY = 5
+# In every row: where there is none some trainers write the model's own system turn, some do not.
+_SYSTEM = "You answer questions and requests briefly, exactly and in the form that is asked for."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,6 @@ class Case:
         general_rows: General rows likewise.
         task_tokens: Length of task rows; None for the shipped rows as they are.
         general_tokens: Length of general rows; None likewise.
-        anchor: The recipe's `anchor.text`.
     """
 
     name: str
@@ -51,7 +52,6 @@ class Case:
     general_rows: int
     task_tokens: int | None = None
     general_tokens: int | None = None
-    anchor: str | None = "auto"
 
     def __post_init__(self) -> None:
         assert self.task_rows * self.exposures + self.general_rows == self.batch
@@ -81,7 +81,6 @@ CASES = {
             1,
             task_tokens=2000,
             general_tokens=2000,
-            anchor=None,
         ),
     )
 }
@@ -116,7 +115,8 @@ def write_recipe(
             "exposures": case.exposures,
             "allow_overlap": True,
         },
-        "anchor": {"text": case.anchor},
+        # the instruction of the task rows stays where it is
+        "anchor": {"text": None},
         "general": {
             "sources": [{"path": str(folder / "general.jsonl")}],
             "rows": len(general),
@@ -207,4 +207,9 @@ def _documents(
 
 
 def _write_rows(path: Path, rows: Sequence[dict[str, str]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    lines = []
+    for row in rows:
+        turns = (("system", _SYSTEM), ("user", row["prompt"]), ("assistant", row["completion"]))
+        messages = [{"role": role, "content": content} for role, content in turns]
+        lines.append(json.dumps({"messages": messages}) + "\n")
+    path.write_text("".join(lines), encoding="utf-8")

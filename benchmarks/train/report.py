@@ -211,9 +211,7 @@ def show_check(summaries: Sequence[Summary]) -> str:
         return "first losses: not checked"
     worst = max(seen, key=lambda row: abs(row.loss_difference or 0.0))
     off = [row.side for row in seen if abs(row.loss_difference or 0.0) > TOLERANCE]
-    verdict = (
-        f"further than {TOLERANCE:g}: {', '.join(off)}" if off else f"all within {TOLERANCE:g}"
-    )
+    verdict = f"beyond {TOLERANCE:g}: {', '.join(off)}" if off else f"all within {TOLERANCE:g}"
     return (
         f"first losses against float32 on the same tokens: at most {worst.loss_difference:+.1e} "
         f"({worst.side}); {verdict}"

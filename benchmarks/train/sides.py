@@ -67,6 +67,8 @@ SIDES = {
             "ms-swift",
             "ms-swift as `mix --to ms-swift` writes it, no gradient checkpointing",
             "ms-swift",
+            # It does not tell by itself how a model of this kind writes its turns.
+            with_={"model_type": "llama", "template": "chatml"},
             option="ms_swift",
         ),
     )
