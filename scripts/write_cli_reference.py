@@ -23,7 +23,7 @@ output, everything else to standard error, so `--json` can be piped.
 | 0 | done |
 | 1 | a cell of a run failed; the others are done, and the reason is in the result |
 | 2 | a mistake the user can mend; one line on standard error says where, what and what to do |
-| 130 | stopped with Ctrl-C; what was done is kept, a training's step under way is saved, and the line to go on with is printed |
+| 130 | stopped with Ctrl-C; the step under way is saved, and the line to go on with is printed |
 | 141 | whoever read the output went away |
 | 143 | stopped with SIGTERM, as by a batch system; otherwise as 130 |
 

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from training import Training, has_ended, wait, write_tiny_model
 
@@ -184,11 +185,11 @@ def _fill_the_disk() -> None:
 
     save, calls = torch.save, []
 
-    def fill(content: object, path: object) -> None:
+    def fill(content: object, path: Any) -> None:
         calls.append(path)  # optimizer, schedule and random numbers of each checkpoint
         save(content, path if len(calls) <= 6 else "/dev/full")
 
-    torch.save = fill
+    torch.save = fill  # type: ignore[assignment]
 
 
 def _spoil_a_loss() -> None:
@@ -196,8 +197,9 @@ def _spoil_a_loss() -> None:
 
     loss = StepTrainer._micro_batch_loss
 
-    def spoiled(self, *args):  # type: ignore[no-untyped-def]
-        return loss(self, *args) * (float("nan") if self.state.global_step == 13 else 1.0)
+    def spoiled(self, *args):
+        found, by_row = loss(self, *args)
+        return found * (float("nan") if self.state.global_step == 13 else 1.0), by_row
 
     StepTrainer._micro_batch_loss = spoiled  # type: ignore[method-assign]
 
@@ -209,7 +211,7 @@ def _take_memory_away() -> None:
 
     loss = StepTrainer._micro_batch_loss
 
-    def refused(self, model, examples, *args):  # type: ignore[no-untyped-def]
+    def refused(self, model, examples, *args):
         found = loss(self, model, examples, *args)
         if len(examples) > 2:
             torch.empty(1 << 55, dtype=torch.uint8)

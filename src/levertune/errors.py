@@ -36,5 +36,17 @@ class DivergedError(RunError):
     """A training whose loss is no number any more: a fault of one cell, not of the run."""
 
 
+class EndedElsewhereError(RunError):
+    """Another process of the same command met an error and has said it; this one ends in silence.
+
+    Args:
+        status: The exit status of that process.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__("another process of this command ended it.")
+        self.status = status
+
+
 class Terminated(KeyboardInterrupt):  # no error, as its base is none
     """The process was asked to end by SIGTERM, as by a batch system or a shutdown."""

@@ -129,3 +129,17 @@ def test_bars_nest_and_end_with_the_last_stage(capsys):
 def test_a_silent_stage_takes_anything():
     with SilentProgress().stage("x", None, "row") as stage:
         stage.advance(3, loss=1)
+
+
+def test_a_warning_is_a_line_of_its_own_whoever_shows_progress(capsys, caplog):
+    text = "checkpoint-4: is \x1b[2Jdamaged"
+    stream = io.StringIO()
+    LineProgress(stream).warn(text)
+    assert stream.getvalue() == "warning: checkpoint-4: is \N{REPLACEMENT CHARACTER}[2Jdamaged\n"
+    bars = BarProgress()
+    bars.warn(text)
+    with bars.stage("train", 3):
+        bars.warn(text)
+    assert capsys.readouterr().err.count("warning: checkpoint-4: is") == 2
+    Terminal(quiet=True).progress().warn("told all the same")
+    assert "told all the same" in caplog.text

@@ -8,7 +8,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from levertune.cli.main import main
-from levertune.runs import train_cell as train_module
+from levertune.runs import together as train_module
 
 RUN = Path("runs/whole")
 TELL = RUN / "arms/tell/seed-0"

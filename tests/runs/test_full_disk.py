@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from levertune.cli.main import main
 from levertune.results.full_disk import FullDiskError
 from levertune.runs import one_cell, pool, worker
-from levertune.runs import train_cell as train_module
+from levertune.runs import together as train_module
 from levertune.training import trainer as trainer_module
 
 RUN = Path("runs/whole")

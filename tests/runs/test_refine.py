@@ -18,7 +18,7 @@ from levertune.results.anchor_checks import AnchorCheck, Challenger, read_checks
 from levertune.results.cells import read_cell
 from levertune.results.schema import read_result
 from levertune.runs import challenges
-from levertune.runs import train_cell as train_module
+from levertune.runs import together as train_module
 from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellPlan
 from levertune.runs.check import check_recipe

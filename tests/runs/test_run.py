@@ -15,7 +15,7 @@ from levertune.results.inputs import LeakInfo
 from levertune.results.load import load_results
 from levertune.results.schema import read_result
 from levertune.runs import one_cell as cell_module
-from levertune.runs import train_cell as train_module
+from levertune.runs import together as train_module
 from levertune.runs.run import run_recipe
 
 RUN = Path("runs/whole")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from levertune.evaluation import likelihood
-from levertune.runs import train_cell as train_module
+from levertune.runs import together as train_module
 from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellPlan
 from levertune.runs.early_stopping import PATIENCE

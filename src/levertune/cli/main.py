@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from levertune import __version__
-from levertune.errors import Terminated, UserError
+from levertune.cli.processes import run_in_processes
+from levertune.errors import EndedElsewhereError, Terminated, UserError
 from levertune.results.full_disk import find_full_disk
 from levertune.results.url_secrets import without_url_secrets
 
@@ -70,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = _status_of(words)
         sys.stdout.flush()
         return status
+    except EndedElsewhereError as error:
+        return error.status
     except UserError as error:
         return _fail(" ".join(str(error).split()))
     except KeyboardInterrupt as error:
@@ -168,7 +171,7 @@ def _dispatch(words: list[str]) -> int:
     if left:
         args.inputs = [*args.inputs, *left]
     module, _ = VERBS[args.verb]
-    return int(importlib.import_module(module).run(args))
+    return run_in_processes(args, words, importlib.import_module(module).run)
 
 
 def _after_interrupt(words: list[str]) -> str:

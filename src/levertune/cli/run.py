@@ -12,6 +12,7 @@ from levertune.cli.arguments import (
     make_terminal,
     read_recipe,
 )
+from levertune.cli.processes import add_processes_argument
 
 
 def add_parser(subparsers: Any) -> None:
@@ -29,6 +30,7 @@ def add_parser(subparsers: Any) -> None:
         "--dry-run", action="store_true", help="say what would be done and how long, then stop"
     )
     add_jobs_argument(parser, "cells")
+    add_processes_argument(parser)
     add_output_arguments(parser)
 
 

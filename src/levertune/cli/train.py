@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from levertune.cli.processes import add_processes_argument
 from levertune.cli.stage import add_stage_parser, run_stage
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb's parser."""
-    add_stage_parser(
+    parser = add_stage_parser(
         subparsers,
         "train",
         "Train the adapter of each arm and seed. What is done is skipped, what was interrupted "
         "goes on.",
     )
+    add_processes_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:

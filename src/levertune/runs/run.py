@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from levertune.errors import UserError
+from levertune.errors import RecipeError, UserError
 from levertune.models.adapters import CARD_FILE, read_card, write_card
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
@@ -28,6 +28,7 @@ from levertune.runs.refiner import describe_refining
 from levertune.runs.selection_summary import describe_selection
 from levertune.runs.summary import ArmRows, best_arm
 from levertune.runs.train_cell import steps_behind, train_cell
+from levertune.training.processes import current_team
 from levertune.training.train import ADAPTER_FOLDER
 
 BEST_FOLDER = "best"
@@ -184,6 +185,14 @@ def describe_start(
 
 
 def _share_machine(prepared: Prepared, jobs: int | str) -> Jobs:
+    size = current_team().size
+    if size > 1:
+        if jobs not in ("auto", 1):
+            raise RecipeError(
+                f"--jobs {jobs}: {size} processes train each cell together, one after the other. "
+                "Leave it out, or start one process."
+            )
+        return Jobs(1, None, f"{size} processes train each cell together")
     device = prepared.workspace.hardware.device
     return choose_jobs(
         jobs,

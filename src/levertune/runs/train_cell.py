@@ -28,6 +28,7 @@ from levertune.runs.decided import as_trained
 from levertune.runs.early_stopping import VALIDATION_SHARE, EarlyStopper, Validation
 from levertune.runs.mixture_rows import MixtureRows
 from levertune.runs.refiner import AnchorRefiner
+from levertune.runs.together import train_together
 from levertune.runs.workspace import Workspace
 from levertune.training.checkpoints import remove_checkpoints, step_to_go_on_from
 from levertune.training.train import (
@@ -36,7 +37,6 @@ from levertune.training.train import (
     TrainSummary,
     count_steps,
     read_summary,
-    train_adapter,
 )
 
 if TYPE_CHECKING:
@@ -88,13 +88,13 @@ def train_cell(
         rows = rows.first(min(len(rows), stop * recipe.training.effective_batch_size))
     base = workspace.base(data.longest_row)
     refiner = _make_refiner(recipe, workspace, data, folder, base)
-    summary = train_adapter(
-        base,
+    summary = train_together(
+        recipe,
+        workspace,
+        data.longest_row,
         rows if refiner is None else refiner.rows,
         training_config(recipe, data.plan.seed),
         folder,
-        hardware=workspace.hardware,
-        pad_id=workspace.tokenizer.pad_id,
         fingerprint={"manifest": data.manifest.fingerprint, "rows": len(rows)},
         on_step=refiner,
         on_start=None if refiner is None else refiner.start,
@@ -269,13 +269,13 @@ def _find_stop(
     stopper = EarlyStopper(validate, num_steps, folder / "validation.jsonl")
     trial_folder = folder / TRIAL_FOLDER
     if not stopper.has_decided:  # a kill may have come between the trial's end and the file below
-        train_adapter(
-            workspace.base(data.longest_row),
+        train_together(
+            recipe,
+            workspace,
+            data.longest_row,
             rows,
             training_config(recipe, data.plan.seed),
             trial_folder,
-            hardware=workspace.hardware,
-            pad_id=workspace.tokenizer.pad_id,
             fingerprint={"manifest": data.manifest.fingerprint, "rows": "trial"},
             on_step=stopper,
             progress=progress,

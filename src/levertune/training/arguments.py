@@ -65,6 +65,9 @@ def make_arguments(
         report_to=list(config.report_to) or "none",
         run_name=run_name,
         disable_tqdm=True,
+        # Every pass uses every adapter weight, and the buffers of a model are constants.
+        ddp_find_unused_parameters=False,
+        ddp_broadcast_buffers=False,
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
         packing=False,

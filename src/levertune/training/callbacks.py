@@ -11,6 +11,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from levertune.models.memory import release_unused_memory
+from levertune.training.processes import Team
 
 if TYPE_CHECKING:
     from levertune.training.train import StepHook
@@ -24,15 +25,21 @@ class StepCallback(TrainerCallback):
     Args:
         curve: Log lines so far; new ones are appended.
         log_path: JSON Lines file the lines are appended to.
-        on_step: Hook of the caller, or None.
+        on_step: Hook of the caller, or None. Of several processes the first alone calls it.
+        team: The processes that train together.
     """
 
     def __init__(
-        self, curve: list[dict[str, float]], log_path: Path, on_step: StepHook | None
+        self,
+        curve: list[dict[str, float]],
+        log_path: Path,
+        on_step: StepHook | None,
+        team: Team,
     ) -> None:
         self.curve = curve
         self.log_path = log_path
         self.on_step = on_step
+        self.team = team
         self.stage: Any = None
 
     def on_step_end(
@@ -45,13 +52,18 @@ class StepCallback(TrainerCallback):
         """Advance the display and ask the hook."""
         if self.stage is not None:
             self.stage.advance(1)
-        if self.on_step is not None:
+        on_step = self.on_step
+        if on_step is not None:
             model = kwargs["model"]
-            model.eval()
-            devices = [torch.cuda.current_device()] if model.device.type == "cuda" else []
-            with torch.random.fork_rng(devices):
-                if self.on_step(state.global_step, model):
-                    control.should_training_stop = True
+
+            def ask() -> bool:
+                model.eval()
+                devices = [torch.cuda.current_device()] if model.device.type == "cuda" else []
+                with torch.random.fork_rng(devices):
+                    return on_step(state.global_step, model)
+
+            if self.team.lead(ask):
+                control.should_training_stop = True
             model.train()
         if control.should_training_stop:  # the steps since the last line would go unlogged
             control.should_log = True
@@ -70,8 +82,9 @@ class StepCallback(TrainerCallback):
         line: dict[str, float] = {"step": state.global_step}
         line.update({key: float(logs[key]) for key in _KEPT if key in logs})
         self.curve.append(line)
-        with self.log_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        if self.team.leads:
+            with self.log_path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
         release_unused_memory()
 
 

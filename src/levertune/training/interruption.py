@@ -29,6 +29,11 @@ class StopRequest:
         """Whether the process was asked to end."""
         return self._number is not None
 
+    @property
+    def number(self) -> int:
+        """The signal; 0 if there was none."""
+        return self._number or 0
+
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
@@ -44,14 +49,17 @@ class StopRequest:
     ) -> None:
         self._give_back()
 
-    def deliver(self) -> NoReturn:
+    def deliver(self, number: int | None = None) -> NoReturn:
         """Let the signal do what it would have done, now that everything is saved.
+
+        Args:
+            number: The signal, where another process had it; this one's own if None.
 
         Raises:
             KeyboardInterrupt: For Ctrl-C, and for any signal that does not end the process itself.
         """
         self._give_back()
-        signal.raise_signal(self._number or signal.SIGINT)
+        signal.raise_signal(number or self._number or signal.SIGINT)
         raise KeyboardInterrupt  # whoever handles it may just have noted it; training has stopped
 
     def _note(self, number: int, frame: FrameType | None) -> None:

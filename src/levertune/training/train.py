@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
@@ -26,9 +27,11 @@ from levertune.training.borrowed import borrowed
 from levertune.training.checkpoints import LOG_FILE, Checkpoints, read_log, remove_checkpoints
 from levertune.training.interruption import StopRequest
 from levertune.training.loggers import check_loggers
-from levertune.training.processes import refuse_several_processes
+from levertune.training.processes import Team, current_team, refuse_several_processes
+from levertune.training.sharded import gather_adapter
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftModel
     from transformers import PreTrainedModel, TrainerCallback
     from trl import SFTConfig
@@ -145,6 +148,10 @@ def train_adapter(
     weights, bit for bit, as an unbroken one. Ctrl-C and SIGTERM take effect after the step under
     way, which is saved first.
 
+    In a team of processes (`training.processes`) all call this, and the first alone looks at the
+    rows, the folder and the hooks. It may be another number of processes than before: the order is
+    the same, sums are rounded otherwise.
+
     Args:
         base: Frozen base model, without adapter. It is wrapped in place while training.
         rows: Row at each position of the mixture; `effective_batch_size` neighbours share a step.
@@ -167,7 +174,7 @@ def train_adapter(
         RecipeError: If a logger of `report_to` is not installed.
         RunError: If there are no rows, another process trains in the folder, it holds checkpoints
             of another training, memory runs out at a single row, or this is one of several
-            processes.
+            processes that have not met.
         DivergedError: If the loss or its gradient is no longer a number, or the loss has exploded.
         ModelError: If the adapter fits no module of the model.
         KeyboardInterrupt: After Ctrl-C.
@@ -178,6 +185,7 @@ def train_adapter(
     from levertune.training.saving import SaveCallback
 
     refuse_several_processes(os.environ)
+    team = current_team()
     num_steps = count_steps(len(rows), config.effective_batch_size)
     if num_steps == 0:
         raise RunError(f"{label}: there is no row to train on, so no step would be taken.")
@@ -191,16 +199,20 @@ def train_adapter(
         limit=config.save_total_limit,
         kept=(LOG_FILE, *kept),
     )
-    with hold_folder(folder, what="a training") as is_locked:
-        if not is_locked:
-            progress.warn(f"{folder}: its file system has no locks; start no second run in it.")
+
+    def begin() -> tuple[tuple[Path, int] | None, dict[str, Any], list[dict[str, float]]]:
         checkpoint = checkpoints.find(lambda text: progress.warn(text))
         state = checkpoints.restore(checkpoint[0] if checkpoint else None)
         if on_start is not None:
             on_start(checkpoint[1] if checkpoint else 0)
-        curve = read_log(folder)
+        return checkpoint, state, read_log(folder)
+
+    with _hold(folder, team) as is_locked:
+        if not is_locked:
+            progress.warn(f"{folder}: its file system has no locks; start no second run in it.")
+        checkpoint, state, curve = team.lead(begin)
         with borrowed(base, config) as model:
-            callback = StepCallback(curve, folder / LOG_FILE, on_step)
+            callback = StepCallback(curve, folder / LOG_FILE, on_step, team)
             batching = choose_batching(model, hardware, pad_id=pad_id)
             request = StopRequest()
             trainer = _make_trainer(
@@ -219,19 +231,20 @@ def train_adapter(
                 checkpoints=checkpoints,
                 callbacks=(callback, SaveCallback(config, num_steps, request)),
                 warn=lambda text: progress.warn(f"{label}: {text}"),
+                team=team,
             )
             started = time.perf_counter()
             with (
                 quiet_libraries(),
                 batching.engage(model),
-                grouped_lora(model),
+                contextlib.nullcontext() if trainer.is_fsdp_enabled else grouped_lora(model),
                 progress.stage(label, num_steps) as callback.stage,
                 request,
             ):
                 callback.stage.advance(checkpoint[1] if checkpoint else 0)
                 trainer.resume(checkpoint[0] if checkpoint else None, state)
-            if request.is_made:
-                request.deliver()
+            if number := team.largest(request.number):
+                request.deliver(number)
             summary = TrainSummary(
                 steps=trainer.state.global_step,
                 num_steps_planned=num_steps,
@@ -241,11 +254,18 @@ def train_adapter(
                 resumed_from=checkpoint[1] if checkpoint else None,
                 trainable_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
             )
-            if keep_adapter:
+            weights = gather_adapter(model) if trainer.is_fsdp_enabled else None
+            if keep_adapter and team.leads:
                 write_json_atomically(folder / SUMMARY_FILE, asdict(summary))
-                _write_adapter(model, folder / ADAPTER_FOLDER)
-        remove_checkpoints(folder)
+                _write_adapter(model, folder / ADAPTER_FOLDER, weights)
+        if team.leads:
+            remove_checkpoints(folder)
         return summary
+
+
+def _hold(folder: Path, team: Team) -> contextlib.AbstractContextManager[bool]:
+    """Keep the folder to the first of the processes, and so to all of them."""
+    return hold_folder(folder, what="a training") if team.leads else contextlib.nullcontext(True)
 
 
 def _make_trainer(
@@ -258,13 +278,16 @@ def _make_trainer(
     checkpoints: Checkpoints,
     callbacks: Sequence[TrainerCallback],
     warn: Callable[[str], None],
+    team: Team,
 ) -> StepTrainer:
     from datasets import Dataset
     from transformers.trainer_callback import PrinterCallback
 
     from levertune.training.trainer import StepTrainer, placeholder_tokenizer
 
-    sources = {rows[position].source for position in range(len(rows))} - {TASK_SOURCE}
+    sources: set[str] = set()
+    if team.leads:
+        sources = {rows[position].source for position in range(len(rows))} - {TASK_SOURCE}
     with quiet_libraries():
         trainer = StepTrainer(
             rows=rows,
@@ -273,6 +296,7 @@ def _make_trainer(
             batching=batching,
             checkpoints=checkpoints,
             warn=warn,
+            team=team,
             model=model,
             args=arguments,
             train_dataset=Dataset.from_dict({"position": list(range(len(rows)))}),
@@ -295,10 +319,10 @@ def read_summary(folder: Path) -> TrainSummary:
     return TrainSummary(**read_json(folder / SUMMARY_FILE))
 
 
-def _write_adapter(model: PeftModel, folder: Path) -> None:
+def _write_adapter(model: PeftModel, folder: Path, weights: dict[str, torch.Tensor] | None) -> None:
     """Write the PEFT folder beside its place and move it there whole."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    save_adapter(model, partial)
+    save_adapter(model, partial, state_dict=weights)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

@@ -6,7 +6,6 @@ loggers, devices). Ours are the rows of a step, their split into micro-batches, 
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Any, NoReturn, cast
 
 import torch
 from peft import PeftModel
-from trl import SFTTrainer
+from transformers import set_seed
 
 from levertune.models.adapters import save_adapter
 from levertune.models.batches import Batching
@@ -24,16 +23,21 @@ from levertune.models.memory import release_unused_memory
 from levertune.models.rendering import TokenizedExample
 from levertune.training.callbacks import AtBegin
 from levertune.training.checkpoints import Checkpoints
-from levertune.training.divergence import LossWatch, RowLoss, diverged
+from levertune.training.divergence import LossWatch, diverged
 from levertune.training.micro_batches import (
     MicroBatchLimit,
     is_out_of_memory,
     random_state,
     set_random_state,
 )
+from levertune.training.processes import Team, share_rows
+from levertune.training.team_trainer import TeamTrainer
+
+_Pass = tuple[list[int], bool]
+"""Which rows of a step go together, and whether they count."""
 
 
-class StepTrainer(SFTTrainer):
+class StepTrainer(TeamTrainer):
     """`SFTTrainer` whose batch is one whole optimizer step.
 
     The loss of a step is the weighted mean over its supervised tokens, however the rows are split
@@ -46,6 +50,7 @@ class StepTrainer(SFTTrainer):
         batching: How the rows of a step are put into micro-batches.
         checkpoints: Where the training is saved.
         warn: Told where memory ran out and what was done about it.
+        team: The processes that train together; the rows of a step are shared among them.
         **kwargs: As for `SFTTrainer`.
     """
 
@@ -60,6 +65,7 @@ class StepTrainer(SFTTrainer):
         batching: Batching,
         checkpoints: Checkpoints,
         warn: Callable[[str], None],
+        team: Team,
         **kwargs: Any,
     ) -> None:
         self._rows = rows
@@ -72,8 +78,9 @@ class StepTrainer(SFTTrainer):
         self._loss_counts: dict[str, int] = defaultdict(int)
         self._limit = MicroBatchLimit()
         self._watch: LossWatch | None = None
-        self._losses_of_step: list[RowLoss] = []
-        super().__init__(data_collator=_positions, **kwargs)
+        self._examples_of_step: list[TokenizedExample] = []
+        self._losses_of_step: list[tuple[int, float]] = []
+        super().__init__(team=team, data_collator=_positions, **kwargs)
 
     def _send_telemetry(self) -> None:
         """Nothing is sent: levertune uses the network for names the user gave only."""
@@ -97,19 +104,22 @@ class StepTrainer(SFTTrainer):
         """Save everything a resumed training needs, whole or not at all."""
         try:
             super()._save_checkpoint(model, trial)
+            # Each process adds up its own part; the mean of them is the steps'.
+            parts = self._team.gather(float(self._tr_loss))
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                self._checkpoints.publish(self.state.global_step, self._loop_state())
+                state = self._loop_state(sum(parts) / len(parts))
+                self._checkpoints.publish(self.state.global_step, state)
             self.accelerator.wait_for_everyone()
         except BaseException:
             if self.args.should_save:
                 self._checkpoints.discard()
             raise
 
-    def _loop_state(self) -> dict[str, Any]:
+    def _loop_state(self, loss_sum: float) -> dict[str, Any]:
         """What the loop knows beside weights, optimizer, schedule and random numbers."""
         return {
-            "loss_sum": float(self._tr_loss),
+            "loss_sum": loss_sum,
             "last_logged": self._globalstep_last_logged,
             "loss_sums": self._loss_sums,
             "loss_counts": self._loss_counts,
@@ -156,9 +166,12 @@ class StepTrainer(SFTTrainer):
             The step's loss, detached.
         """
         model.train()
-        examples = [self._rows[position] for position in inputs["positions"]]
-        weights = [self._source_weights.get(e.source, 1.0) for e in examples]
+        examples, weights = self._team.lead(lambda: self._look_up(inputs["positions"]))
         total = sum(w * _num_predicted(e) for e, w in zip(examples, weights, strict=True))
+        self._examples_of_step = examples
+        if self._team.size > 1:
+            # Dropout must differ between the processes, and be the same after a resume.
+            set_seed(hash((self.args.seed, self.state.global_step, self._team.rank)) % 2**32)
         random_numbers = random_state(self.args.device)
         while (loss := self._try_step(model, examples, weights, total)) is None:
             model.zero_grad()  # also of the passes that did fit
@@ -166,8 +179,11 @@ class StepTrainer(SFTTrainer):
             release_unused_memory()
             if self.args.device.type == "cuda":
                 torch.cuda.empty_cache()
-        self._require_sane(float(loss))
-        for example, value in self._losses_of_step:
+        found = self._team.gather((float(loss), self._losses_of_step))
+        self._losses_of_step = [pair for _, pairs in found for pair in pairs]
+        self._require_sane(sum(part for part, _ in found) / len(found))
+        for i, value in self._losses_of_step:
+            example = examples[i]
             key = "task" if example.source == self._task_source else "general"
             self._loss_sums[key] += value * _num_predicted(example)
             self._loss_counts[key] += _num_predicted(example)
@@ -181,15 +197,19 @@ class StepTrainer(SFTTrainer):
         total: float,
     ) -> torch.Tensor | None:
         """Forward and backward passes; None if memory ran out, after which smaller ones are due."""
-        micro_batches = self._limit.split(examples, self._batching.split(examples))
+        passes = self._passes(examples)
         step_loss = torch.zeros((), device=self.args.device)
         self._losses_of_step = []
-        for number, indices in enumerate(micro_batches, start=1):
-            is_last = number == len(micro_batches)
+        for number, (indices, counts) in enumerate(passes, start=1):
+            # The processes' gradients are averaged, each of them a part of the step's.
+            scale = self._team.size if counts else 0.0
             try:
-                with contextlib.nullcontext() if is_last else self.accelerator.no_sync(model):
-                    loss = self._micro_batch_loss(
-                        model, [examples[i] for i in indices], [weights[i] for i in indices], total
+                with self._synced_at(model, is_last=number == len(passes)):
+                    loss, losses = self._micro_batch_loss(
+                        model,
+                        [examples[i] for i in indices],
+                        [weights[i] * scale for i in indices],
+                        total,
                     )
                     self.accelerator.backward(loss)
             except (RuntimeError, MemoryError) as error:
@@ -204,7 +224,28 @@ class StepTrainer(SFTTrainer):
                 )
                 return None
             step_loss += loss.detach()
+            if counts:
+                self._losses_of_step += zip(indices, losses, strict=True)
         return step_loss
+
+    def _look_up(self, positions: Sequence[int]) -> tuple[list[TokenizedExample], list[float]]:
+        examples = [self._rows[position] for position in positions]
+        return examples, [self._source_weights.get(e.source, 1.0) for e in examples]
+
+    def _passes(self, examples: Sequence[TokenizedExample]) -> list[_Pass]:
+        """This process's share of a step, in micro-batches.
+
+        A process with too few rows goes through one that counts nothing: the others wait for its
+        gradients, and those that have but a part of the model for its part in every pass.
+        """
+        mine = share_rows([len(e.input_ids) for e in examples], self._team.size)[self._team.rank]
+        own = [examples[i] for i in mine]
+        parts = self._limit.split(own, self._batching.split(own))
+        passes: list[_Pass] = [([mine[i] for i in part], True) for part in parts]
+        num_passes = max(1, len(passes))
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            num_passes = self._team.largest(num_passes)
+        return passes + [([0], False)] * (num_passes - len(passes))
 
     def _require_sane(self, loss: float) -> None:
         """Stop before the weights take in a loss that is no number or has exploded."""
@@ -227,7 +268,7 @@ class StepTrainer(SFTTrainer):
         raise diverged(
             fault,
             step=step,
-            rows=self._losses_of_step,
+            rows=[(self._examples_of_step[i], value) for i, value in self._losses_of_step],
             checkpoint=self._checkpoints.newest(up_to=step - num_steps),
         )
 
@@ -241,18 +282,19 @@ class StepTrainer(SFTTrainer):
         examples: Sequence[TokenizedExample],
         weights: Sequence[float],
         total: float,
-    ) -> torch.Tensor:
+    ) -> tuple[torch.Tensor, list[float]]:
+        """The part of a step's loss that a few rows have, and each row's own per token."""
         batch = self._batching.collate(examples).to(self.args.device)
         with self.accelerator.autocast():
             logits = select_logits(model, batch.inputs, batch.index)
         losses = torch.nn.functional.cross_entropy(logits.float(), batch.targets, reduction="none")
         per_row = torch.zeros(len(examples), device=losses.device)
         per_row = per_row.index_add(0, batch.rows, losses)
-        self._losses_of_step += [
-            (example, value / max(1, _num_predicted(example)))
+        own = [
+            value / max(1, _num_predicted(example))
             for example, value in zip(examples, per_row.detach().tolist(), strict=True)
         ]
-        return (per_row * torch.tensor(weights, device=losses.device)).sum() / total
+        return (per_row * torch.tensor(weights, device=losses.device)).sum() / total, own
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the mean loss per supervised token of each source since the last log."""

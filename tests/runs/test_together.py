@@ -1,0 +1,225 @@
+"""Commands in several processes: one of them leads, writes and prints, and all end together."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from levertune.cli.main import main
+from levertune.errors import RecipeError, RunError
+from levertune.runs import together
+from levertune.runs.run import _share_machine
+from levertune.training.processes import Team
+
+SCRIPT = Path(__file__).with_name("one_of_two.py")
+TOLERANCE = 1e-4  # three trainings after one another, at a learning rate of 0.01
+CELL = Path("runs/whole/arms/tell/seed-0")
+
+
+@pytest.fixture
+def start(project, monkeypatch):
+    """Starts `levertune` with words, as a process of its own."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path or os.getcwd() for path in sys.path))
+
+    def start(*words, module="levertune.cli.main", **environment):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        command = [sys.executable, "-m", module] if module else [sys.executable, str(SCRIPT)]
+        return subprocess.Popen([*command, *words], env={**os.environ, **environment}, **pipes)
+
+    return start
+
+
+@pytest.fixture
+def start_two(start):
+    """Starts the two processes of a command, as a launcher would, one of them with a fault."""
+
+    def start_two(fault, *words):
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(found.getsockname()[1])}
+        place |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+        return [
+            start(fault, *words, module=None, RANK=str(rank), LOCAL_RANK=str(rank), **place)
+            for rank in range(2)
+        ]
+
+    return start_two
+
+
+def finish(process):
+    out, err = process.communicate(timeout=900)
+    return process.returncode, out, err
+
+
+def assert_like(folder, other):
+    for path in sorted(other.rglob("adapter_model.safetensors")):
+        left, right = load_file(folder / path.relative_to(other)), load_file(path)
+        assert left.keys() == right.keys()
+        for name in left:
+            torch.testing.assert_close(left[name], right[name], rtol=0, atol=TOLERANCE)
+
+
+def files_below(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_in_two_processes_leaves_what_a_run_in_one_leaves(project, start, finished):
+    """With the trial of sft-steps, whose hook the first process alone calls."""
+    process = start("run", project.recipe_file(), "--num-processes", "2")
+    status, out, err = finish(process)
+    assert status == 0, err
+    assert out.count("report: ") == 1
+    assert "Traceback" not in err
+    assert err.count("cells: 3 ") == 1
+    origin, outcome, _ = finished
+    whole = origin.folder / outcome.run_dir
+    assert files_below(Path("runs/whole")) == files_below(whole)
+    assert_like(Path("runs/whole"), whole)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)  # as below
+@pytest.mark.parametrize("launcher", ["torch.distributed.run", "accelerate.commands.launch"])
+def test_train_works_under_the_usual_launchers(project, start, finished, launcher):
+    number = "--nproc-per-node=2" if launcher.startswith("torch") else "--num_processes=2"
+    options = [number] if launcher.startswith("torch") else [number, "--cpu"]
+    words = [*options, "-m", "levertune.cli.main", "train", project.recipe_file()]
+    status, out, err = finish(start(*words, module=launcher))
+    assert status == 0, err
+    assert out.splitlines() == [
+        f"runs/whole/arms/{a}/seed-0/adapter" for a in ("sft-steps", "tell")
+    ]
+    origin, outcome, _ = finished
+    for arm in ("sft-steps", "tell"):
+        cell = f"arms/{arm}/seed-0"
+        assert_like(Path("runs/whole") / cell, origin.folder / outcome.run_dir / cell)
+
+
+def test_an_error_in_one_process_ends_both_with_one_line(project, start_two):
+    recipe = project.recipe_file(arms=["tell"])
+    processes = start_two("1", "train", recipe)
+    (first, first_out, first_err), (second, _, second_err) = map(finish, processes)
+    assert (first, second) == (2, 2)
+    assert (first_out, first_err) == ("", "")
+    path = CELL / "fault-of-process-1.txt"
+    assert second_err == (
+        "error: process 1 of 2: RuntimeError: the machine was struck by lightning. The others were "
+        f"ended with it; what is done is kept. The traceback: {path}\n"
+    )
+    assert "in broken" in path.read_text("utf-8")
+    kept = sorted(path.name for path in (CELL / "checkpoints").glob("checkpoint-*"))
+    assert kept == ["checkpoint-1", "checkpoint-2"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)  # a busy machine with two cores takes minutes
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_that_is_killed_ends_the_command_and_the_rerun_goes_on(
+    project, start, finished, rank
+):
+    recipe = project.recipe_file(arms=["tell"], task__exposures=60)
+    command = start("train", recipe, "--num-processes", "2", "--quiet")
+    children = wait_for_children(command)
+    wait_for_checkpoint(command)
+    children[rank].kill()
+    status, out, err = finish(command)
+    assert (status, out) == (2, "")
+    assert err == (
+        f"error: process {rank} of 2: was killed (signal 9), perhaps for lack of memory. What is "
+        "done is kept: type the same command again.\n"
+    )
+    assert not psutil.wait_procs(children, timeout=20)[1]
+    assert main(["train", recipe]) == 0
+    assert json.loads((CELL / "training.json").read_text("utf-8"))["resumed_from"] >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)  # as above
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_the_processes_end_with_the_command(project, start, number):
+    recipe = project.recipe_file(arms=["tell"], task__exposures=60)
+    command = start("train", recipe, "--num-processes", "2", "--quiet")
+    children = wait_for_children(command)
+    wait_for_checkpoint(command)
+    command.send_signal(number)
+    status, _, err = finish(command)
+    assert not psutil.wait_procs(children, timeout=20)[1]
+    if number == signal.SIGINT:
+        assert status == 130
+        assert err == (
+            "interrupted. What is done is kept; to go on: levertune train recipe.yaml "
+            "--num-processes 2 --quiet\n"
+        )
+
+
+@pytest.mark.slow
+def test_a_training_that_diverges_costs_both_processes_that_cell_alone(project, start_two):
+    recipe = project.recipe_file(arms=["tell", "sft"])
+    processes = start_two("nan", "run", recipe)
+    (first, _, err), (second, *silence) = map(finish, processes)
+    assert re.findall(r"DivergedError: step 1: the loss is nan", err)
+    assert err.count("error: ") == 1  # no cell finished
+    assert (first, second) == (2, 2)
+    assert silence == ["", ""]
+    for arm in ("tell", "sft"):
+        assert (Path("runs/whole/arms") / arm / "seed-0" / "failure.json").is_file()
+
+
+@pytest.mark.slow
+def test_a_mistake_of_the_user_is_said_once(project, start):
+    status, out, err = finish(start("train", "none.yaml", "--num-processes", "2"))
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert err.startswith("error: none.yaml")
+
+
+def wait_for_children(command):
+    parent = psutil.Process(command.pid)
+    deadline = time.monotonic() + 900
+    while time.monotonic() < deadline and command.poll() is None:
+        children = parent.children()
+        if len(children) == 2:
+            return sorted(children, key=lambda child: child.environ()["RANK"])
+        time.sleep(0.05)
+    raise AssertionError(command.communicate())
+
+
+def wait_for_checkpoint(command):
+    deadline = time.monotonic() + 900
+    while time.monotonic() < deadline and command.poll() is None:
+        if list((CELL / "checkpoints").glob("checkpoint-*/trainer_state.json")):
+            return
+        time.sleep(0.05)
+    raise AssertionError(command.communicate())
+
+
+def test_cells_at_once_and_processes_that_share_a_cell_exclude_each_other(monkeypatch):
+    monkeypatch.setattr("levertune.runs.run.current_team", lambda: Team(0, 2))
+    with pytest.raises(RecipeError, match="^--jobs 4: 2 processes train each cell together"):
+        _share_machine(None, 4)
+    assert _share_machine(None, "auto").count == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [("1", "^fsdp_version: must be 2"), ("2", "^cell: this training looks at held-out rows")],
+)
+def test_what_fsdp_cannot_do_is_refused_before_anything_is_sent(monkeypatch, version, message):
+    monkeypatch.setattr(together, "current_team", lambda: Team(0, 2))
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("FSDP_VERSION", version)
+    with pytest.raises(RunError, match=message):
+        together.train_together(
+            None, None, 1, [], None, Path("cell"), on_step=lambda step, model: False
+        )
