@@ -5,6 +5,7 @@ It runs inside every side, in that side's own environment, so it needs nothing b
 
 from __future__ import annotations
 
+import functools
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from typing import Any
 import torch
 import transformers
 from transformers import Trainer, TrainerCallback
-from transformers import trainer as trainer_module
 
 PROFILED_STEPS = 2
 _PROFILED_ROWS = 20
@@ -126,9 +126,16 @@ class ProfiledSteps(TrainerCallback):
 
 
 def add_callback(callback: TrainerCallback) -> None:
-    """Give a callback to every Trainer made from now on."""
-    # The list takes classes and objects alike.
-    trainer_module.DEFAULT_CALLBACKS.append(callback)  # type: ignore[arg-type]
+    """Give a callback to every Trainer made from now on, before the trainer's own callbacks."""
+    inner = Trainer.__init__
+
+    # Not through transformers' list of default callbacks: ms-swift sets that anew.
+    @functools.wraps(inner)
+    def start(trainer: Any, *args: Any, **kwargs: Any) -> None:
+        inner(trainer, *args, **kwargs)
+        trainer.callback_handler.callbacks.insert(0, callback)
+
+    Trainer.__init__ = start  # type: ignore[method-assign]
 
 
 def peak_device_bytes() -> int | None:

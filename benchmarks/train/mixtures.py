@@ -131,7 +131,8 @@ def write_recipe(
             "max_length": MAX_LENGTH,
             # the steps end in a line of the log, which every side then has
             "logging_steps": max(n for n in range(1, _LOGGED_EVERY + 1) if steps % n == 0),
-            "save_steps": 1_000_000,
+            "save_steps": 0,
+            "save_minutes": 0,
             "gradient_checkpointing": False,
         },
         "evaluation": {"general_heldout": 0, "retention": None},

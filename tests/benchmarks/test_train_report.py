@@ -74,10 +74,12 @@ def test_the_table_has_a_line_a_side_and_the_notes_below(summaries):
     assert len(columns) == 1
 
 
-def test_first_losses_beyond_the_tolerance_are_named(summaries):
-    ours, trl = summaries
-    assert report.show_check(summaries).endswith("beyond 0.001: trl-tuned")
-    assert report.show_check([ours]).endswith("all within 0.001")
+def test_first_losses_that_lie_apart_are_named(summaries):
+    ours = summaries[0]
+    said = report.show_check(summaries)
+    assert "+0.0e+00 (levertune) to +5.0e-03 (trl-tuned)" in said
+    assert said.endswith("5.0e-03 apart, BEYOND 0.001")
+    assert report.show_check([ours]).endswith("0.0e+00 apart, within 0.001")
     [unseen] = report.summarise([run("trl-tuned", 0, 1.0)], LIMITS, {})
     assert unseen.loss_difference is None
     assert unseen.times is None

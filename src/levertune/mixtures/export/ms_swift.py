@@ -47,8 +47,10 @@ def write_ms_swift(export: Export, folder: Path) -> Readme:
         rows=f"`{ROWS_FILE}` holds conversations in ms-swift's standard format (`messages`).",
         differences=(
             "It writes rows with the template it has registered for the model, which need not be "
-            "the one in the model's own files; `template_backend: jinja` uses that one.",
-            "A model it does not know needs `model_type` and `template` in the configuration.",
+            "the one in the model's own files. `template_backend: jinja` uses that one, but takes "
+            "the loss on the whole conversation.",
+            "A model it does not know needs `model_type` and `template` in the configuration, and "
+            "where a row has no system turn it writes none.",
             "A row longer than `max_length` is left out without a list of such rows "
             "(`truncation_strategy: delete`). No row here was longer when levertune counted.",
             "On several devices it leaves out the last rows that do not fill all of them.",
