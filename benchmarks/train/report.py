@@ -85,14 +85,14 @@ class Summary:
 
 def summarise(
     runs: Sequence[Mapping[str, Any]],
-    ceiling: Mapping[str, float],
+    ceilings: Mapping[str, Mapping[str, float]],
     losses: Mapping[str, Mapping[str, Any]],
 ) -> list[Summary]:
     """The sides of one mixture, in the order in which they first ran.
 
     Args:
         runs: Its runs.
-        ceiling: What `ceiling.measure` found for as many processes.
+        ceilings: By number of processes at once, what `ceiling.measure` found.
         losses: By side: `reference`, `tail` and `note`.
     """
     ours = {run["round"]: run["tokens_per_second"] for run in runs if run["side"] == OURS}
@@ -103,7 +103,7 @@ def summarise(
         ratios = [
             ours[run["round"]] / run["tokens_per_second"] for run in own if run["round"] in ours
         ]
-        limits = ceiling[str(own[0]["processes"])]
+        limits = ceilings[str(own[0]["processes"])]
         check = losses.get(side, {})
         reference = check.get("reference")
         first = own[0]["first_loss"]
