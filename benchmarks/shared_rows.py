@@ -1,8 +1,8 @@
 """Whether rows that share their beginnings train as rows apart: loss and gradient of a few steps.
 
-    python benchmarks/shared_rows.py
+    python -m benchmarks.shared_rows
 
-SmolLM2-135M-Instruct on the throughput benchmark's mixture. Padded rows in float32 are the
+SmolLM2-135M-Instruct on the throughput benchmark's short rows. Padded rows in float32 are the
 reference; each line says how far a way of computing lies from it: of the four steps' losses the
 largest relative difference, of the summed gradient the length of the difference, relative.
 """
@@ -10,11 +10,15 @@ largest relative difference, of the summed gradient the length of the difference
 from __future__ import annotations
 
 import contextlib
+import tempfile
+from pathlib import Path
 
 import torch
 
+from benchmarks.train.mixtures import CASES, read_rows, write_recipe
 from levertune.models.adapters import attach_lora
 from levertune.models.batches import CPU_COST, Batching, PaddedRows
+from levertune.models.embedded import EMBEDDED_NAME
 from levertune.models.hardware import Hardware
 from levertune.models.head import select_logits
 from levertune.models.load import load_base_model
@@ -22,15 +26,20 @@ from levertune.models.lora_linear import autocast_for, grouped_lora
 from levertune.models.rendering import ChatTokenizer, TokenizedExample
 from levertune.models.resolve import resolve_model
 from levertune.models.shared_rows import SharedRows
-from training_throughput import LORA, MODEL, mixture_rows
 
 STEPS, BATCH = 4, 8
 
 
 def main() -> None:
     """Compute the reference and print each way beside it."""
-    tokenizer = ChatTokenizer.from_folder(resolve_model(MODEL).folder)
-    rows = [tokenizer.tokenize(example) for example in mixture_rows(STEPS)]
+    model = resolve_model(EMBEDDED_NAME).folder
+    tokenizer = ChatTokenizer.from_folder(model)
+    with tempfile.TemporaryDirectory() as name:
+        folder, case = Path(name, "mixture"), CASES["short"]
+        recipe = write_recipe(
+            case, STEPS, folder, model=model, dtype="bfloat16", tokenizer=tokenizer
+        )
+        rows = read_rows(recipe)
     padded, shared = PaddedRows(tokenizer.pad_id, CPU_COST), SharedRows(CPU_COST.max_tokens)
     losses, gradient = measure(rows, torch.float32, padded, grouped=False)
     print("| way | loss | gradient |\n| --- | ---: | ---: |")
@@ -50,11 +59,9 @@ def measure(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss of each step, and the gradient of all of them."""
     hardware = Hardware("cpu", dtype)
-    base = load_base_model(resolve_model(MODEL), hardware, attention="eager")
+    base = load_base_model(resolve_model(EMBEDDED_NAME), hardware, attention="eager")
     torch.manual_seed(0)
-    model = attach_lora(
-        base, r=LORA["r"], alpha=LORA["lora_alpha"], dropout=0.0, target_modules="all-linear"
-    )
+    model = attach_lora(base, r=16, alpha=32, dropout=0.0, target_modules="all-linear")
     for name, parameter in model.named_parameters():
         if "lora_B" in name:  # zero at the start, where A would get no gradient
             parameter.data.normal_(std=0.01)

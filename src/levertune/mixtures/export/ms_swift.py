@@ -10,7 +10,7 @@ from typing import Any
 
 from levertune.errors import RecipeError
 from levertune.mixtures.export.files import write_yaml
-from levertune.mixtures.export.readme import NOT_RUN, Readme
+from levertune.mixtures.export.readme import Readme
 from levertune.mixtures.export.rows import Export, find_plain_reason, refuse_loss_weight
 from levertune.results.files import write_jsonl_atomically
 
@@ -43,12 +43,17 @@ def write_ms_swift(export: Export, folder: Path) -> Readme:
     return Readme(
         trainer="ms-swift 4.6",
         command=f"swift sft {CONFIG_FILE}",
-        status=NOT_RUN,
+        status="Trained with once, SmolLM2-135M-Instruct on a CPU with `model_type: llama` and "
+        "`template: chatml`: the rows of the first step and the tokens learnt were levertune's, "
+        "and the line end after each answer. Look at a few batches before you trust it for another "
+        "model.",
         rows=f"`{ROWS_FILE}` holds conversations in ms-swift's standard format (`messages`).",
         differences=(
             "It writes rows with the template it has registered for the model, which need not be "
-            "the one in the model's own files; `template_backend: jinja` uses that one.",
-            "A model it does not know needs `model_type` and `template` in the configuration.",
+            "the one in the model's own files. `template_backend: jinja` uses that one, but takes "
+            "the loss on the whole conversation.",
+            "A model it does not know needs `model_type` and `template` in the configuration, and "
+            "where a row has no system turn it writes none.",
             "A row longer than `max_length` is left out without a list of such rows "
             "(`truncation_strategy: delete`). No row here was longer when levertune counted.",
             "On several devices it leaves out the last rows that do not fill all of them.",

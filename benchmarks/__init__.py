@@ -1,0 +1,1 @@
+"""Measurements of speed, memory and statistics; README.md lists the commands."""

@@ -1,0 +1,1 @@
+"""Training throughput of levertune and of other trainers on the same work."""
