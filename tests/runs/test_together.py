@@ -106,6 +106,7 @@ def test_train_works_under_the_usual_launchers(project, start, finished, launche
         assert_like(Path("runs/whole") / cell, origin.folder / outcome.run_dir / cell)
 
 
+@pytest.mark.slow
 def test_an_error_in_one_process_ends_both_with_one_line(project, start_two):
     recipe = project.recipe_file(arms=["tell"])
     processes = start_two("1", "train", recipe)
