@@ -329,7 +329,7 @@ def test_every_folder_says_how_to_train_and_what_differs(tmp_path, name):
     assert "| anchor | `` a \\| b `c` d `` |" in text
     assert "\nA note.\n" in text
     assert "## What is different from `levertune train`" in text
-    assert ("**not run**" in text) == (name in ("axolotl", "ms-swift"))
+    assert ("**not run**" in text) == (name == "axolotl")
 
 
 # Values.
