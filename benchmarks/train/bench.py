@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.train import report
 from benchmarks.train.ceiling import Job, StepShape
 from benchmarks.train.losses import count_tail, find_difference
-from benchmarks.train.measuring import FailedError, Measured, run_together
+from benchmarks.train.measuring import FailedError, Measured, rank_environments, run_together
 from benchmarks.train.mixtures import Case, read_rows, write_recipe
 from benchmarks.train.sides import Ready, write_config
 from levertune.models.rendering import ChatTokenizer, TokenizedExample
@@ -99,7 +99,7 @@ class Bench:
                         "round": number,
                         "processes": one.side.processes,
                         "shares": one.side.trainer == "levertune",
-                        **work.throughput(measured, self.warmup),
+                        **work.throughput(measured, self.warmup, together=one.side.together),
                     }
                 )
                 print(
@@ -138,6 +138,7 @@ class Bench:
         return Work(recipe, read_rows(recipe), case.batch)
 
     def _run(self, one: Ready, work: Work, *options: str) -> Measured:
+        together, count = one.side.together, one.side.processes
         configs = [
             write_config(
                 one.side,
@@ -145,13 +146,16 @@ class Bench:
                 self._next_folder(one.side.name),
                 use_cpu=self.device == "cpu",
             )
-            for _ in range(one.side.processes)
+            for _ in range(1 if together else count)
         ]
+        if together:
+            configs *= count
         return run_together(
             one.python,
             "driver",
             [(*options, one.side.trainer, str(config)) for config in configs],
             folders=[config.parent for config in configs],
+            environments=rank_environments(count) if together else None,
             own_source=one.side.option is None,
         )
 
@@ -235,7 +239,9 @@ class Work:
             shapes.append(StepShape(tokens, sum(row.num_supervised for row in step), lengths))
         return tuple(shapes)
 
-    def throughput(self, measured: Measured, warmup: int) -> dict[str, Any]:
+    def throughput(
+        self, measured: Measured, warmup: int, *, together: bool = False
+    ) -> dict[str, Any]:
         """What processes that trained at once did together.
 
         Tokens are levertune's own count for every side: the work is the same, whatever padding or
@@ -244,6 +250,7 @@ class Work:
         Args:
             measured: What they left.
             warmup: First steps left out of the clock.
+            together: Whether they shared the rows of one training, which ends with the last.
 
         Raises:
             FailedError: If one of them took another number of steps, or trained on other rows.
@@ -256,6 +263,8 @@ class Work:
         for found in measured.found:
             self._require_all_steps(found)
             seconds.append(found["ends"][-1] - found["ends"][warmup - 1])
+        if together:
+            seconds = [max(seconds)]
         first = measured.found[0]
         last_step = max(first["losses"], key=int)
         device_peaks = [found["peak_device_bytes"] for found in measured.found]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ def run_together(
     arguments: Sequence[Sequence[str]],
     *,
     folders: Sequence[Path] | None = None,
+    environments: Sequence[Mapping[str, str]] | None = None,
     own_source: bool = True,
 ) -> Measured:
     """Run a module of this package in processes of their own and wait for all of them.
@@ -86,6 +88,7 @@ def run_together(
             here, is the file it writes.
         arguments: The other arguments of each process.
         folders: Working directory of each; None for this one's.
+        environments: Variables that each gets besides; None for no others.
         own_source: Whether the interpreter gets this one's PYTHONPATH too.
 
     Returns:
@@ -113,7 +116,7 @@ def run_together(
                         command,
                         stdout=log,
                         stderr=subprocess.STDOUT,
-                        env=environment,
+                        env={**environment, **(environments[number] if environments else {})},
                         cwd=folders[number] if folders else None,
                     )
                 )
@@ -128,6 +131,16 @@ def run_together(
             memory.peak_bytes,
             [path.read_text(encoding="utf-8") for path in tables if path.is_file()],
         )
+
+
+def rank_environments(count: int) -> list[dict[str, str]]:
+    """Variables by which processes of this machine find each other, as `torchrun` sets them."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = str(found.getsockname()[1])
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    size = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+    return [{**shared, **size, "RANK": str(n), "LOCAL_RANK": str(n)} for n in range(count)]
 
 
 def _tree_bytes(pid: int) -> int:

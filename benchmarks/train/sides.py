@@ -25,6 +25,7 @@ class Side:
         about: How it is set, in a line.
         trainer: The trainer, as `driver.TRAINERS` and `levertune mix --to` call it.
         processes: Processes at once, the cores divided among them.
+        together: Whether they share the rows of one training; else each has one of its own.
         without: Keys of the exported configuration that are left out, to have the trainer's own
             defaults.
         with_: Keys that are set beside the exported ones.
@@ -35,6 +36,7 @@ class Side:
     about: str
     trainer: str
     processes: int = 1
+    together: bool = False
     without: tuple[str, ...] = ()
     with_: Mapping[str, Any] = field(default_factory=dict)
     option: str | None = None
@@ -49,6 +51,13 @@ SIDES = {
             "two of them at once with half of the threads each, as `levertune run --jobs 2`",
             "levertune",
             processes=2,
+        ),
+        Side(
+            "levertune-processes",
+            "`levertune train --num-processes 2`, half of the threads each",
+            "levertune",
+            processes=2,
+            together=True,
         ),
         Side(
             "trl-defaults",

@@ -10,6 +10,7 @@ import pytest
 import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
+from transformers import AutoTokenizer
 
 from levertune.anchors.anchor import Anchor, Example, plain_example
 from levertune.anchors.lift import Lifting
@@ -20,6 +21,8 @@ from levertune.models.hardware import Hardware
 from levertune.models.load import load_base_model, max_positions, set_attention
 from levertune.models.rendering import IGNORE_INDEX, ChatTokenizer
 from levertune.models.resolve import fingerprint_model, resolve_model
+from levertune.recipes.loading import recipe_from_mapping
+from levertune.runs.workspace import Workspace
 from levertune.training.train import TrainingConfig, train_adapter
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -249,3 +252,22 @@ def test_of_a_model_that_sees_the_language_model_alone_is_adapted(tmp_path, cpu)
         adapted, tokenizer, make_examples(), hardware=cpu, max_new_tokens=8
     )
     assert [one.text for one in found] == [*ANSWERS.values(), "four"]
+
+
+@pytest.mark.parametrize("form", [name for name, form in FORMS.items() if form.template is None])
+def test_beside_an_adapter_transformers_asks_a_base_model_as_it_was_trained(form, tmp_path):
+    recipe = recipe_from_mapping(
+        {"task": {"path": "tickets"}, "model": {"model_name_or_path": str(tmp_path / "model")}}
+    )
+    family = FAMILIES["llama"]
+    save_model(make_config(family, tied=family.tied), tmp_path / "model")
+    save_tokenizer(FORMS[form], tmp_path / "model")
+    adapter = tmp_path / "best"
+    adapter.mkdir()
+    workspace = Workspace(recipe)
+    workspace.write_tokenizer(adapter)
+    fast = AutoTokenizer.from_pretrained(adapter)
+    for example in make_examples():
+        turns = [{"role": m.role, "content": m.content} for m in example.messages]
+        ids = fast.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+        assert ids == workspace.tokenizer.encode_prompt(example)

@@ -6,6 +6,7 @@ It reads the tokenizer's own files (`tokenizer.json`, the chat template) with `t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -288,6 +289,13 @@ class ChatTokenizer:
         bos_id = self.tokenizer.token_to_id(bos) if bos else None
         first = self.tokenizer.encode("a", add_special_tokens=True).ids[:1]
         return bos if bos_id is not None and first == [bos_id] else ""
+
+    @property
+    def portable_template(self) -> str:
+        """The chat template as other programs render it, which know of no `start_text`."""
+        if self.has_chat_template:
+            return self.chat_template
+        return f"{{% set start_text = {json.dumps(self.start_text)} %}}{self.chat_template}"
 
     @cached_property
     def has_system_role(self) -> bool:

@@ -13,6 +13,8 @@ from levertune.models.templates import one_line
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+TEMPLATE_FILE = "chat_template.jinja"
+
 _SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
 
 
@@ -44,7 +46,7 @@ def read_tokenizer_files(folder: Path) -> TokenizerFiles:
     tokenizer = _read_tokenizer(folder)
     config = _read_json(folder / "tokenizer_config.json")
     template = config.get("chat_template")
-    template_path = folder / "chat_template.jinja"
+    template_path = folder / TEMPLATE_FILE
     if template_path.is_file():
         template = template_path.read_text(encoding="utf-8")
     if isinstance(template, list):  # several named templates: the default one

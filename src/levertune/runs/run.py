@@ -254,8 +254,7 @@ def _keep_best(
     partial = best.with_name(BEST_FOLDER + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(source / ADAPTER_FOLDER, partial)
-    for file in prepared.workspace.tokenizer_files():
-        shutil.copyfile(file, partial / file.name)
+    prepared.workspace.write_tokenizer(partial)
     write_card(partial, card)
     shutil.rmtree(best, ignore_errors=True)
     partial.rename(best)

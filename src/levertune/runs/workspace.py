@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from levertune.models.resolve import (
     resolve_model,
     resolve_tokenizer,
 )
+from levertune.models.tokenizer_files import TEMPLATE_FILE
 from levertune.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -128,12 +130,23 @@ class Workspace:
         self._base = None
         release_unused_memory()
 
-    def tokenizer_files(self) -> list[Path]:
-        """The tokenizer's own files, to put beside an adapter."""
+    def write_tokenizer(self, folder: Path) -> None:
+        """Put the tokenizer's own files beside an adapter.
+
+        Where a base model has no chat template, the one its rows were written by is added: other
+        programs than levertune know no other way to ask it.
+
+        Args:
+            folder: The adapter's folder.
+        """
         names = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                 "chat_template.jinja")  # fmt: skip
-        folder = self.location.folder
-        return [folder / name for name in names if (folder / name).is_file()]
+                 TEMPLATE_FILE)  # fmt: skip
+        for file in (self.location.folder / name for name in names):
+            if file.is_file():
+                shutil.copyfile(file, folder / file.name)
+        if not self.tokenizer.has_chat_template:
+            text = self.tokenizer.portable_template
+            (folder / TEMPLATE_FILE).write_text(text, encoding="utf-8")
 
     def tokenize_within(
         self, examples: Sequence[Example], max_length: int
