@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from levertune.errors import DivergedError, RunError, UserError
+from levertune.models.rendering import ChatTokenizer
 from levertune.recipes.loading import load_recipe
 from levertune.results.cells import read_cell, read_predictions
 from levertune.results.files import read_json, read_jsonl
@@ -45,6 +46,23 @@ def trainings(monkeypatch):
 
     monkeypatch.setattr(train_module, "train_adapter", note)
     return labels
+
+
+ANSWERS_ALIKE = '''
+import os
+from types import SimpleNamespace
+SamplingParams = lambda **options: options["stop_token_ids"][-1]
+
+class LLM:
+    def __init__(self, **options):
+        """Loads nothing."""
+
+    def generate(self, prompts, end, *, use_tqdm, lora_request):
+        with open(os.environ["ASKED"], "a") as file:
+            print(lora_request, file=file)
+        one = SimpleNamespace(token_ids=[LETTER, end], finish_reason="stop", stop_reason=end)
+        return [SimpleNamespace(outputs=[one])] * len(prompts)
+'''
 
 
 # What a run leaves.
@@ -435,3 +453,40 @@ def test_two_rows_can_be_cross_validated(project):
     outcome = run_recipe(recipe, quick=True)
     assert outcome.result.arms[0].scores[outcome.result.metrics.primary].n == 1
     assert outcome.result.arms[0].steps == 1
+
+
+# Answers by vLLM, whose stand-in gives them all the same.
+
+
+def test_other_answers_are_asked_for_without_training_again(
+    finished_copy, trainings, tmp_path, monkeypatch
+):
+    tokenizer = ChatTokenizer.from_folder(finished_copy.model)
+    letter = str(tokenizer.encode("a")[0])
+    folder = tmp_path / "site"
+    (folder / "vllm" / "lora").mkdir(parents=True)
+    (folder / "vllm" / "__init__.py").write_text(ANSWERS_ALIKE.replace("LETTER", letter))
+    (folder / "vllm" / "lora" / "__init__.py").write_text("")
+    (folder / "vllm" / "lora" / "request.py").write_text("LoRARequest = lambda *words: words[2]")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("ASKED", str(tmp_path / "asked.txt"))
+    before = {cell: read_cell(RUN / cell) for cell in CELLS}
+    run_recipe(finished_copy.recipe(evaluation__backend="vllm"))
+    assert trainings == []
+    asked = Path(tmp_path / "asked.txt").read_text().splitlines()
+    adapters = [str((RUN / cell / "adapter").resolve()) for cell in CELLS[1:]]
+    assert asked == ["None", *adapters]
+    for cell in CELLS:
+        assert {row.prediction for row in read_predictions(RUN / cell)} == {"a"}
+        assert read_cell(RUN / cell).nll == before[cell].nll
+    run_recipe(finished_copy.recipe())
+    assert trainings == []
+    assert {cell: read_cell(RUN / cell).scores for cell in CELLS} == {
+        cell: one.scores for cell, one in before.items()
+    }
+
+
+def test_vllm_that_is_missing_is_refused_before_anything_is_written(project):
+    with pytest.raises(UserError, match=r"evaluation.backend: vllm is not installed"):
+        run_recipe(project.recipe(evaluation__backend="vllm"))
+    assert not RUN.exists()

@@ -101,6 +101,19 @@ def generate_completions(
                 on_finished=stage.advance,
             )
         )
+    return read_answers(examples, continued, tokenizer)
+
+
+def read_answers(
+    examples: Sequence[Example], continued: Sequence[Sequence[int]], tokenizer: ChatTokenizer
+) -> list[Generation]:
+    """What new ids say.
+
+    Args:
+        examples: The rows.
+        continued: The new ids of each, the one that ends the answer included.
+        tokenizer: Their tokenizer.
+    """
     stops = set(tokenizer.stop_ids)
     return [
         _read_answer(example.id, new_ids, stops, tokenizer)

@@ -187,6 +187,11 @@ class EvaluationSection(Section):
     batch_size: Annotated[int, Field(ge=1, le=65536)] | Auto = Field(
         default="auto", description="Rows generated together; changes speed, not results."
     )
+    backend: Literal["transformers", "vllm"] = Field(
+        default="transformers",
+        description="What writes the answers. vllm: faster on a GPU, from the environment whose "
+        "Python is LEVERTUNE_VLLM_PYTHON, or levertune's own.",
+    )
     general_heldout: Annotated[int, Field(ge=0)] = Field(
         default=64,
         description="Held-out rows of the general sources on which loss is measured. 0: none.",

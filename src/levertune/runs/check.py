@@ -18,6 +18,7 @@ from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.recipes.url_secrets import without_secrets
 from levertune.runs.anchor_rules import require_fair_anchor, require_refinable, settle_placement
+from levertune.runs.answers import require_backend
 from levertune.runs.arm_rows import (
     choose_arm_anchor,
     count_pushed_over,
@@ -102,6 +103,7 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
         UserError: If a run of this recipe would be refused before it trains.
     """
     require_refinable(recipe)
+    require_backend(recipe)
     workspace = Workspace(recipe)
     tokenizer = workspace.tokenizer
     inputs, notes = keep_out_control_tokens(

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from levertune.anchors.anchor import Example, plain_example
+from levertune.anchors.anchor import plain_example
 from levertune.data.records import Record
-from levertune.errors import DataError
 from levertune.mixtures.manifest import hash_records
-from levertune.models.load import max_positions
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.results.anchor_checks import read_checks
@@ -31,6 +29,7 @@ from levertune.results.cells import (
 )
 from levertune.results.files import write_jsonl_atomically
 from levertune.results.provenance import collect_provenance
+from levertune.runs.answers import answer_rows
 from levertune.runs.arm_rows import arm_example
 from levertune.runs.cells import CellData, split_of
 from levertune.runs.decided import as_trained
@@ -87,8 +86,8 @@ def evaluate_cell(
 
     Raises:
         DataError: If a test row is longer than the model can read.
+        RunError: If vLLM is asked for and fails.
     """
-    from levertune.evaluation.generation import generate_completions
     from levertune.evaluation.likelihood import score_likelihood
     from levertune.models.adapters import load_adapter
     from levertune.models.hardware import peak_memory_bytes
@@ -121,14 +120,12 @@ def evaluate_cell(
                 pad_id=workspace.tokenizer.pad_id,
                 progress=progress,
             )
-        _require_room(workspace, examples, int(recipe.evaluation.max_new_tokens))
-        generations = generate_completions(
+        generations = answer_rows(
+            recipe,
+            workspace,
             model,
-            workspace.tokenizer,
             examples,
-            hardware=workspace.hardware,
-            max_new_tokens=int(recipe.evaluation.max_new_tokens),
-            batch_size=int(recipe.evaluation.batch_size),
+            adapter=folder / ADAPTER_FOLDER if arm.is_trained else None,
             progress=progress,
             label=f"answers of {data.plan.label}",
         )
@@ -227,6 +224,7 @@ def fingerprint_cell(recipe: Recipe, inputs: Inputs, data: CellData, probes: Pro
         hash_records(probes.retention),
         str(recipe.evaluation.max_new_tokens),
         *_other_anchor(data),
+        *_other_backend(recipe),
     )
     return hashlib.sha256(" ".join(parts).encode("ascii")).hexdigest()
 
@@ -238,18 +236,10 @@ def _other_anchor(data: CellData) -> list[str]:
     return [data.tested.anchor.id if data.tested.anchor is not None else "none"]
 
 
-def _require_room(workspace: Workspace, examples: Sequence[Example], new_tokens: int) -> None:
-    limit = max_positions(workspace.base())
-    if limit is None:
-        return
-    for example in examples:
-        prompt = workspace.tokenizer.render_prompt(example.messages, example.lead_in)
-        length = workspace.tokenizer.count(prompt) + new_tokens
-        if length > limit:
-            raise DataError(
-                f"test row {example.id!r}: prompt and answer need {length} tokens; the model reads "
-                f"{limit}. Shorten the row or lower evaluation.max_new_tokens."
-            )
+def _other_backend(recipe: Recipe) -> list[str]:
+    """What writes the answers, where it is not transformers."""
+    backend = recipe.evaluation.backend
+    return [] if backend == "transformers" else [backend]
 
 
 def _write_likelihoods(folder: Path, likelihoods: dict[str, list[RowLikelihood]]) -> None:

@@ -16,6 +16,7 @@ from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
 from levertune.results.folder_lock import hold_folder
 from levertune.results.schema import Failure, RunResult
+from levertune.runs.answers import require_backend
 from levertune.runs.cells import CellData, CellPlan
 from levertune.runs.estimate import Estimate, estimate_run
 from levertune.runs.finish import gather_done, is_done, write_row_lists, write_run_result
@@ -101,6 +102,7 @@ def run_recipe(
     """
     progress = progress or SilentProgress()
     say = say or (lambda line: None)
+    require_backend(recipe)
     started, clock = datetime.now(UTC), time.perf_counter()
     prepared = prepare_run(recipe, quick=quick, progress=progress, dry_run=dry_run)
     cells = [prepared.build(plan) for plan in prepared.plans]

@@ -21,7 +21,7 @@ _DTYPE_KEY = "model.dtype"
 
 # May change from one call to the next in one folder: they change what is done, not any cell.
 _FREE_KEYS = frozenset(
-    {"arms", "seeds", "output_dir", "evaluation.batch_size"}
+    {"arms", "seeds", "output_dir", "evaluation.batch_size", "evaluation.backend"}
     | {f"training.{key}" for key in FREE_TRAINING}
 )
 
