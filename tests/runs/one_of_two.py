@@ -17,6 +17,25 @@ def break_in_step(rank, step):
     StepTrainer._micro_batch_loss = broken
 
 
+def run_out_of_memory(rank, step):
+    """Once, at a micro-batch of several rows, after it was computed."""
+    import torch
+
+    from levertune.training.trainer import StepTrainer
+
+    loss, failed = StepTrainer._micro_batch_loss, []
+
+    def scarce(self, model, examples, *args):
+        found = loss(self, model, examples, *args)
+        here = os.environ["RANK"] == rank and self.state.global_step == step
+        if here and len(examples) > 1 and not failed:
+            failed.append(len(examples))
+            raise torch.OutOfMemoryError("out of memory")
+        return found
+
+    StepTrainer._micro_batch_loss = scarce
+
+
 def diverge():
     import torch
 
@@ -37,6 +56,8 @@ if __name__ == "__main__":
     fault, *words = sys.argv[1:]
     if fault == "nan":
         diverge()
+    elif fault == "memory":
+        run_out_of_memory("1", 2)
     elif fault:
         break_in_step(fault, 2)
     from levertune.cli.main import main

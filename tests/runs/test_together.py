@@ -172,6 +172,20 @@ def test_the_processes_end_with_the_command(project, start, number, ends):
 
 
 @pytest.mark.slow
+def test_memory_that_runs_out_in_one_process_has_the_step_taken_again_by_both(
+    project, start_two, finished
+):
+    recipe = project.recipe_file(arms=["tell"])
+    (first, _, err), (second, *silence) = map(finish, start_two("memory", "train", recipe))
+    assert (first, second) == (0, 0), err
+    assert re.findall(r"step 3: memory ran out; it is taken again, .* instead of \d rows\.\n", err)
+    assert err.count("memory ran out") == 1
+    assert silence == ["", ""]
+    origin, outcome, _ = finished
+    assert_like(CELL, origin.folder / outcome.run_dir / CELL.relative_to("runs/whole"))
+
+
+@pytest.mark.slow
 def test_a_training_that_diverges_costs_both_processes_that_cell_alone(project, start_two):
     recipe = project.recipe_file(arms=["tell", "sft"])
     processes = start_two("nan", "run", recipe)

@@ -10,6 +10,8 @@ from typing import Any, cast
 
 import torch
 from peft import PeftModel
+from torch.distributed import all_reduce
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from trl import SFTTrainer
@@ -37,10 +39,41 @@ class TeamTrainer(SFTTrainer):
             sharded.let_accelerate_shard(self.accelerator)
             self.is_fsdp_enabled = True
 
+    @property
+    def _is_spread(self) -> bool:
+        """Whether each process holds a part of the model, so that all go through every pass."""
+        return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
+
+    @staticmethod
+    def _own_part(model: torch.nn.Module) -> torch.nn.Module:
+        """The model as this process computes it, without what waits for others on the way.
+
+        `DistributedDataParallel` sends gradients while the last pass goes on. A process that has to
+        take its passes again would leave the others waiting in the middle of theirs, so gradients
+        are averaged here, once all processes are through (`_average_gradients`).
+        """
+        return model.module if isinstance(model, DistributedDataParallel) else model
+
+    def _average_gradients(self, model: torch.nn.Module) -> None:
+        """Average the gradients of processes that hold the model whole."""
+        if self._team.size == 1 or self._is_spread:
+            return
+        trained = [p for p in model.parameters() if p.requires_grad]
+        for dtype in dict.fromkeys(p.dtype for p in trained):
+            alike = [p for p in trained if p.dtype == dtype]
+            # A process without rows in this step has none.
+            own = [torch.zeros_like(p) if p.grad is None else p.grad for p in alike]
+            flat = torch.cat([gradient.reshape(-1) for gradient in own])
+            all_reduce(flat)
+            flat /= self._team.size
+            pieces = flat.split([p.numel() for p in alike])
+            for parameter, piece in zip(alike, pieces, strict=True):
+                parameter.grad = piece.view_as(parameter)
+
     @contextlib.contextmanager
     def _synced_at(self, model: torch.nn.Module, *, is_last: bool) -> Iterator[None]:
-        """Let the processes add up their gradients after the last pass of a step only."""
-        if is_last:
+        """Let processes with a part of the model add up gradients after a step's last pass only."""
+        if is_last or not self._is_spread:
             yield
             return
         state = self.accelerator.gradient_state

@@ -173,15 +173,21 @@ class StepTrainer(TeamTrainer):
             # Dropout must differ between the processes, and be the same after a resume.
             set_seed(hash((self.args.seed, self.state.global_step, self._team.rank)) % 2**32)
         random_numbers = random_state(self.args.device)
-        while (loss := self._try_step(model, examples, weights, total)) is None:
+        own = self._own_part(model)
+        while True:
+            loss, too_many = self._try_step(own, examples, weights, total)
+            found = self._team.gather((float(loss), self._losses_of_step, too_many))
+            if not any(rows for _, _, rows in found):
+                break
+            self._take_smaller(max(rows for _, _, rows in found))
             model.zero_grad()  # also of the passes that did fit
             set_random_state(random_numbers, self.args.device)
             release_unused_memory()
             if self.args.device.type == "cuda":
                 torch.cuda.empty_cache()
-        found = self._team.gather((float(loss), self._losses_of_step))
-        self._losses_of_step = [pair for _, pairs in found for pair in pairs]
-        self._require_sane(sum(part for part, _ in found) / len(found))
+        self._average_gradients(own)
+        self._losses_of_step = [pair for _, pairs, _ in found for pair in pairs]
+        self._require_sane(sum(part for part, _, _ in found) / len(found))
         for i, value in self._losses_of_step:
             example = examples[i]
             key = "task" if example.source == self._task_source else "general"
@@ -195,8 +201,12 @@ class StepTrainer(TeamTrainer):
         examples: Sequence[TokenizedExample],
         weights: Sequence[float],
         total: float,
-    ) -> torch.Tensor | None:
-        """Forward and backward passes; None if memory ran out, after which smaller ones are due."""
+    ) -> tuple[torch.Tensor, int]:
+        """Forward and backward passes.
+
+        Returns:
+            The loss, and the rows of the micro-batch that did not fit into memory; 0 if all did.
+        """
         passes = self._passes(examples)
         step_loss = torch.zeros((), device=self.args.device)
         self._losses_of_step = []
@@ -213,20 +223,26 @@ class StepTrainer(TeamTrainer):
                     )
                     self.accelerator.backward(loss)
             except (RuntimeError, MemoryError) as error:
-                # Other processes would wait for this one's part of the step.
-                if not is_out_of_memory(error) or self.accelerator.num_processes > 1:
+                # Those that have but a part of the model would wait for this one's in this pass.
+                if not is_out_of_memory(error) or self._is_spread:
                     raise
-                step = self.state.global_step + 1
-                self._limit.lower(examples, indices, step=step)
-                self._warn(
-                    f"step {step}: memory ran out; it is taken again, from here on with at most "
-                    f"{self._limit.tokens} tokens at once instead of {len(indices)} rows."
-                )
-                return None
+                self._limit.lower(examples, indices, step=self.state.global_step + 1)
+                return step_loss, len(indices)
             step_loss += loss.detach()
             if counts:
                 self._losses_of_step += zip(indices, losses, strict=True)
-        return step_loss
+        return step_loss, 0
+
+    def _take_smaller(self, num_rows: int) -> None:
+        """Go on with the smallest micro-batches that any of the processes needs."""
+        limits = [tokens for tokens in self._team.gather(self._limit.tokens) if tokens is not None]
+        self._limit = MicroBatchLimit(min(limits))
+        if not self._team.leads:
+            return
+        self._warn(
+            f"step {self.state.global_step + 1}: memory ran out; it is taken again, from here on "
+            f"with at most {self._limit.tokens} tokens at once instead of {num_rows} rows."
+        )
 
     def _look_up(self, positions: Sequence[int]) -> tuple[list[TokenizedExample], list[float]]:
         examples = [self._rows[position] for position in positions]
@@ -235,16 +251,16 @@ class StepTrainer(TeamTrainer):
     def _passes(self, examples: Sequence[TokenizedExample]) -> list[_Pass]:
         """This process's share of a step, in micro-batches.
 
-        A process with too few rows goes through one that counts nothing: the others wait for its
-        gradients, and those that have but a part of the model for its part in every pass.
+        Processes that have but a part of the model wait for each other in every pass, so one with
+        fewer goes through passes that count nothing.
         """
         mine = share_rows([len(e.input_ids) for e in examples], self._team.size)[self._team.rank]
         own = [examples[i] for i in mine]
         parts = self._limit.split(own, self._batching.split(own))
         passes: list[_Pass] = [([mine[i] for i in part], True) for part in parts]
-        num_passes = max(1, len(passes))
-        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            num_passes = self._team.largest(num_passes)
+        if not self._is_spread:
+            return passes
+        num_passes = self._team.largest(max(1, len(passes)))
         return passes + [([0], False)] * (num_passes - len(passes))
 
     def _require_sane(self, loss: float) -> None:
