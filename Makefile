@@ -33,8 +33,8 @@ demo: $(VENV)/.levertune ## Train and compare the arms on the shipped ticket tas
 report: $(VENV)/.levertune ## Write the demo's page again.
 	$(BIN)/levertune report runs/demo
 
-test: $(VENV)/.dev ## Run the fast tests.
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+test: $(VENV)/.dev ## Run the fast tests, at most four files at once.
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 test-slow: $(VENV)/.dev ## Run the tests that train and generate with the embedded model.
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
