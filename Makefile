@@ -34,7 +34,7 @@ report: $(VENV)/.levertune ## Write the demo's page again.
 	$(BIN)/levertune report runs/demo
 
 test: $(VENV)/.dev ## Run the fast tests, at most four files at once.
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --durations 15
 
 test-slow: $(VENV)/.dev ## Run the tests that train and generate with the embedded model.
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow

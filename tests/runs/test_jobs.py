@@ -81,3 +81,16 @@ def test_an_estimate_hands_out_the_longest_cells_first(cells, jobs, expected):
     assert estimate.seconds == expected
     assert [cells[i] for i in estimate.longest_first] == sorted(cells, reverse=True)
     assert ("2.0 GiB of memory each" in estimate.sentence) == (jobs > 1)
+
+
+def test_an_estimate_for_several_processes_says_that_one_was_timed():
+    alone = Estimate((60.0,), 1, None, 1000, 250.0)
+    assert alone.sentence == (
+        "estimate: about 65 seconds (1,000 tokens to train on at 250 a second, timed on this "
+        "machine)"
+    )
+    shared = Estimate((60.0,), 1, None, 1000, 250.0, num_processes=2)
+    assert shared.sentence == (
+        "estimate: at most about 65 seconds (1,000 tokens to train on at 250 a second, timed in "
+        "one of 2 processes)"
+    )

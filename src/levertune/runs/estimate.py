@@ -13,6 +13,7 @@ from levertune.runs.challenges import NUM_POOL
 from levertune.runs.inputs import Inputs
 from levertune.runs.refiner import check_steps
 from levertune.runs.workspace import Workspace
+from levertune.training.processes import current_team
 
 if TYPE_CHECKING:
     from levertune.models.rendering import TokenizedExample
@@ -34,6 +35,7 @@ class Estimate:
         memory_bytes: Peak memory of one process, or None where it cannot be read.
         tokens: Tokens to train on.
         tokens_per_second: Measured on one step.
+        num_processes: Processes that share each training; the step was timed in one of them.
     """
 
     cell_seconds: tuple[float, ...]
@@ -41,6 +43,7 @@ class Estimate:
     memory_bytes: int | None
     tokens: int
     tokens_per_second: float
+    num_processes: int = 1
 
     @property
     def longest_first(self) -> list[int]:
@@ -65,9 +68,13 @@ class Estimate:
         memory = (
             f", {self.memory_bytes / 2**30:.1f} GiB of memory{each}" if self.memory_bytes else ""
         )
+        # What the others add is not known before they train.
+        bound, where = ("about", "on this machine")
+        if self.num_processes > 1:
+            bound, where = ("at most about", f"in one of {self.num_processes} processes")
         return (
-            f"estimate: about {span}{memory} ({self.tokens:,} tokens to train on at "
-            f"{self.tokens_per_second:.0f} a second, timed on this machine)"
+            f"estimate: {bound} {span}{memory} ({self.tokens:,} tokens to train on at "
+            f"{self.tokens_per_second:.0f} a second, timed {where})"
         )
 
 
@@ -104,7 +111,9 @@ def estimate_run(
         for count, cell in zip(tokens, cells, strict=True)
     )  # fmt: skip
     memory = peak_memory_bytes(workspace.hardware.device)
-    return Estimate(seconds, min(num_jobs, len(cells)), memory, sum(tokens), rate)
+    return Estimate(
+        seconds, min(num_jobs, len(cells)), memory, sum(tokens), rate, current_team().size
+    )
 
 
 def _training_tokens(cell: CellData) -> int:
