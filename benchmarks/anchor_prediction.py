@@ -22,8 +22,6 @@ import yaml
 from levertune.recipes.loading import load_recipe
 from levertune.results.anchor_scores import AnchorScore
 from levertune.results.files import write_text_atomically
-from levertune.results.schema import RESULT_FILE, read_result
-from levertune.results.schema import Interval as Measured
 from levertune.runs.anchor_candidates import score_candidates
 from levertune.runs.task_view import view_task
 from levertune.scoring.intervals import Interval
@@ -43,7 +41,7 @@ def main() -> None:
     found: dict[str, dict[str, dict[str, float | None]]] = {}
     for recipe in grid["recipes"]:
         runs = [run for run in expand(grid) if str(run.recipe) == recipe]
-        done = [run for run in runs if (run.folder / RESULT_FILE).is_file()]
+        done = [run for run in runs if run.kept(SEED) is not None]
         if len(done) < len(runs):
             print(f"{recipe}: {len(runs) - len(done)} of {len(runs)} runs are not done")
         if done:
@@ -83,13 +81,14 @@ def measure(runs: list[Run], max_rows: int) -> dict[str, dict[str, float | None]
     by_text: dict[str, AnchorScore] = {score.text: score for score in scored.scores}
     found = {}
     for run in runs:
-        result = read_result(run.folder)
-        [arm] = [summary for summary in result.arms if summary.arm == run.arm]
+        cell = run.kept(SEED)
+        if cell is None:
+            continue
         score = by_text[texts[run.variant].strip()]
         found[run.variant] = {
             **{proxy: getattr(score, proxy) for proxy in PROXIES},
-            "score": _value(arm.scores[result.metrics.primary]),
-            "task_nll": _value(arm.nll["task"]),
+            "score": cell.score.aggregate(),
+            "task_nll": cell.nll["task"].aggregate(),
         }
     return found
 
@@ -117,10 +116,6 @@ def show(found: dict[str, Any], correlations: dict[tuple[str, str], RankCorrelat
     for (proxy, outcome), one in correlations.items():
         cells = [_shown(one.pooled), *(_shown(interval) for _, interval in one.by_group)]
         print(f"| {proxy} | {outcome} | " + " | ".join(cells) + " |")
-
-
-def _value(measured: Measured | None) -> float | None:
-    return None if measured is None else measured.value
 
 
 def _shown(interval: Interval) -> str:

@@ -1,6 +1,7 @@
 """The grids behind the docs: every variant is a recipe that can be run, and takes what is there."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,23 +35,23 @@ def test_every_variant_is_a_recipe(path, run_grid, monkeypatch):
     runs = list(run_grid.expand(grid))
     assert grid["reference"] in {run.variant for run in runs}
     assert len({run.folder for run in runs}) == len(runs)
+    assert len({run.results for run in runs}) == len(runs)
     for run in runs:
-        *_, command = [words for words in commands(run, grid["seeds"]) if "run" in words]
+        seeds = run.own_seeds(grid["seeds"])
+        *_, command = [words for words in commands(run, seeds) if "run" in words]
         start = command.index("run") + 1
         words = [word for word in command[start + 1 :] if "=" in word]
         recipe = load_recipe(Path(command[start]), words)
         assert recipe.arms == (run.arm,)
         assert recipe.output_dir == str(run.folder)
-        seeds = (run.seed,) if run.seed is not None else tuple(range(grid["seeds"]))
-        assert recipe.seeds == seeds
+        assert recipe.seeds == tuple(seeds)
+        assert seeds == ([run.seed] if run.seed is not None else list(range(grid["seeds"])))
         if run.trained_as is not None:
             assert run.trained_as in {other.folder for other in runs}
 
 
 def commands(run, seeds):
     """What would be called, nothing of it done: an anchor is there, adapters need no copy."""
-    from dataclasses import replace
-
     found = replace(run, suggest=(), trained_as=None)
     return list(found.commands(seeds))
 
@@ -60,9 +61,14 @@ def test_what_is_tested_otherwise_takes_the_adapters_of_its_variant(run_grid, tm
     (trained / "arms" / "tell").mkdir(parents=True)
     (trained / "arms" / "tell" / "adapter.txt").write_text("weights")
     run = run_grid.Run(
-        Path("recipe.yaml"), "bare", {"arms": ["tell"]}, tmp_path / "bare", trained_as=trained
+        Path("recipe.yaml"),
+        "bare",
+        {"arms": ["tell"]},
+        tmp_path / "bare",
+        tmp_path / "kept",
+        trained_as=trained,
     )
-    [command] = run.commands(1)
+    [command] = run.commands([0])
     assert (tmp_path / "bare" / "arms" / "tell" / "adapter.txt").read_text() == "weights"
     assert "run" in command
 
@@ -73,16 +79,17 @@ def test_a_suggested_anchor_is_kept_and_not_written_twice(run_grid, tmp_path):
         "pool",
         {"arms": ["tell"]},
         tmp_path / "pool",
+        tmp_path / "kept",
         suggest=("--way", "pool"),
     )
-    commands = run.commands(1)
+    commands = run.commands([0])
     first = next(commands)
     assert first[3:5] == ["anchor", "suggest"]
     candidates = Path(first[first.index("--to") + 1])
     candidates.write_text('{"text": "Give the code."}\n{"text": "Other."}\n')
     assert f'anchor.text="file:{run.anchor_file}"' in next(commands)
     assert run.anchor_file.read_text() == "Give the code."
-    [again] = run.commands(1)
+    [again] = run.commands([0])
     assert "run" in again
 
 
@@ -90,6 +97,7 @@ def test_a_variant_can_be_for_some_of_the_recipes(run_grid):
     grid = {
         "recipes": ["a.yaml", "b.yaml"],
         "output": "runs",
+        "results": "results",
         "settings": {"arms": ["tell"]},
         "variants": {"both": {}, "one": {"recipes": ["b"], "task.exposures": 3}},
     }
@@ -99,3 +107,38 @@ def test_a_variant_can_be_for_some_of_the_recipes(run_grid):
         ("b", "both", {"arms": ["tell"]}),
         ("b", "one", {"arms": ["tell"], "task.exposures": 3}),
     ]
+
+
+def test_only_seeds_that_were_not_kept_are_run(run_grid, tmp_path, monkeypatch):
+    run = run_grid.Run(Path("r.yaml"), "v", {"arms": ["tell"]}, tmp_path / "v", tmp_path / "kept")
+    monkeypatch.setattr(run_grid, "read_kept", lambda path, settings: path.stem == "seed-1" or None)
+    assert run.left(3) == [0, 2]
+    [command] = run.commands(run.left(3))
+    assert "seeds=[0, 2]" in command
+    for_one = replace(run, seed=2)
+    assert for_one.own_seeds(3) == [2]
+    assert for_one.left(2) == []
+
+
+def test_a_kept_variant_is_trained_again_where_another_needs_its_adapters(
+    run_grid, tmp_path, monkeypatch
+):
+    base = run_grid.Run(
+        Path("r.yaml"), "v", {"arms": ["tell"]}, tmp_path / "v", tmp_path / "k" / "v"
+    )
+    bare = replace(
+        base,
+        variant="w",
+        folder=tmp_path / "w",
+        results=tmp_path / "k" / "w",
+        trained_as=base.folder,
+    )
+    monkeypatch.setattr(
+        run_grid, "read_kept", lambda path, settings: path.parent.name == "v" or None
+    )
+    asked = []
+    monkeypatch.setattr(
+        run_grid.Run, "commands", lambda run, seeds: asked.append((run.variant, seeds)) or ()
+    )
+    run_grid.run_all([base, bare], 2, 1)
+    assert asked == [("v", [0, 1]), ("w", [0, 1])]

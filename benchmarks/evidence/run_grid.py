@@ -6,8 +6,9 @@ Run:
 
 `run` does what is not done; a run that was killed goes on where it stopped. `--seeds 1` takes a
 first look at the whole grid. With `--jobs N` each of N runs at once gets its share of the cores.
-`table` prints a Markdown table for each recipe and writes ids and numbers, no texts, into the
-grid's `results` file.
+A finished cell is kept as ids and numbers, no texts, in the grid's `results` folder (`kept.py`);
+what is kept there is not trained again, on whatever machine it was trained. `table` prints a
+Markdown table for each recipe.
 
 A variant is settings by recipe key, and besides:
 
@@ -33,19 +34,21 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import yaml
 
-from levertune.errors import RunError
 from levertune.results.cells import CELL_FILE
 from levertune.results.files import write_text_atomically
-from levertune.results.schema import ArmSummary, Comparison, Interval, read_result
-from levertune.runs.compare import compare_runs
 from levertune.runs.jobs import count_cores
+from levertune.runs.summary import BOOTSTRAP_SEED
+from levertune.scoring.intervals import Interval, crossed_bootstrap, crossed_difference
+from levertune.scoring.metrics import find_metric
+from levertune.scoring.scored import Scored
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-from write_public_result import public_result
+sys.path.insert(0, str(Path(__file__).parent))
+from kept import KeptCell, keep_cell, read_kept
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Run:
         variant: Its name in the grid.
         settings: What it changes.
         folder: Its run folder.
+        results: Where its cells are kept.
         trained_as: Run folder whose adapters it takes; None to train its own.
         suggest: Words of `anchor suggest` that write its anchor; empty if it has one.
         tune: What is tuned first; None for nothing.
@@ -67,6 +71,7 @@ class Run:
     variant: str
     settings: Mapping[str, Any]
     folder: Path
+    results: Path
     trained_as: Path | None = None
     suggest: tuple[str, ...] = ()
     tune: str | None = None
@@ -78,21 +83,37 @@ class Run:
         [arm] = self.settings["arms"]
         return str(arm)
 
-    def is_done(self, seeds: int) -> bool:
-        """Whether every seed has its cell."""
-        own = range(seeds) if self.seed is None else [self.seed]
-        cells = (self.folder / "arms" / self.arm / f"seed-{s}" / CELL_FILE for s in own)
-        return all(cell.is_file() for cell in cells) and (self.folder / "result.json").is_file()
+    def own_seeds(self, seeds: int) -> list[int]:
+        """The seeds it is run with, of the first so many."""
+        return [seed for seed in range(seeds) if self.seed in (None, seed)]
+
+    def kept(self, seed: int) -> KeptCell | None:
+        """Its cell of a seed, if it was kept."""
+        return read_kept(self.results / f"seed-{seed}.json", self.settings)
+
+    def left(self, seeds: int) -> list[int]:
+        """The seeds it is still to be run with."""
+        return [seed for seed in self.own_seeds(seeds) if self.kept(seed) is None]
+
+    def keep(self, seeds: int) -> None:
+        """Keep what is finished and not kept yet."""
+        for seed in self.left(seeds):
+            path = self.results / f"seed-{seed}.json"
+            keep_cell(self.folder, self.arm, seed, settings=self.settings, to=path)
+
+    def is_trained_here(self, seeds: list[int]) -> bool:
+        """Whether its folder holds the cells of these seeds, adapters and all."""
+        cells = (self.folder / "arms" / self.arm / f"seed-{seed}" / CELL_FILE for seed in seeds)
+        return all(cell.is_file() for cell in cells)
 
     @property
     def anchor_file(self) -> Path:
         """Where an anchor that was suggested is kept."""
         return self.folder.with_name(self.folder.name + ".anchor.txt")
 
-    def commands(self, seeds: int) -> Iterator[list[str]]:
-        """What is to be done for it, in turn."""
-        own: int | list[int] = seeds if self.seed is None else [self.seed]
-        changes = {**self.settings, "seeds": own, "output_dir": str(self.folder)}
+    def commands(self, seeds: list[int]) -> Iterator[list[str]]:
+        """What is to be done for these seeds of it, in turn."""
+        changes = {**self.settings, "seeds": seeds, "output_dir": str(self.folder)}
         if self.suggest and not self.anchor_file.is_file():
             candidates = self.anchor_file.with_suffix(".jsonl")
             words = [*_words(changes), *self.suggest, "--to", str(candidates)]
@@ -153,6 +174,7 @@ def expand(grid: Mapping[str, Any]) -> Iterator[Run]:
                 recipe,
                 variant,
                 folder=folder / variant,
+                results=Path(grid["results"], recipe.stem, variant),
                 trained_as=folder / origin if origin is not None else None,
                 suggest=("--way", way, *options) if way is not None else (),
                 tune=own.pop("tune", None),
@@ -170,8 +192,8 @@ def _for_seed(run: Run, seed: int) -> Run:
         for key, value in run.settings.items()
     }
     name = f"{run.variant}-seed-{seed}"
-    folder = run.folder.with_name(name)
-    return replace(run, variant=name, settings=settings, folder=folder, seed=seed)
+    folder, results = run.folder.with_name(name), run.results.with_name(name)
+    return replace(run, variant=name, settings=settings, folder=folder, results=results, seed=seed)
 
 
 def run_all(runs: list[Run], seeds: int, jobs: int) -> int:
@@ -183,93 +205,101 @@ def run_all(runs: list[Run], seeds: int, jobs: int) -> int:
     threads = max(1, count_cores() // jobs)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
 
-    def do(run: Run) -> bool:
+    def do(run: Run, own: list[int]) -> bool:
         started = time.perf_counter()
         state = "done"
-        for command in run.commands(seeds):
+        for command in run.commands(own):
             done = subprocess.run(
                 command, env=environment, capture_output=True, text=True, check=False
             )
             if done.returncode != 0:
                 state = f"FAILED: {done.stderr.strip()[-400:]}"
                 break
+        run.keep(seeds)
         minutes = (time.perf_counter() - started) / 60
         print(f"{run.folder}: {state}, {minutes:.1f} minutes", flush=True)
         return state == "done"
 
-    wanted = [run for run in runs if run.seed is None or run.seed < seeds]
-    left = [run for run in wanted if not run.is_done(seeds)]
+    for run in runs:
+        run.keep(seeds)
+    left = {run.folder: run.left(seeds) for run in runs}
+    # What takes adapters of another variant needs them here, and comes when they are trained.
+    for run in runs:
+        if run.trained_as is not None and left[run.folder]:
+            [origin] = [other for other in runs if other.folder == run.trained_as]
+            if not origin.is_trained_here(left[run.folder]):
+                left[origin.folder] = sorted({*left[origin.folder], *left[run.folder]})
     found: list[bool] = []
     with ThreadPoolExecutor(jobs) as pool:
-        # What takes adapters of others comes when these are trained.
         for takes in (False, True):
-            found += pool.map(do, [run for run in left if (run.trained_as is not None) == takes])
+            turn = [r for r in runs if left[r.folder] and (r.trained_as is not None) == takes]
+            found += pool.map(do, turn, [left[run.folder] for run in turn])
     return int(not all(found))
 
 
 def write_tables(grid: Mapping[str, Any], runs: list[Run]) -> None:
-    """A table a recipe, and one file of ids and numbers."""
-    found: dict[str, dict[str, Any]] = {}
+    """Print a table a recipe, of all that is kept."""
+    seeds = grid["seeds"]
+    for run in runs:
+        run.keep(seeds)
     for recipe in dict.fromkeys(run.recipe for run in runs):
-        mine = [r for r in runs if r.recipe == recipe and (r.folder / "result.json").is_file()]
-        by_name = {run.variant: run for run in mine}
-        reference = by_name.get(grid["reference"])
+        cells = {
+            run.variant: {s: cell for s in run.own_seeds(seeds) if (cell := run.kept(s))}
+            for run in runs
+            if run.recipe == recipe
+        }
+        reference = cells.get(grid["reference"], {})
         print(f"\n{recipe.stem}, differences from {grid['reference']}:\n")
-        print("| variant | seeds | score | difference | task NLL | difference | retention NLL |")
-        print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-        for run in mine:
-            result = read_result(run.folder)
-            [arm] = [summary for summary in result.arms if summary.arm == run.arm]
-            primary = result.metrics.primary
-            differences = _differences(run, reference)
-            print(
-                f"| {run.variant} | {len(arm.seeds)} | {_shown(arm.scores[primary], 100, 1)} "
-                f"| {_difference(differences.get(primary), 100, 1)} "
-                f"| {_shown(arm.nll['task'], 1, 3)} "
-                f"| {_difference(differences.get('nll.task'), 1, 3)} "
-                f"| {_shown(arm.nll['retention'], 1, 3)} |"
-            )
-            found.setdefault(recipe.stem, {})[run.variant] = {
-                "differences": {name: _numbers(d.difference) for name, d in differences.items()},
-                "seconds": _seconds(arm),
-                **public_result(run.folder),
-            }
-    text = json.dumps(found, separators=(",", ":"), allow_nan=False)
-    write_text_atomically(Path(grid["results"]), text + "\n")
-
-
-def _differences(run: Run, reference: Run | None) -> dict[str, Comparison]:
-    if reference is None or reference == run:
-        return {}
-    try:
-        compared = compare_runs(
-            run.folder, reference.folder, arm=run.arm, against_arm=reference.arm
+        print(
+            "| variant | seeds | score | difference | task NLL | difference | retention NLL "
+            "| minutes |"
         )
-    except RunError as error:
-        print(f"not compared: {error}", file=sys.stderr)
-        return {}
-    return {difference.metric: difference for difference in compared.differences}
+        print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+        for variant, mine in cells.items():
+            if mine:
+                print(f"| {variant} | {len(mine)} | {' | '.join(_columns(mine, reference))} |")
 
 
-def _difference(found: Comparison | None, factor: float, decimals: int) -> str:
-    return "-" if found is None else _shown(found.difference, factor, decimals, sign="+")
+def _columns(mine: Mapping[int, KeptCell], reference: Mapping[int, KeptCell]) -> Iterator[str]:
+    scores = {seed: cell.score for seed, cell in mine.items()}
+    points = find_metric(next(iter(scores.values())).name).points_per_unit
+    others = {seed: cell.score for seed, cell in reference.items()}
+    comparable = mine is not reference and _same_rows(mine, reference)
+    yield _shown(_interval(scores), points, 1)
+    yield _shown(_difference(scores, others) if comparable else None, points, 1, sign="+")
+    task = {seed: cell.nll["task"] for seed, cell in mine.items()}
+    others = {seed: cell.nll["task"] for seed, cell in reference.items()}
+    yield _shown(_interval(task), 1, 3)
+    yield _shown(_difference(task, others) if comparable else None, 1, 3, sign="+")
+    yield _shown(_interval({seed: cell.nll["retention"] for seed, cell in mine.items()}), 1, 3)
+    yield f"{fmean(cell.numbers['seconds']['total'] for cell in mine.values()) / 60:.1f}"
+
+
+def _same_rows(mine: Mapping[int, KeptCell], reference: Mapping[int, KeptCell]) -> bool:
+    return len({cell.ids["task"] for cell in (*mine.values(), *reference.values())}) == 1
+
+
+def _interval(by_seed: Mapping[int, Scored]) -> Interval:
+    return crossed_bootstrap(list(by_seed.values()), seed=BOOTSTRAP_SEED)
+
+
+def _difference(mine: Mapping[int, Scored], others: Mapping[int, Scored]) -> Interval | None:
+    """One variant minus another over the seeds that both have."""
+    shared = [seed for seed in mine if seed in others]
+    if not shared:
+        return None
+    return crossed_difference(
+        [mine[seed] for seed in shared], [others[seed] for seed in shared], seed=BOOTSTRAP_SEED
+    )
 
 
 def _shown(found: Interval | None, factor: float, decimals: int, sign: str = "") -> str:
     if found is None or found.value is None:
-        return "not measured"
+        return "-"
     value = f"{found.value * factor:{sign}.{decimals}f}"
     if found.low is None or found.high is None:
         return value
     return f"{value} [{found.low * factor:.{decimals}f}, {found.high * factor:.{decimals}f}]"
-
-
-def _numbers(interval: Interval) -> dict[str, float | int | None]:
-    return {"value": interval.value, "low": interval.low, "high": interval.high, "n": interval.n}
-
-
-def _seconds(arm: ArmSummary) -> dict[str, float | None]:
-    return {"train": arm.seconds.train, "evaluate": arm.seconds.evaluate}
 
 
 if __name__ == "__main__":
