@@ -66,6 +66,7 @@ def test_what_is_tested_otherwise_takes_the_adapters_of_its_variant(run_grid, tm
         {"arms": ["tell"]},
         tmp_path / "bare",
         tmp_path / "kept",
+        "abc",
         trained_as=trained,
     )
     [command] = run.commands([0])
@@ -80,6 +81,7 @@ def test_a_suggested_anchor_is_kept_and_not_written_twice(run_grid, tmp_path):
         {"arms": ["tell"]},
         tmp_path / "pool",
         tmp_path / "kept",
+        "abc",
         suggest=("--way", "pool"),
     )
     commands = run.commands([0])
@@ -110,8 +112,10 @@ def test_a_variant_can_be_for_some_of_the_recipes(run_grid):
 
 
 def test_only_seeds_that_were_not_kept_are_run(run_grid, tmp_path, monkeypatch):
-    run = run_grid.Run(Path("r.yaml"), "v", {"arms": ["tell"]}, tmp_path / "v", tmp_path / "kept")
-    monkeypatch.setattr(run_grid, "read_kept", lambda path, settings: path.stem == "seed-1" or None)
+    run = run_grid.Run(
+        Path("r.yaml"), "v", {"arms": ["tell"]}, tmp_path / "v", tmp_path / "kept", "abc"
+    )
+    monkeypatch.setattr(run_grid, "read_kept", lambda path, made_by: path.stem == "seed-1" or None)
     assert run.left(3) == [0, 2]
     [command] = run.commands(run.left(3))
     assert "seeds=[0, 2]" in command
@@ -124,7 +128,7 @@ def test_a_kept_variant_is_trained_again_where_another_needs_its_adapters(
     run_grid, tmp_path, monkeypatch
 ):
     base = run_grid.Run(
-        Path("r.yaml"), "v", {"arms": ["tell"]}, tmp_path / "v", tmp_path / "k" / "v"
+        Path("r.yaml"), "v", {"arms": ["tell"]}, tmp_path / "v", tmp_path / "k" / "v", "abc"
     )
     bare = replace(
         base,
@@ -134,7 +138,7 @@ def test_a_kept_variant_is_trained_again_where_another_needs_its_adapters(
         trained_as=base.folder,
     )
     monkeypatch.setattr(
-        run_grid, "read_kept", lambda path, settings: path.parent.name == "v" or None
+        run_grid, "read_kept", lambda path, made_by: path.parent.name == "v" or None
     )
     asked = []
     monkeypatch.setattr(
@@ -142,3 +146,36 @@ def test_a_kept_variant_is_trained_again_where_another_needs_its_adapters(
     )
     run_grid.run_all([base, bare], 2, 1)
     assert asked == [("v", [0, 1]), ("w", [0, 1])]
+
+
+def test_whatever_the_grid_says_of_a_variant_makes_it_another_run(run_grid, tmp_path):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("version: 1\n")
+
+    def one(variant, settings=None, name="v"):
+        grid = {
+            "recipes": [str(recipe)],
+            "output": "runs",
+            "results": "results",
+            "settings": settings or {"arms": ["tell"]},
+            "variants": {"other": {"anchor.dropout": 0.1}, name: variant},
+        }
+        return [run for run in run_grid.expand(grid) if run.variant == name][0]
+
+    variants = [
+        {},
+        {"general.rows": 3},
+        {"suggest": "template"},
+        {"suggest": "features"},
+        {"suggest": "features", "suggest_options": ["--num", "2"]},
+        {"tune": "anchor"},
+        {"trained_as": "other"},
+        {"by_recipe": {"r": {"general.rows": 4}}},
+    ]
+    runs = [one(variant) for variant in variants] + [one({}, {"arms": ["sft"]})]
+    recipe.write_text("version: 1\nseeds: 2\n")
+    runs.append(one({}))
+    for of in ("made_by", "folder", "anchor_file"):
+        assert len({getattr(run, of) for run in runs}) == len(runs)
+    recipe.write_text("# words\nversion: 1\n")
+    assert one({"by_recipe": {"q": {"general.rows": 4}}}) == runs[0]

@@ -30,7 +30,6 @@ class KeptCell:
     """What is kept of one cell.
 
     Args:
-        settings: What its run changed, by recipe key; a cell of other settings is another cell.
         seed: Its seed.
         score: The primary metric over its test rows.
         nll: NLL per token, by set of rows.
@@ -38,7 +37,6 @@ class KeptCell:
         numbers: Steps, tokens, seconds and what else was counted.
     """
 
-    settings: Mapping[str, Any]
     seed: int
     score: Scored
     nll: Mapping[str, Scored]
@@ -46,14 +44,17 @@ class KeptCell:
     numbers: Mapping[str, Any]
 
 
-def keep_cell(run_dir: Path, arm: str, seed: int, *, settings: Mapping[str, Any], to: Path) -> bool:
+def keep_cell(
+    run_dir: Path, arm: str, seed: int, *, made_by: str, settings: Mapping[str, Any], to: Path
+) -> bool:
     """Keep a finished cell.
 
     Args:
         run_dir: The run folder.
         arm: The arm.
         seed: The seed.
-        settings: What the run changed, by recipe key.
+        made_by: Hash of everything the grid says of the run; a cell of another is another cell.
+        settings: What the run changed, by recipe key, for those who read the file.
         to: The file.
 
     Returns:
@@ -68,7 +69,9 @@ def keep_cell(run_dir: Path, arm: str, seed: int, *, settings: Mapping[str, Any]
     [score] = rows.scores[primary]
     cell = read_cell(folder)
     kept = {
+        "made_by": made_by,
         "settings": dict(settings),
+        "task_sha256": result.task.sha256,
         "seed": seed,
         "numbers": {
             "steps": cell.steps_taken,
@@ -93,23 +96,22 @@ def keep_cell(run_dir: Path, arm: str, seed: int, *, settings: Mapping[str, Any]
     return True
 
 
-def read_kept(path: Path, settings: Mapping[str, Any]) -> KeptCell | None:
+def read_kept(path: Path, made_by: str) -> KeptCell | None:
     """A cell that was kept.
 
     Args:
         path: Its file.
-        settings: What its run changes now.
+        made_by: Hash of what the grid says of its run now.
 
     Returns:
-        The cell; None if there is none with these settings.
+        The cell; None if there is none, or one of another hash.
     """
     if not path.is_file():
         return None
     kept = read_json(path)
-    if kept["settings"] != json.loads(json.dumps(dict(settings))):
+    if kept["made_by"] != made_by:
         return None
     return KeptCell(
-        settings=kept["settings"],
         seed=kept["seed"],
         score=unpack_score(kept["score"]),
         nll={

@@ -7,8 +7,9 @@ Run:
 `run` does what is not done; a run that was killed goes on where it stopped. `--seeds 1` takes a
 first look at the whole grid. With `--jobs N` each of N runs at once gets its share of the cores.
 A finished cell is kept as ids and numbers, no texts, in the grid's `results` folder (`kept.py`);
-what is kept there is not trained again, on whatever machine it was trained. `table` prints a
-Markdown table for each recipe.
+what is kept there is not trained again, on whatever machine it was trained. Run folders and kept
+cells carry a hash of the recipe and of all that the grid says of the variant: a change makes
+another run. `table` prints a Markdown table for each recipe.
 
 A variant is settings by recipe key, and besides:
 
@@ -24,6 +25,7 @@ A variant is settings by recipe key, and besides:
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -65,6 +67,7 @@ class Run:
         suggest: Words of `anchor suggest` that write its anchor; empty if it has one.
         tune: What is tuned first; None for nothing.
         seed: Its one seed; None for all of the grid.
+        made_by: Hash of the recipe and of what the grid says of it.
     """
 
     recipe: Path
@@ -72,6 +75,7 @@ class Run:
     settings: Mapping[str, Any]
     folder: Path
     results: Path
+    made_by: str
     trained_as: Path | None = None
     suggest: tuple[str, ...] = ()
     tune: str | None = None
@@ -89,7 +93,7 @@ class Run:
 
     def kept(self, seed: int) -> KeptCell | None:
         """Its cell of a seed, if it was kept."""
-        return read_kept(self.results / f"seed-{seed}.json", self.settings)
+        return read_kept(self.results / f"seed-{seed}.json", self.made_by)
 
     def left(self, seeds: int) -> list[int]:
         """The seeds it is still to be run with."""
@@ -99,7 +103,14 @@ class Run:
         """Keep what is finished and not kept yet."""
         for seed in self.left(seeds):
             path = self.results / f"seed-{seed}.json"
-            keep_cell(self.folder, self.arm, seed, settings=self.settings, to=path)
+            keep_cell(
+                self.folder,
+                self.arm,
+                seed,
+                made_by=self.made_by,
+                settings=self.settings,
+                to=path,
+            )
 
     def is_trained_here(self, seeds: list[int]) -> bool:
         """Whether its folder holds the cells of these seeds, adapters and all."""
@@ -163,19 +174,19 @@ def expand(grid: Mapping[str, Any]) -> Iterator[Run]:
     """The runs of a grid, recipe by recipe within each variant."""
     for variant, given in grid["variants"].items():
         for recipe in map(Path, grid["recipes"]):
-            own = dict(given)
-            if recipe.stem not in own.pop("recipes", [recipe.stem]):
+            if recipe.stem not in given.get("recipes", [recipe.stem]):
                 continue
-            folder = Path(grid["output"], recipe.stem)
+            own = {key: value for key, value in given.items() if key != "recipes"}
             by_recipe = own.pop("by_recipe", {}).get(recipe.stem, {})
             origin, way = own.pop("trained_as", None), own.pop("suggest", None)
             options, is_by_seed = own.pop("suggest_options", []), own.pop("by_seed", False)
             run = Run(
                 recipe,
                 variant,
-                folder=folder / variant,
+                folder=_folder(grid, recipe, variant),
                 results=Path(grid["results"], recipe.stem, variant),
-                trained_as=folder / origin if origin is not None else None,
+                made_by=_hash_of(grid, recipe, variant),
+                trained_as=_folder(grid, recipe, origin) if origin is not None else None,
                 suggest=("--way", way, *options) if way is not None else (),
                 tune=own.pop("tune", None),
                 settings={**grid["settings"], **own, **by_recipe},
@@ -186,14 +197,34 @@ def expand(grid: Mapping[str, Any]) -> Iterator[Run]:
                 yield run
 
 
+def _folder(grid: Mapping[str, Any], recipe: Path, variant: str) -> Path:
+    return Path(grid["output"], recipe.stem, f"{variant}-{_hash_of(grid, recipe, variant)}")
+
+
+def _hash_of(grid: Mapping[str, Any], recipe: Path, variant: str) -> str:
+    """Of the recipe and all that the grid says of a variant of it."""
+    given = dict(grid["variants"][variant])
+    given.pop("recipes", None)
+    given["by_recipe"] = given.get("by_recipe", {}).get(recipe.stem, {})
+    origin = given.get("trained_as")
+    text = yaml.safe_load(recipe.read_text(encoding="utf-8")) if recipe.is_file() else None
+    parts = (text, grid["settings"], given, origin and _hash_of(grid, recipe, origin))
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
+
+
 def _for_seed(run: Run, seed: int) -> Run:
     settings = {
         key: value.replace("{seed}", str(seed)) if isinstance(value, str) else value
         for key, value in run.settings.items()
     }
-    name = f"{run.variant}-seed-{seed}"
-    folder, results = run.folder.with_name(name), run.results.with_name(name)
-    return replace(run, variant=name, settings=settings, folder=folder, results=results, seed=seed)
+    return replace(
+        run,
+        variant=f"{run.variant}-seed-{seed}",
+        settings=settings,
+        folder=run.folder.with_name(f"{run.folder.name}-seed-{seed}"),
+        results=run.results.with_name(f"{run.variant}-seed-{seed}"),
+        seed=seed,
+    )
 
 
 def run_all(runs: list[Run], seeds: int, jobs: int) -> int:

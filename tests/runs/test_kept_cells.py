@@ -19,20 +19,20 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "evidence"))
 from kept import keep_cell, pack_score, read_kept, unpack_score
 
 RUN = Path("runs/whole")
-SETTINGS = {"arms": ["tell"], "general.rows": 7, "general.sources": ({"path": "a"},)}
+SETTINGS = {"arms": ["tell"], "general.rows": 7}
 
 
 @pytest.fixture
 def kept(finished_copy):
     """Both arms of the finished run, kept."""
     for arm in ("tell", "sft-steps"):
-        assert keep_cell(RUN, arm, 0, settings=SETTINGS, to=Path("kept", f"{arm}.json"))
+        assert keep_cell(
+            RUN, arm, 0, made_by="abc", settings=SETTINGS, to=Path("kept", f"{arm}.json")
+        )
 
 
 def test_kept_cells_differ_as_the_run_itself_says(kept):
-    first, second = (
-        read_kept(Path("kept", f"{arm}.json"), SETTINGS) for arm in ("tell", "sft-steps")
-    )
+    first, second = (read_kept(Path("kept", f"{arm}.json"), "abc") for arm in ("tell", "sft-steps"))
     result = read_result(RUN)
     said = {
         one.metric: one.difference
@@ -58,15 +58,15 @@ def test_no_text_is_kept(kept):
             assert not word.strip() or json.dumps(word) not in text
 
 
-def test_a_cell_of_other_settings_is_not_taken(kept):
+def test_a_cell_of_another_run_is_not_taken(kept):
     path = Path("kept/tell.json")
-    assert read_kept(path, SETTINGS) is not None
-    assert read_kept(path, {**SETTINGS, "general.rows": 8}) is None
-    assert read_kept(Path("kept/none.json"), SETTINGS) is None
+    assert read_kept(path, "abc") is not None
+    assert read_kept(path, "abd") is None
+    assert read_kept(Path("kept/none.json"), "abc") is None
 
 
 def test_what_is_not_finished_is_not_kept(finished_copy):
-    assert not keep_cell(RUN, "tell", 9, settings=SETTINGS, to=Path("kept.json"))
+    assert not keep_cell(RUN, "tell", 9, made_by="abc", settings=SETTINGS, to=Path("kept.json"))
     assert not Path("kept.json").exists()
 
 
