@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ from levertune.training.processes import Team
 
 if TYPE_CHECKING:
     from levertune.training.train import StepHook
+
+_RELEASE_SECONDS = 20.0
+"""Memory given back is soon asked for again, page by page: not to be done at every line."""
 
 _KEPT = ("loss", "task_loss", "general_loss", "learning_rate", "grad_norm")
 
@@ -41,6 +45,7 @@ class StepCallback(TrainerCallback):
         self.on_step = on_step
         self.team = team
         self.stage: Any = None
+        self._released = time.perf_counter()
 
     def on_step_end(
         self,
@@ -85,7 +90,9 @@ class StepCallback(TrainerCallback):
         if self.team.leads:
             with self.log_path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
-        release_unused_memory()
+        if time.perf_counter() - self._released > _RELEASE_SECONDS:
+            release_unused_memory()
+            self._released = time.perf_counter()
 
 
 class AtBegin(TrainerCallback):

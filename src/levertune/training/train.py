@@ -180,6 +180,7 @@ def train_adapter(
         KeyboardInterrupt: After Ctrl-C.
     """
     from levertune.models.lora_linear import grouped_lora, needs_autocast
+    from levertune.models.memory import settled_objects
     from levertune.models.shared_rows import choose_batching
     from levertune.training.callbacks import StepCallback
     from levertune.training.saving import SaveCallback
@@ -239,6 +240,7 @@ def train_adapter(
                 batching.engage(model),
                 contextlib.nullcontext() if trainer.is_fsdp_enabled else grouped_lora(model),
                 progress.stage(label, num_steps) as callback.stage,
+                settled_objects(),
                 request,
             ):
                 callback.stage.advance(checkpoint[1] if checkpoint else 0)
