@@ -23,15 +23,20 @@ from levertune.data.readers import read_records
 from levertune.data.records import Record
 from levertune.progress import SilentProgress
 from levertune.recipes.loading import recipe_from_mapping
-from levertune.runs.selectors import select
+from levertune.runs.general_draw import draw_general
+from levertune.runs.selectors import DRAWS, select
 from levertune.runs.workspace import Workspace
-from levertune.selection.draws import select_random, select_stratified
 from levertune.selection.encoder import LAYER_SHARE, MAX_TOKENS, Encoder
 from levertune.selection.rds import measure_agreement
-from levertune.selection.selection import Budget, Diversity, Selection, canonical_order
+from levertune.selection.selection import (
+    Budget,
+    Diversity,
+    SelectedRow,
+    Selection,
+    canonical_order,
+)
 
 SELECTORS = ("stratified", "random", "bm25", "rds", "dissimilar", "loss", "gradient")
-DRAWS = {"stratified": select_stratified, "random": select_random}
 SHORTLISTED = ("loss", "gradient")
 
 
@@ -88,7 +93,7 @@ def report(
 ) -> None:
     clock = Clock()
     if name in DRAWS:
-        found: Selection = DRAWS[name](task, rows, Budget(limit), seed=0)
+        found = draw(name, args, workspace, rows, limit)
     else:
         found = select(
             name, task, rows, Budget(limit), seed=0, diversity=Diversity(), max_length=1024,
@@ -113,6 +118,23 @@ def report(
             f"layers too with {agreed.layers}: {agreed.share:.0%} (by chance "
             f"{agreed.by_chance:.0%})"
         )
+
+
+def draw(
+    name: str, args: argparse.Namespace, workspace: Workspace, rows: list[Record], limit: int
+) -> Selection:
+    """Draw as a run does."""
+    recipe = recipe_from_mapping(
+        {
+            "task": {"path": args.task},
+            "general": {"select": name, "sources": [{"path": path} for path in args.files]},
+        }
+    )
+    pool: dict[str, list[Record]] = {}
+    for record in rows:
+        pool.setdefault(record.source, []).append(record)
+    drawn = draw_general(recipe, pool, num_rows=limit, seed=0, count_tokens=workspace.count_record)
+    return Selection(name, tuple(SelectedRow(row.source, row.id) for row in drawn))
 
 
 def time_states(workspace: Workspace, task: list, rows: list, pool: int) -> None:

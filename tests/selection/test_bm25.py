@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from levertune.data.bm25 import K1, B, Bm25
 from levertune.selection.bm25 import select_bm25
 from levertune.selection.dissimilar import select_dissimilar
-from levertune.selection.draws import select_random, select_stratified
 from levertune.selection.selection import Budget, Diversity
 
 words = st.lists(st.sampled_from(["red", "green", "blue", "sea", "sky"]), max_size=6)
@@ -86,18 +85,6 @@ def test_a_pool_that_shares_no_word_is_still_drawn_from_and_it_is_said(make_row)
     chosen = select_bm25(task, rows, Budget(2), seed=0)
     assert len(chosen.rows) == 2
     assert "nothing in common" in chosen.notes[0]
-
-
-def test_draws_score_nothing_and_contain_the_smaller_ones(fruit_task, pool):
-    for select in (select_random, select_stratified):
-        few, more = (select(fruit_task, pool, Budget(n), seed=1) for n in (3, 9))
-        assert set(few.ids) < set(more.ids)
-        assert set(few.scores) == {None}
-        assert len(select(fruit_task, pool, Budget(99), seed=1).rows) == len(pool)
-    in_tokens = select_random(fruit_task, pool, Budget(10, lambda record: 4), seed=1)
-    assert len(in_tokens.rows) == 2
-    stratified = select_stratified(fruit_task, pool, Budget(3), seed=1)
-    assert len({row.source for row in stratified.rows}) == 3
 
 
 def test_each_source_has_its_share(make_row):
