@@ -455,3 +455,13 @@ def test_amounts_that_leave_nothing_to_draw_from_are_refused(refuse, verb):
     sources = [{"path": "general.jsonl", "weight": 0, "rows": 2}]
     line = refuse(verb, general__sources=sources)
     assert "6 of 8 rows of general.rows remain to be shared out by weight" in line
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("select", ["stratified", "bm25"])
+def test_a_limit_in_tokens_that_no_general_row_fits_is_refused(refuse, verb, select):
+    amounts = {"general__rows": None, "general__select": select}
+    line = refuse(verb, general__tokens=2, **amounts)
+    assert "general.tokens: 2 tokens of 'general' were asked for, and no row has so few" in line
+    sources = [{"path": "general.jsonl", "tokens": 2}]
+    assert "general.sources: 2 tokens of 'gen" in refuse(verb, general__sources=sources, **amounts)

@@ -3,9 +3,16 @@ from types import SimpleNamespace
 import pytest
 
 from levertune.data.records import Message, Record
+from levertune.errors import DataError
 from levertune.recipes.general_section import GeneralSection, GeneralSource
 from levertune.recipes.recipe import MixtureSection
-from levertune.runs.general_amounts import Drawable, describe_shortfalls, drawable
+from levertune.runs.general_amounts import (
+    Drawable,
+    describe_drawn,
+    describe_shortfalls,
+    drawable,
+    require_room,
+)
 from levertune.runs.general_draw import draw_general
 
 
@@ -95,10 +102,10 @@ def test_a_source_asked_for_more_than_it_has_is_said_and_gives_what_it_has():
     said = describe_shortfalls(recipe, pool, count_tokens=lambda record: 4)
     assert said == [
         "general.sources: 7 rows of 'a' were asked for; there are 6.",
-        "general.sources: 25 tokens of 'c' were asked for; there are 24.",
         "general.sources: 1 rows of 'e' were asked for; there are 0.",
+        "general.sources: 25 tokens of 'c' were asked for; there are 24.",
     ]
-    assert describe_shortfalls(recipe, pool) == [said[0], said[2]]
+    assert describe_shortfalls(recipe, pool) == said[:2]
     drawn = draw_general(recipe, pool, num_rows=0, seed=0, count_tokens=lambda record: 4)
     assert len({(r.source, r.id) for r in drawn}) == len(drawn) == 6 + 12 + 6 + 6
 
@@ -108,4 +115,65 @@ def test_a_share_of_tokens_that_a_source_lacks_is_said():
     recipe = recipe_of(sources=[source("a", weight=3), source("b")], rows=None, tokens=40)
     assert describe_shortfalls(recipe, pool, count_tokens=lambda record: 4) == [
         "general.tokens: 30 tokens of 'a' were asked for; there are 8."
+    ]
+
+
+def test_a_limit_in_tokens_that_a_draw_falls_far_short_of_is_said():
+    pool = {"a": make_rows("a", 9)}
+    sizes = dict.fromkeys((r.id for r in pool["a"]), 45)
+    recipe = recipe_of(sources=[source("a")], rows=None, tokens=80)
+    expected = "general.tokens: 80 tokens of 'a' were asked for; a draw takes 45, as the next row"
+    (said,) = describe_shortfalls(recipe, pool, count_tokens=lambda r: sizes[r.id])
+    assert said == f"{expected} does not fit."
+    drawn = draw_general(recipe, pool, num_rows=0, seed=0, count_tokens=lambda r: sizes[r.id])
+    assert describe_drawn(recipe, pool, drawn, count_tokens=lambda r: sizes[r.id]) == [
+        "80 tokens of 'a' were asked for; 1 of 9 rows were drawn, with 45 tokens: the next did not "
+        "fit."
+    ]
+    recipe = recipe_of(sources=[source("a")], rows=None, tokens=95)  # nearly met
+    assert describe_shortfalls(recipe, pool, count_tokens=lambda r: sizes[r.id]) == []
+    drawn = draw_general(recipe, pool, num_rows=0, seed=0, count_tokens=lambda r: sizes[r.id])
+    assert describe_drawn(recipe, pool, drawn, count_tokens=lambda r: sizes[r.id]) == []
+
+
+@pytest.mark.parametrize(
+    ("section", "refused"),
+    [
+        ({"sources": [source("a", tokens=3)], "rows": None}, "general.sources: 3 tokens of 'a' "),
+        ({"sources": [source("a")], "rows": None, "tokens": 3}, "general.tokens: 3 tokens of 'a' "),
+        (
+            {"sources": [source("a"), source("web")], "rows": None, "tokens": 3, "select": "bm25"},
+            "general.tokens: 3 tokens ",
+        ),
+    ],
+)
+def test_a_limit_in_tokens_that_no_row_fits_is_refused(section, refused):
+    message = (
+        f"{refused}were asked for, and no row has so few; found 4 in the shortest. Ask for more "
+        "tokens, or for a number of rows."
+    )
+    with pytest.raises(DataError) as caught:
+        require_room(recipe_of(**section), POOL, count_tokens=four)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"sources": [source("a", tokens=4)], "rows": None},
+        {"sources": [source("a", tokens=3)], "rows": 0},  # nothing is taken anyway
+        {"sources": [source("a"), source("web", weight=9)], "rows": None, "tokens": 20},
+        {"sources": [source("a"), source("web")], "rows": None, "tokens": 6, "select": "bm25"},
+        {"sources": [source("a"), source("self:9")], "rows": None, "tokens": 3},  # not sampled yet
+    ],
+)
+def test_a_limit_in_tokens_that_some_row_fits_is_not_refused(section):
+    require_room(recipe_of(**section), POOL, count_tokens=four)
+
+
+def test_a_share_of_tokens_that_no_row_of_its_source_fits_is_said():
+    recipe = recipe_of(sources=[source("a"), source("web", weight=9)], rows=None, tokens=20)
+    assert describe_shortfalls(recipe, POOL, count_tokens=four) == [
+        "general.tokens: 2 tokens of 'a' were asked for; a draw takes 0, as the next row does not "
+        "fit."
     ]

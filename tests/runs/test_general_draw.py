@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from levertune.data.draws import draw_rows
 from levertune.data.records import Message, Record, RecordFile
 from levertune.recipes.general_section import GeneralSection, GeneralSource
 from levertune.runs.general_draw import count_repeats, draw_general, hold_out_general, share_out
@@ -96,6 +97,53 @@ def test_a_limit_in_tokens_is_not_exceeded(whole):
         recipe = recipe_of(sources=[source("a", tokens=25), source("b", tokens=25)])
     drawn = draw_general(recipe, pool, num_rows=0, seed=0, count_tokens=lambda record: 4)
     assert {name: sum(r.source == name for r in drawn) for name in pool} == {"a": 6, "b": 6}
+
+
+def draw_of_sizes(sizes, limit):
+    """What a draw takes, as places in its order, where the rows have so many tokens in it."""
+    pool = {"a": make_rows("a", len(sizes))}
+    recipe = recipe_of(sources=[source("a")], rows=None, tokens=limit)
+    everything = [r.id for r in draw_rows(pool["a"], len(sizes), seed=0, stratified=True)]
+    tokens = dict(zip(everything, sizes, strict=True))
+    drawn = draw_general(
+        recipe, pool, num_rows=0, seed=0, count_tokens=lambda record: tokens[record.id]
+    )
+    return [everything.index(record.id) for record in drawn]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "limit", "taken"),
+    [
+        ([750, 90, 90, 90, 90, 90, 90, 90], 600, [1, 2, 3, 4, 5, 6]),  # the first is passed over
+        ([90, 90, 750, 90, 90, 90, 90], 600, [0, 1, 3, 4, 5, 6]),
+        ([90, 90, 90, 90, 750, 90], 600, [0, 1, 2, 3]),  # more than half is taken: it ends there
+        ([50, 60, 40, 60, 10], 100, [0, 2]),  # half is not more than half
+        ([700, 800, 900], 600, []),
+    ],
+)
+def test_a_row_too_long_is_passed_over_until_half_of_the_tokens_are_taken(sizes, limit, taken):
+    assert draw_of_sizes(sizes, limit) == taken
+
+
+@settings(max_examples=60)
+@given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=30), limit=st.integers(1, 200))
+def test_a_draw_by_tokens_begins_as_before_and_takes_half_of_what_is_there(sizes, limit):
+    taken = draw_of_sizes(sizes, limit)
+    total = sum(sizes[i] for i in taken)
+    assert total <= limit
+    front, sum_of_front = [], 0
+    for place, size in enumerate(sizes):
+        if sum_of_front + size > limit:
+            break
+        front.append(place)
+        sum_of_front += size
+    assert taken[: len(front)] == front
+    if sum_of_front > limit / 2:  # the draw ends where it always did
+        assert taken == front
+    left_out = [size for place, size in enumerate(sizes) if place not in taken]
+    assert total > limit / 2 or all(total + size > limit for size in left_out)
+    passed_over = [sizes[i] for i in range(max(taken, default=0)) if i not in taken]
+    assert all(size > limit / 2 for size in passed_over)
 
 
 def test_files_of_a_named_folder_share_the_limits_of_their_source():

@@ -161,6 +161,35 @@ def test_a_limit_in_tokens_holds_for_a_choice(project, near):
     assert 0 < used <= 150
 
 
+@pytest.mark.parametrize("select", ["stratified", "bm25"])
+def test_a_row_longer_than_the_limit_does_not_leave_a_mixture_without_general_rows(project, select):
+    words = "what is it, a tree or the sea, that grows " * 9
+    project.write("long.jsonl", [(words, "It is."), *((f"name {i}", "No.") for i in range(9))])
+    for seed in range(4):
+        _, cell = chosen(
+            project, seed=seed, mixture__seed=seed, output_dir=f"runs/{select}-{seed}",
+            general__select=select, general__sources=sources("long.jsonl"), general__rows=None,
+            general__tokens=150,
+        )  # fmt: skip
+        used = sum(len(row.input_ids) for rows in cell.general.values() for row in rows)
+        assert 75 < used <= 150
+
+
+def test_a_draw_that_takes_much_less_than_its_tokens_says_so(project):
+    project.write("even.jsonl", [(f"name {i} of them", "No.") for i in range(9)])
+    prepared, cell = chosen(
+        project, general__select="stratified", general__sources=sources("even.jsonl"),
+        general__rows=None, general__tokens=60,
+    )  # fmt: skip
+    (size,) = {len(row.input_ids) for rows in cell.general.values() for row in rows}
+    assert 30 < size < 45
+    assert describe_selection(prepared, [cell]) == [
+        f"general rows: 60 tokens of 'even' were asked for; 1 of 8 rows were drawn, with {size} "
+        "tokens: the next did not fit."
+    ]
+    assert any(f"a draw takes {size}" in warning for warning in prepared.warnings)
+
+
 def test_a_dry_run_writes_no_choice_and_does_not_wait_for_the_model(project, near):
     items = sources("general.jsonl", near)
     for select in ("bm25", "rds"):

@@ -136,6 +136,45 @@ def test_a_limit_in_tokens_is_not_exceeded(make_row):
     assert notes == []
 
 
+def choose_by_tokens(make_row, sizes, limit, scores=None):
+    rows = rows_of(make_row, "a" * len(sizes))
+    table = ScoreTable(np.array(scores or [range(len(sizes), 0, -1)], dtype=float))
+    picks, notes = choose_in_turn(table, rows, Budget(limit, lambda r: sizes[int(r.id)]), OPEN)
+    return [p.candidate for p in picks], notes
+
+
+def test_a_row_too_long_is_passed_over_until_half_of_the_tokens_are_taken(make_row):
+    assert choose_by_tokens(make_row, [750, 90, 90, 90, 90, 90, 90, 90], 600) == (
+        [1, 2, 3, 4, 5, 6],
+        [],
+    )
+    chosen, notes = choose_by_tokens(make_row, [90, 90, 90, 90, 750, 90], 600)
+    assert chosen == [0, 1, 2, 3]
+    assert notes == [
+        "600 tokens were asked for; 4 of 6 rows were taken, with 360 tokens: the next did not fit."
+    ]
+
+
+def test_a_row_passed_over_costs_its_task_row_no_turn(make_row):
+    scores = [[9, 8, 7, 1], [9, 1, 2, 8]]
+    chosen, _ = choose_by_tokens(make_row, [99, 4, 4, 4], 12, scores)
+    assert chosen == [1, 3, 2]
+
+
+def test_few_tokens_taken_where_the_others_do_not_fit_are_said(make_row):
+    assert choose_by_tokens(make_row, [700, 90, 800], 600) == (
+        [1],
+        [
+            "600 tokens were asked for; 1 of 3 rows were taken, with 90 tokens: the next did not "
+            "fit."
+        ],
+    )
+    assert choose_by_tokens(make_row, [700, 800], 600)[0] == []
+    assert choose_by_tokens(make_row, [90, 90], 600)[1] == [
+        "600 tokens were asked for; all 2 rows there are were taken."
+    ]
+
+
 def test_no_rows_no_choice(make_row):
     assert choose_in_turn(ScoreTable(np.empty((2, 0))), [], Budget(3), OPEN) == ([], [])
     assert choose(make_row, [[1, 2]], 0) == ([], [])

@@ -28,7 +28,7 @@ from levertune.runs.arm_rows import (
 from levertune.runs.arms import ARMS, Arm
 from levertune.runs.cells import draw_training_rows, expand_cells
 from levertune.runs.control_tokens import keep_out_control_tokens
-from levertune.runs.general_amounts import describe_shortfalls
+from levertune.runs.general_amounts import describe_shortfalls, require_room
 from levertune.runs.general_draw import hold_out_general
 from levertune.runs.inputs import Inputs, read_inputs
 from levertune.runs.refine_rows import set_aside
@@ -140,6 +140,7 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
     )
     _require_rows_that_fit(recipe, views, set(report.task.over_length), workspace)
     _, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
+    require_room(recipe, pool, count_tokens=workspace.count_record)
     notes += warn_of_large_groups(inputs.splits)
     notes += [note for file in inputs.sources for note in file.notes]
     notes += describe_shortfalls(recipe, pool, count_tokens=workspace.count_record)

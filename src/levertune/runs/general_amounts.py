@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from levertune.data.draws import draw_rows
 from levertune.data.general import is_self_written
 from levertune.data.records import Record
+from levertune.errors import DataError
 from levertune.recipes.recipe import Recipe
+from levertune.runs.selectors import DRAWS
+from levertune.selection.selection import Budget
 
 Count = Callable[[Record], int]
 
@@ -28,6 +31,28 @@ class Drawable:
 
     fewest: int
     most: int
+
+
+@dataclass(frozen=True, slots=True)
+class _TokenLimit:
+    """A limit in tokens and the rows it is for.
+
+    Args:
+        key: The recipe key that sets it.
+        of: Whose rows they are, as ` of 'a'`; empty where several sources are one pool.
+        tokens: The limit.
+        rows: The rows.
+    """
+
+    key: str
+    of: str
+    tokens: float
+    rows: Sequence[Record]
+
+    @property
+    def asked(self) -> str:
+        """What was asked for, in words."""
+        return f"{round(self.tokens)} tokens{self.of} were asked for"
 
 
 def group_by_source(recipe: Recipe, pool: dict[str, list[Record]]) -> dict[str, list[Record]]:
@@ -85,26 +110,120 @@ def describe_shortfalls(
     """
     groups = group_by_source(recipe, pool)
     said = []
-    shared = {}
     for source in recipe.general.sources:
         name = source.source_name
         rows = groups.get(name, [])
         if is_self_written(source.path) and name not in groups:
             continue  # not sampled yet
-        if source.rows is not None:
-            if source.rows > len(rows):
-                said.append(
-                    f"general.sources: {source.rows} rows of {name!r} were asked for; there are "
-                    f"{len(rows)}."
-                )
-        elif source.tokens is not None:
-            said += _token_shortfall("general.sources", name, source.tokens, rows, count_tokens)
-        elif name in groups:
-            shared[name] = source.weight
-    if recipe.general.tokens is not None:
-        for name, limit in token_shares(recipe.general.tokens, shared).items():
-            said += _token_shortfall("general.tokens", name, limit, groups[name], count_tokens)
+        if source.rows is not None and source.rows > len(rows):
+            said.append(
+                f"general.sources: {source.rows} rows of {name!r} were asked for; there are "
+                f"{len(rows)}."
+            )
+    if count_tokens is not None:
+        for limit in _token_limits(recipe, groups):
+            said += _token_shortfall(recipe, limit, count_tokens)
     return said + _row_difference(recipe, pool, groups, count_tokens)
+
+
+def require_room(recipe: Recipe, pool: dict[str, list[Record]], *, count_tokens: Count) -> None:
+    """Refuse a limit in tokens that no row fits: nothing would be taken.
+
+    A source whose share of `general.tokens` no row fits is passed over where another's gives rows.
+
+    Args:
+        recipe: The recipe.
+        pool: Rows by file.
+        count_tokens: Tokens of a row.
+
+    Raises:
+        DataError: If no row fits.
+    """
+    if recipe.general.rows == 0:
+        return
+    groups = group_by_source(recipe, pool)
+    shares = []
+    for limit in _token_limits(recipe, groups):
+        if limit.key == "general.tokens":
+            shares.append(limit)
+        else:
+            _require_a_row([limit], count_tokens)
+    is_known = all(
+        source.source_name in groups or not is_self_written(source.path)
+        for source in recipe.general.sources
+        if source.is_used and not source.has_own_amount
+    )
+    if is_known:
+        _require_a_row(shares, count_tokens)
+
+
+def describe_drawn(
+    recipe: Recipe, pool: dict[str, list[Record]], drawn: Iterable[Record], *, count_tokens: Count
+) -> list[str]:
+    """Say where a draw ended with much less than a limit in tokens, though there are more rows.
+
+    Args:
+        recipe: The recipe.
+        pool: Rows by file.
+        drawn: The rows drawn.
+        count_tokens: Tokens of a row.
+    """
+    taken = {(record.source, record.id) for record in drawn}
+    said = []
+    for limit in _token_limits(recipe, group_by_source(recipe, pool)):
+        rows = [record for record in limit.rows if (record.source, record.id) in taken]
+        total = sum(count_tokens(record) for record in rows)
+        if len(rows) < len(limit.rows) and Budget(limit.tokens).is_short(total):
+            said.append(
+                f"{limit.asked}; {len(rows):,} of {len(limit.rows):,} rows were drawn, with "
+                f"{total:,} tokens: the next did not fit."
+            )
+    return said
+
+
+def _token_limits(recipe: Recipe, groups: dict[str, list[Record]]) -> list[_TokenLimit]:
+    """The limits in tokens, each with the rows it is for."""
+    limits = []
+    shared: dict[str, float] = {}
+    for source in recipe.general.sources:
+        name = source.source_name
+        if name not in groups and is_self_written(source.path):
+            continue  # not sampled yet
+        rows = groups.get(name, [])
+        if source.tokens is not None:
+            limits.append(_TokenLimit("general.sources", f" of {name!r}", source.tokens, rows))
+        elif name in groups and source.rows is None and source.weight > 0:
+            shared[name] = source.weight
+    tokens = recipe.general.tokens
+    if tokens is None or not shared:
+        return limits
+    if recipe.general.select in DRAWS:
+        for name, share in token_shares(tokens, shared).items():
+            limits.append(_TokenLimit("general.tokens", f" of {name!r}", share, groups[name]))
+    else:  # the nearest rows whatever their source
+        of = f" of {next(iter(shared))!r}" if len(shared) == 1 else ""
+        pooled = [record for name in shared for record in groups[name]]
+        limits.append(_TokenLimit("general.tokens", of, tokens, pooled))
+    return limits
+
+
+def _require_a_row(limits: Sequence[_TokenLimit], count_tokens: Count) -> None:
+    """Refuse limits if no row fits any of them."""
+    shortest = []
+    for limit in limits:
+        sizes = []
+        for record in limit.rows:
+            sizes.append(count_tokens(record))
+            if sizes[-1] <= limit.tokens:
+                return
+        shortest += [(min(sizes), limit)] if sizes else []
+    if not shortest:
+        return
+    size, limit = min(shortest, key=lambda found: found[0] / found[1].tokens)
+    raise DataError(
+        f"{limit.key}: {limit.asked}, and no row has so few; found {size} in the shortest. Ask for "
+        "more tokens, or for a number of rows."
+    )
 
 
 def _row_difference(
@@ -134,19 +253,21 @@ def _row_difference(
     return []
 
 
-def _token_shortfall(
-    key: str, name: str, wanted: float, rows: Sequence[Record], count_tokens: Count | None
-) -> list[str]:
-    if count_tokens is None:
-        return []
+def _token_shortfall(recipe: Recipe, limit: _TokenLimit, count_tokens: Count) -> list[str]:
     there = 0
-    for record in rows:
+    for record in limit.rows:
         there += count_tokens(record)
-        if there > wanted:
-            return []
-    if there == wanted:
+        if there > limit.tokens:
+            break
+    if there < limit.tokens:
+        return [f"{limit.key}: {limit.asked}; there are {there}."]
+    if there == limit.tokens or recipe.general.select not in DRAWS:
+        return []  # a choice says what it took
+    drawn = draw_rows(limit.rows, len(limit.rows), seed=recipe.mixture.seed, stratified=True)
+    taken = sum(map(count_tokens, up_to_tokens(drawn, limit.tokens, count_tokens)))
+    if not Budget(limit.tokens).is_short(taken):
         return []
-    return [f"{key}: {round(wanted)} tokens of {name!r} were asked for; there are {there}."]
+    return [f"{limit.key}: {limit.asked}; a draw takes {taken}, as the next row does not fit."]
 
 
 def token_shares(tokens: int, weights: dict[str, float]) -> dict[str, float]:
@@ -156,12 +277,18 @@ def token_shares(tokens: int, weights: dict[str, float]) -> dict[str, float]:
 
 
 def up_to_tokens(rows: Iterable[Record], limit: float, count_tokens: Count) -> list[Record]:
-    """The first rows that hold no more than so many tokens together."""
+    """Rows in their order that hold no more than so many tokens together.
+
+    One that does not fit is passed over, or ends the draw: see `Budget`.
+    """
+    budget = Budget(limit, count_tokens)
     taken: list[Record] = []
     total = 0
     for record in rows:
-        total += count_tokens(record)
-        if total > limit:
+        size = count_tokens(record)
+        if total + size <= limit:
+            taken.append(record)
+            total += size
+        elif budget.ends_at(total):
             break
-        taken.append(record)
     return taken

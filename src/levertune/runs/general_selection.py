@@ -20,13 +20,13 @@ from levertune.recipes.recipe import Recipe
 from levertune.results.files import read_json, write_json_atomically
 from levertune.results.mapping import from_mapping, to_mapping
 from levertune.results.selection import SELECTION_FOLDER
-from levertune.runs.general_amounts import group_by_source
+from levertune.runs.general_amounts import describe_drawn, group_by_source
 from levertune.runs.general_draw import count_repeats, draw_general
 from levertune.runs.selectors import DRAWS, WITH_MODEL, select, selector_settings
 from levertune.runs.workspace import Workspace
 from levertune.selection.selection import Budget, Diversity, SelectedRow, Selection
 
-_VERSION = 2  # raise when the same inputs choose other rows
+_VERSION = 3  # raise when the same inputs choose other rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,19 +136,19 @@ class GeneralChooser:
         return self._drawn[num_rows, seed]
 
     def _draw_afresh(self, num_rows: int, seed: int) -> GeneralRows:
+        count = self._workspace.count_record
         rows = draw_general(
-            self._recipe,
-            self.pool,
-            num_rows=num_rows,
-            seed=seed,
-            count_tokens=self._workspace.count_record,
+            self._recipe, self.pool, num_rows=num_rows, seed=seed, count_tokens=count
         )
         name = self._recipe.general.select
+        notes = describe_drawn(self._recipe, self.pool, rows, count_tokens=count)
         repeats = count_repeats(rows)
+        if repeats:
+            notes.append(f"{repeats:,} rows drawn have the prompt of another.")
         drawn = Selection(
             selector=name if name in DRAWS else DRAWS[0],
             rows=tuple(SelectedRow(row.source, row.id) for row in rows),
-            notes=(f"{repeats:,} rows drawn have the prompt of another.",) if repeats else (),
+            notes=tuple(notes),
         )
         return GeneralRows(rows, (drawn,) if rows else ())
 

@@ -29,7 +29,7 @@ from levertune.runs.anchor_rules import (
 from levertune.runs.cells import CellData, CellPlan, build_cell, expand_cells
 from levertune.runs.control_tokens import keep_out_control_tokens
 from levertune.runs.evaluate_cell import Probes
-from levertune.runs.general_amounts import describe_shortfalls, drawable
+from levertune.runs.general_amounts import describe_shortfalls, drawable, require_room
 from levertune.runs.general_draw import hold_out_general
 from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.inputs import Inputs, read_inputs
@@ -157,6 +157,7 @@ def prepare_run(
     resolved, settings, row_tokens = _resolve(recipe, inputs, pool, workspace)
     moved += describe_system_turns(inputs, workspace.tokenizer)
     warnings = [*inputs.warnings, *dropped, *moved, *describe_test_anchor(recipe)]
+    require_room(resolved, pool, count_tokens=workspace.count_record)
     warnings += describe_shortfalls(resolved, pool, count_tokens=workspace.count_record)
     run_dir = Path(recipe.output_dir)
     tuning, notes = find_tuning(run_dir, recipe, resolved, inputs, workspace.model_hash)

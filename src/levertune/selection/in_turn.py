@@ -52,7 +52,8 @@ def choose_in_turn(
     At most one of near duplicates is taken, and of each source at most its share of the budget.
     Where the budget cannot be met so, the cap by source is lifted first, then rows that have
     nothing in common with any task row are let in, then near duplicates. A candidate is never taken
-    twice.
+    twice. One that does not fit into a budget in tokens is passed over, or ends the choice: see
+    `Budget`.
 
     Args:
         similarity: Scores of `candidates`.
@@ -82,14 +83,8 @@ def choose_in_turn(
             walk.go_on()
             if len(walk.picks) > before:
                 notes.append(f"After {before:,} rows, {consequence}.")
-    if not walk.is_full:
-        notes.append(
-            f"{budget.limit:,.0f} {budget.unit} were asked for; all {len(walk.picks):,} rows there "
-            "are were taken."
-            if len(walk.picks) == len(candidates)
-            else f"{budget.limit:,.0f} {budget.unit} were asked for; {len(walk.picks):,} rows of "
-            f"{len(candidates):,} could be taken."
-        )
+    if (shortfall := walk.describe_shortfall()) is not None:
+        notes.append(shortfall)
     return walk.picks, notes
 
 
@@ -118,6 +113,7 @@ class _Walk:
         self._taken = np.zeros(len(candidates), dtype=bool)
         self._refused_source = np.zeros(len(candidates), dtype=bool)
         self._refused_near = np.zeros(len(candidates), dtype=bool)
+        self._too_long = np.zeros(len(candidates), dtype=bool)
         number = {name: i for i, name in enumerate(sources)}
         self._source_of = np.array([number[record.source] for record in candidates])
         self._used = np.zeros(len(sources))
@@ -144,11 +140,29 @@ class _Walk:
         self._refused_near[:] = False
         return changes
 
+    def describe_shortfall(self) -> str | None:
+        """Say that less was taken than was asked for; None where it was not."""
+        asked = f"{self._budget.limit:,.0f} {self._budget.unit} were asked for"
+        num_taken, there = len(self.picks), len(self._candidates)
+        if num_taken == there and not self.is_full:
+            return f"{asked}; all {num_taken:,} rows there are were taken."
+        if self._budget.count_tokens is not None:
+            if self._budget.limit < 1 or not self._budget.is_short(self._total):
+                return None
+            return (
+                f"{asked}; {num_taken:,} of {there:,} rows were taken, with {self._total:,} "
+                "tokens: the next did not fit."
+            )
+        if self.is_full:
+            return None
+        return f"{asked}; {num_taken:,} rows of {there:,} could be taken."
+
     def go_on(self) -> None:
         """Choose in turn until the budget is spent or nothing allowed is left."""
         again = True
         while again and not self.is_full:
-            allowed = ~(self._taken | self._refused_source | self._refused_near)
+            refused = self._refused_source | self._refused_near | self._too_long
+            allowed = ~(self._taken | refused)
             again = self._take_turns(*self._lists(allowed))
 
     def _lists(self, allowed: Array) -> tuple[list[Iterator[tuple[int, float]]], list[bool]]:
@@ -204,6 +218,9 @@ class _Walk:
         if self._refused_source[candidate] or self._refused_near[candidate]:
             return False
         source, size = self._source_of[candidate], self._budget.size(self._candidates[candidate])
+        if self._total + size > self._budget.limit and not self._budget.ends_at(self._total):
+            self._too_long[candidate] = True
+            return False
         if self._source_cap is not None and self._used[source] + size > self._source_cap:
             if self._budget.count_tokens is None:
                 self._refused_source[self._source_of == source] = True

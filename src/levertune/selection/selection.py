@@ -13,10 +13,18 @@ from levertune.data.row_texts import make_own_text
 
 _own_text = make_own_text(None)
 
+_SHORT_BELOW = 0.75
+"""Share of a limit in tokens below which what was taken is less than was asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
     """How much to choose.
+
+    A row that does not fit into what is left ends a choice once more than half of the limit is
+    taken; before, it is passed over. So a long row never leaves a choice empty, and only rows
+    longer than half of the limit are passed over: to go on until nothing fits would fill every
+    limit up with the shortest rows.
 
     Args:
         limit: Rows, or tokens; never exceeded.
@@ -29,6 +37,14 @@ class Budget:
     def size(self, record: Record) -> int:
         """What a row takes of the limit."""
         return 1 if self.count_tokens is None else self.count_tokens(record)
+
+    def ends_at(self, taken: float) -> bool:
+        """Whether a row that does not fit ends the choice where so much is taken."""
+        return taken > self.limit / 2
+
+    def is_short(self, taken: float) -> bool:
+        """Whether so much is clearly less than was asked for."""
+        return taken < _SHORT_BELOW * self.limit
 
     @property
     def unit(self) -> str:
