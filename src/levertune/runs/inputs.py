@@ -239,6 +239,7 @@ def read_inputs(
         splits,
         sources,
         train=train,
+        task=task,
         test_file=test_file,
         instruction=instruction,
     )
