@@ -120,6 +120,21 @@ def test_a_folder_gives_exactly_the_rows_its_source_asks_for_however_many_its_fi
     assert sum(counts.values()) == 5
 
 
+def test_a_folder_beside_a_file_has_the_cap_of_one_source(project):
+    (project.folder / "web").mkdir()
+    things = {"one": ("moss", "peas", "roses", "jeans", "lake", "lawn"),
+              "two": ("apples", "sea", "sky", "wall", "cherries", "leaves")}  # fmt: skip
+    for name, words in things.items():
+        project.write(f"web/{name}.jsonl", [(f"{word} {word[::-1]}", "x") for word in words])
+    weak = [f"the {letter * 7} of {letter * 9} {letter * 5}" for letter in "abcdefghi"]
+    project.write("far.jsonl", [(words, "x") for words in weak])
+    items = sources("web", "far.jsonl")
+    _, cell = chosen(project, general__sources=items, general__rows=8)
+    (selection,) = cell.selections
+    assert selection.by_source()["far"] == 2
+    assert selection.notes == ()
+
+
 @pytest.mark.parametrize("select", ["stratified", "bm25"])
 def test_no_prompt_is_taken_from_two_parts_of_a_choice(project, near, select):
     same = [(f"what grows: {word}", f"It is {word}.") for word in ("apples", "moss", "peas")]

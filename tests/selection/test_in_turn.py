@@ -101,6 +101,18 @@ def test_one_source_may_give_all_two_three_quarters_more_a_half():
     assert [source_share(n) for n in (1, 2, 3, 9)] == [1.0, 0.75, 0.5, 0.5]
 
 
+def test_files_of_a_folder_share_the_cap_of_their_source(make_row):
+    scores, files = [[9, 8, 7, 6, 5, 4, 3, 2]], ["web/x", "web/y"] * 3 + ["c"] * 2
+    owners = {"web/x": "web", "web/y": "web"}
+    picks, _ = choose(make_row, scores, 4, files, Diversity(None, None, owners=owners))
+    assert [p.candidate for p in picks] == [0, 1, 2, 6]  # of two sources one gives three quarters
+    alone, notes = choose(make_row, [row[:6] for row in scores], 4, files[:6], Diversity(
+        None, None, owners=owners
+    ))  # fmt: skip
+    assert [p.candidate for p in alone] == [0, 1, 2, 3]
+    assert notes == []
+
+
 def test_of_near_duplicates_one_is_taken(make_row):
     question = "a rather long question about cherries that are ripe in the summer"
     texts = [question, question + "!", "else entirely"]

@@ -55,18 +55,31 @@ class _TokenLimit:
         return f"{round(self.tokens)} tokens{self.of} were asked for"
 
 
+def owning_sources(recipe: Recipe, files: Iterable[str]) -> dict[str, str]:
+    """The recipe's source of each file: the files of a folder, called NAME/FILE, belong to one.
+
+    Args:
+        recipe: The recipe.
+        files: Names of files, as their rows carry them.
+    """
+    names = {source.source_name for source in recipe.general.sources}
+    found = {}
+    for file in files:
+        owners = [name for name in names if file == name or file.startswith(f"{name}/")]
+        found[file] = max(owners, key=len, default=file)
+    return found
+
+
 def group_by_source(recipe: Recipe, pool: dict[str, list[Record]]) -> dict[str, list[Record]]:
-    """Rows by the recipe's sources: the files of a folder, called NAME/FILE, belong to one.
+    """Rows by the recipe's sources.
 
     Args:
         recipe: The recipe.
         pool: Rows by file.
     """
-    names = {source.source_name for source in recipe.general.sources}
     groups: dict[str, list[Record]] = {}
-    for file, rows in pool.items():
-        owners = [name for name in names if file == name or file.startswith(f"{name}/")]
-        groups.setdefault(max(owners, key=len, default=file), []).extend(rows)
+    for file, owner in owning_sources(recipe, pool).items():
+        groups.setdefault(owner, []).extend(pool[file])
     return groups
 
 

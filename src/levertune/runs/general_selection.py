@@ -20,7 +20,7 @@ from levertune.recipes.recipe import Recipe
 from levertune.results.files import read_json, write_json_atomically
 from levertune.results.mapping import from_mapping, to_mapping
 from levertune.results.selection import SELECTION_FOLDER
-from levertune.runs.general_amounts import describe_drawn, group_by_source
+from levertune.runs.general_amounts import describe_drawn, group_by_source, owning_sources
 from levertune.runs.general_draw import count_repeats, draw_general
 from levertune.runs.selectors import DRAWS, WITH_MODEL, select, selector_settings
 from levertune.runs.workspace import Workspace
@@ -156,11 +156,13 @@ class GeneralChooser:
         """Choose within each source that has an amount of its own, then among all the others."""
         selections: list[Selection] = []
         rest: list[Record] = []
+        owners = owning_sources(self._recipe, self.pool)
 
         def add(place: int, candidates: Sequence[Record], budget: Budget) -> None:
             chosen = tuple(self._by_key[row] for part in selections for row in part.ids)
             if candidates and budget.limit >= 1:
-                part = self._select(task, candidates, budget, Diversity(beside=chosen))
+                diversity = Diversity(beside=chosen, owners=owners)
+                part = self._select(task, candidates, budget, diversity)
                 selections.insert(place, part)
 
         sources = {source.source_name: source for source in self._recipe.general.sources}

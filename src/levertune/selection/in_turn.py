@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from levertune.data.records import Record, source_names
+from levertune.data.records import Record
 from levertune.selection.near_rows import NearRows
 from levertune.selection.ranking import Similarity, rank_nearest
 from levertune.selection.selection import Budget, Diversity, SelectedRow, row_text
@@ -106,7 +106,8 @@ class _Walk:
         self._budget = budget
         self._block_rows = block_rows
         self._floor = similarity.floor
-        sources = source_names(candidates)
+        names = [diversity.source_of(record) for record in candidates]
+        sources = list(dict.fromkeys(names))
         share = diversity.share_of(len(sources))
         self._source_cap = math.ceil(share * budget.limit) if share < 1 else None
         self._near = _open_near(diversity)
@@ -115,7 +116,7 @@ class _Walk:
         self._refused_near = np.zeros(len(candidates), dtype=bool)
         self._too_long = np.zeros(len(candidates), dtype=bool)
         number = {name: i for i, name in enumerate(sources)}
-        self._source_of = np.array([number[record.source] for record in candidates])
+        self._source_of = np.array([number[name] for name in names])
         self._used = np.zeros(len(sources))
         self._total = 0
         self._turn = 0

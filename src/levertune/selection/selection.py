@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from levertune.data.draws import seeded_hash
 from levertune.data.near_duplicates import NEAR_THRESHOLD
@@ -65,11 +65,18 @@ class Diversity:
         near_threshold: Jaccard index of character shingles from which two rows are near duplicates,
             of which one at most is taken; None to take both.
         beside: Rows chosen already, from other candidates; near duplicates of these count too.
+        owners: The source each file belongs to, by the name its rows carry; a file not named here
+            is a source of its own.
     """
 
     max_source_share: float | None = None
     near_threshold: float | None = NEAR_THRESHOLD
     beside: tuple[Record, ...] = ()
+    owners: Mapping[str, str] = field(default_factory=dict)
+
+    def source_of(self, record: Record) -> str:
+        """The source a row counts for."""
+        return self.owners.get(record.source, record.source)
 
     def share_of(self, num_sources: int) -> float:
         """The share one of so many sources may take."""
