@@ -9,9 +9,9 @@ from levertune.results.tuning import RowLoss, Trial
 from levertune.tuning.halving import Halving, compare, find_collapsed, mean_loss, race
 
 
-def make_trial(name, fold, rows, *, failure=None, ratio=1, first=3.0, last=1.0):
+def make_trial(name, fold, rows, *, failure=None, ratio=1, first=3.0, last=1.0, **others):
     return Trial(
-        settings={"general.rows": name},
+        settings={"general.rows": name, **others},
         fold=fold,
         rows=tuple(RowLoss(f"{fold}-{i}", nll, tokens) for i, (nll, tokens) in enumerate(rows)),
         train_rows=10,
@@ -130,3 +130,21 @@ def test_a_collapse_is_judged_by_all_folds_two_candidates_were_trained_on():
     assert find_collapsed([learns, lucky, unlucky, early]) == {1, 3}
     none = [make_trial(0, 0, [], ratio=0, first=1.0, last=1.5)]
     assert find_collapsed([none, [make_trial(1, 0, [], ratio=9, first=1.0, last=3.0)]]) == set()
+
+
+def test_few_exposures_or_a_low_rate_are_not_blamed_on_general_rows():
+    def trials(rows, exposures, fall, rate=1e-3):
+        others = {"task.exposures": exposures, "training.learning_rate": rate}
+        return [make_trial(rows, 0, [], ratio=rows / 10, first=3.0, last=3.0 - fall, **others)]
+
+    few = [trials(0, 4, 1.2), trials(100, 4, 1.2)]
+    assert find_collapsed([trials(0, 16, 2.8), trials(100, 16, 2.7), *few]) == set()
+    slow = [trials(0, 16, 0.9, rate=1e-5), trials(100, 16, 0.8, rate=1e-5)]
+    assert find_collapsed([trials(0, 16, 2.8), *slow]) == set()
+    drowned = [trials(0, 16, 2.8), trials(100, 16, 2.7), trials(0, 4, 1.2), trials(100, 4, 0.3)]
+    assert find_collapsed(drowned) == {3}
+
+
+def test_candidates_that_differ_in_nothing_but_other_settings_have_not_collapsed():
+    rates = [make_trial(9, 0, [], ratio=r, last=x, rate=r) for r, x in ((1, 0.5), (2, 2.9))]
+    assert find_collapsed([[trial] for trial in rates]) == set()

@@ -83,7 +83,8 @@ class Candidate:
         task_loss_share: Task share of the loss; None if not known.
         train_tokens: Tokens trained on, a trial.
         has_collapsed: Whether it hardly learnt its own training rows, with more general data than
-            the candidate that learnt them best (a critical mixing ratio, 2505.18091).
+            the candidate of the same other settings that learnt them best (a critical mixing ratio,
+            2505.18091).
         failure: Why a trial has no figure.
         anchor_tokens: Tokens of its anchor; None where anchors were not tuned.
     """

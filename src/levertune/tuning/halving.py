@@ -11,6 +11,8 @@ from levertune.results.tuning import RowLoss, Trial, Value
 
 Settings = Mapping[str, Value]
 
+_GENERAL_ROWS = "general.rows"
+
 _COLLAPSED_BELOW = 0.5
 """Share of the best candidate's fall in training loss below which one has hardly learnt."""
 
@@ -138,12 +140,13 @@ def compare(trials: Sequence[Trial], others: Sequence[Trial]) -> tuple[float, fl
 
 
 def find_collapsed(trials: Sequence[Sequence[Trial]]) -> set[int]:
-    """Candidates that hardly learnt the task rows they were trained on.
+    """Candidates that hardly learnt the task rows they were trained on, for the general rows.
 
     Below a critical share of the mixture a small set is hardly learnt at all (2505.18091). A
     candidate has collapsed when its training loss on task rows fell by less than half of what the
     best candidate's fell, on average over the folds both were trained on, at more general rows for
-    a task row than that one's.
+    a task row than that one's. It is compared with candidates that differ in nothing else: fewer
+    exposures or a lower learning rate teach less as well.
 
     Args:
         trials: Trials of each candidate.
@@ -151,7 +154,16 @@ def find_collapsed(trials: Sequence[Sequence[Trial]]) -> set[int]:
     Returns:
         Indices of the candidates.
     """
-    falls = {index: found for index, own in enumerate(trials) if (found := _falls(own))}
+    alike: dict[frozenset[tuple[str, Value]], dict[int, Sequence[Trial]]] = {}
+    for index, own in enumerate(trials):
+        others = frozenset(item for item in own[0].settings.items() if item[0] != _GENERAL_ROWS)
+        alike.setdefault(others, {})[index] = own
+    return {index for group in alike.values() for index in _collapsed_of(group)}
+
+
+def _collapsed_of(trials: Mapping[int, Sequence[Trial]]) -> set[int]:
+    """Those of some candidates that learnt far less than the best of them, at more general rows."""
+    falls = {index: found for index, own in trials.items() if (found := _falls(own))}
     if not falls:
         return set()
     ratios = {index: trials[index][0].general_rows / trials[index][0].train_rows for index in falls}
