@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from levertune.errors import RecipeError
 from levertune.recipes.dumping import annotate_recipe, dump_recipe
-from levertune.recipes.general_section import GeneralSource
+from levertune.recipes.general_section import GeneralSection, GeneralSource
 from levertune.recipes.hints import _MEANT, _SECTION_MEANT, all_keys
 from levertune.recipes.loading import (
     apply_overrides,
@@ -232,6 +232,34 @@ WRONG = [
     ("general.sources=[{path: 'self:many'}]", "'self:many' must be self:N"),
     ("general.sources=[{path: 'self-answers:'}]", "must name a file of prompts"),
     ("general.sources=[{path: 'self-answers:self:3'}]", "must name a file of prompts"),
+    (
+        "general.sources=[{path: 'self:500', max_rows: 50}]",
+        "general.sources: max_rows is for rows that are read, and the base model writes "
+        "'self:500'; found max_rows 50. Write self:50, or rows: 50 to take so many of them.",
+    ),
+    (
+        "general.sources=[{path: 'self:500', prompt: '{a}'}]",
+        "general.sources: prompt of 'self:500' is not used: the base model writes these rows; "
+        "found '{a}'. Leave it out, or write self-answers:FILE to name prompts.",
+    ),
+    ("general.sources=[{path: 'self:500', completion: '{a}'}]", "completion of 'self:500' is not"),
+    (
+        "general.sources=[{path: 'self:500', encoding: cp1252}]",
+        "encoding of 'self:500' is not used",
+    ),
+    (
+        "general.sources=[{path: 'self-answers:p.jsonl', completion: '{a}'}]",
+        "completion of 'self-answers:p.jsonl' is not used: the base model writes the completions;",
+    ),
+    (
+        "general.sources=[{path: 'hub:a/b', encoding: cp1252}]",
+        "encoding of 'hub:a/b' is not used: a Hub data set is no text file; found 'cp1252'. Leave "
+        "it out.",
+    ),
+    (
+        "general.sources=[{path: 'self-answers:hub:a/b', encoding: cp1252}]",
+        "encoding of 'self-answers:hub:a/b' is not used",
+    ),
     (
         "general.sources=[{path: x, min_characters: 9, max_characters: 3}]",
         "min_characters of 'x' is above max_characters; found 9 and 3. Swap them.",
@@ -488,3 +516,16 @@ def test_the_schema_covers_every_key_and_is_json():
 def test_a_source_is_named_after_its_path(path, name):
     assert GeneralSource(path=path).source_name == name
     assert GeneralSource(path=path, name="mine").source_name == "mine"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"path": "self:500", "rows": 50, "min_characters": 3, "name": "own"},
+        {"path": "self-answers:p.csv", "prompt": "{q}", "encoding": "cp1252", "max_rows": 5},
+        {"path": "hub:a/b", "prompt": "{q}", "completion": "{a}", "max_rows": 5, "streaming": True},
+    ],
+)
+def test_settings_that_a_source_looks_at_are_accepted(settings):
+    assert GeneralSource(**settings).path == settings["path"]
+    assert GeneralSection(sources=[settings]).sources[0].path == settings["path"]

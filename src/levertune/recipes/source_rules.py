@@ -30,7 +30,7 @@ def fault_of_sources(
         if name == "task":
             return "'task' is the name of the task rows. Give the source another `name`."
     for source in sources:
-        fault = _fault_of_path(source) or _fault_of_amounts(source)
+        fault = _fault_of_path(source) or _fault_of_unused(source) or _fault_of_amounts(source)
         if fault is not None:
             return fault
     if not sources or rows == 0:
@@ -90,6 +90,32 @@ def _fault_of_path(source: GeneralSource) -> str | None:
             f"streaming is for a Hub data set with max_rows; found {source.path!r} with max_rows "
             f"{source.max_rows}. Set max_rows, or leave streaming out."
         )
+    return None
+
+
+def _fault_of_unused(source: GeneralSource) -> str | None:
+    """A setting that nothing would look at for this kind of source."""
+    if source.path.startswith(SELF_ROWS):
+        if source.max_rows is not None:
+            return (
+                f"max_rows is for rows that are read, and the base model writes {source.path!r}; "
+                f"found max_rows {source.max_rows}. Write self:{source.max_rows}, or rows: "
+                f"{source.max_rows} to take so many of them."
+            )
+        unused = dict.fromkeys(
+            ("prompt", "completion", "encoding"), "the base model writes these rows"
+        )
+        instead = "Leave it out, or write self-answers:FILE to name prompts"
+    else:
+        unused, instead = {}, "Leave it out"
+        if source.path.startswith(SELF_ANSWERS):
+            unused["completion"] = "the base model writes the completions"
+        if source.path.removeprefix(SELF_ANSWERS).startswith("hub:"):
+            unused["encoding"] = "a Hub data set is no text file"
+    for key, reason in unused.items():
+        value = getattr(source, key)
+        if value is not None:
+            return f"{key} of {source.path!r} is not used: {reason}; found {value!r}. {instead}."
     return None
 
 
