@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,8 +93,3 @@ class RecordFile:
     def unit(self) -> str:
         """What a record's `line` counts: lines of the file, or its rows."""
         return "line" if self.file_format in LINE_FORMATS else "row"
-
-
-def source_names(records: Sequence[Record]) -> list[str]:
-    """The distinct sources of `records`, in order of first appearance."""
-    return list(dict.fromkeys(record.source for record in records))
