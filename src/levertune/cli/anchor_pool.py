@@ -15,12 +15,16 @@ from levertune.cli.arguments import (
     read_recipe,
 )
 from levertune.cli.terminal import Terminal
+from levertune.errors import DataError
 
 if TYPE_CHECKING:
+    from levertune.anchors.pool.entry import PoolEntry
     from levertune.anchors.pool.merge import Pool
     from levertune.anchors.pool.ranking import Ranked
 
 _SHOWN_CHARACTERS = 90
+# What only a new entry is asked for.
+_NEW = ("kind", "about", "language", "licence", "author", "rows")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -55,20 +59,31 @@ def add_parser(subparsers: Any) -> None:
         steps,
         "add",
         "Write the anchor of a finished run into a pool, with what the run measured. Only the rows "
-        "you name are published.",
+        "you name are published. An entry that is there, of the same text, gets the gain alone.",
     )
     add.add_argument("run", metavar="RUN", help="the run folder")
     add.add_argument("--to", metavar="FOLDER", required=True, help="folder of the pool")
     add.add_argument("--id", metavar="ID", required=True, help="as invoice-to-json")
-    add.add_argument("--kind", metavar="KIND", required=True, help="as field-extraction")
-    add.add_argument("--about", metavar="SENTENCE", required=True, help="what the task is")
-    add.add_argument("--language", metavar="TAG", action="append", required=True)
-    add.add_argument("--licence", metavar="SPDX", required=True, help="as CC0-1.0")
-    add.add_argument("--author", metavar="NAME", required=True)
+    add.add_argument("--kind", metavar="KIND", help="of a new entry, as field-extraction")
+    add.add_argument("--about", metavar="SENTENCE", help="of a new entry: what the task is")
     add.add_argument(
-        "--rows", metavar="ID", nargs="+", required=True, help="ids of the rows to publish"
+        "--language", metavar="TAG", action="append", help="of a new entry's rows, as en or is"
+    )
+    add.add_argument("--licence", metavar="SPDX", help="of a new entry, as CC0-1.0")
+    add.add_argument("--author", metavar="NAME", help="of a new entry")
+    add.add_argument(
+        "--rows", metavar="ID", nargs="+", help="of a new entry: ids of the rows to publish"
     )
     add_output_arguments(add)
+
+    verify = _add_step(
+        steps,
+        "verify",
+        "Compute the gain of a run anew and mark it as verified. For who keeps a collection.",
+    )
+    verify.add_argument("file", metavar="FILE", help="the entry")
+    verify.add_argument("run", metavar="RUN", help="the run folder that its evidence is of")
+    add_output_arguments(verify)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -153,20 +168,47 @@ def _check(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _add(args: argparse.Namespace, terminal: Terminal) -> int:
-    from levertune.anchors.lift import shared_instruction
+    from levertune.anchors.pool.contribute import add_evidence
+    from levertune.anchors.pool.reading import read_entry
+    from levertune.anchors.pool.writing import find_entry_file, write_entry
+
+    folder = Path(args.run)
+    path = find_entry_file(args.to, args.id)
+    is_new = not path.exists()
+    entry = _contribute(args, folder) if is_new else add_evidence(read_entry(path), folder)
+    path = write_entry(args.to, entry)
+    terminal.say(f"written: {path}")
+    if is_new:
+        terminal.note(
+            f"published rows: {', '.join(args.rows)}; look at the file before you share it"
+        )
+    else:
+        terminal.note("the entry was there: its words, examples and votes stay, the gain is added")
+    terminal.result({"path": str(path), **entry.to_mapping()})
+    return 0
+
+
+def _contribute(args: argparse.Namespace, folder: Path) -> PoolEntry:
+    """A new entry of a run."""
+    from levertune.anchors.auto import choose_lifting
     from levertune.anchors.pool.contribute import build_contribution, name_examples
-    from levertune.anchors.pool.evidence import measure_evidence, verify_evidence
-    from levertune.anchors.pool.writing import write_entry
+    from levertune.anchors.pool.evidence import measure_evidence
     from levertune.recipes.loading import load_recipe
     from levertune.results.schema import read_result
     from levertune.runs.inputs import read_task
 
-    folder = Path(args.run)
+    missing = [f"--{name}" for name in _NEW if not getattr(args, name)]
+    if missing:
+        raise DataError(
+            f"anchor pool add: a new entry needs {', '.join(missing)}; found none, and there is no "
+            f"entry {args.id!r} in {args.to} yet. Add them."
+        )
     result = read_result(folder)
     task, _ = read_task(load_recipe(folder / RECIPE_FILE))
-    entry = build_contribution(
+    bare = choose_lifting(task.records).take_from_all(task.records).records
+    return build_contribution(
         result,
-        name_examples(task.records, args.rows, instruction=shared_instruction(task.records)),
+        name_examples(bare, args.rows),
         entry_id=args.id,
         kind=args.kind,
         task=args.about,
@@ -175,9 +217,18 @@ def _add(args: argparse.Namespace, terminal: Terminal) -> int:
         author=args.author,
         evidence=[measure_evidence(folder)],
     )
-    path = write_entry(Path(args.to), verify_evidence(entry, folder))
-    terminal.say(f"written: {path}")
-    terminal.note(f"published rows: {', '.join(args.rows)}; look at the file before you share it")
+
+
+def _verify(args: argparse.Namespace, terminal: Terminal) -> int:
+    from levertune.anchors.pool.evidence import verify_evidence
+    from levertune.anchors.pool.reading import read_entry
+    from levertune.anchors.pool.writing import write_entry
+
+    path = Path(args.file).expanduser()
+    entry = verify_evidence(read_entry(path), args.run)
+    path = write_entry(path.parent, entry)
+    terminal.say(f"verified: {path}")
+    terminal.note("it counts as verified only where this collection is trusted")
     terminal.result({"path": str(path), **entry.to_mapping()})
     return 0
 
@@ -238,4 +289,11 @@ def _positive(word: str) -> int:
     return int(word)
 
 
-_STEPS = {"list": _list, "show": _show, "search": _search, "check": _check, "add": _add}
+_STEPS = {
+    "list": _list,
+    "show": _show,
+    "search": _search,
+    "check": _check,
+    "add": _add,
+    "verify": _verify,
+}

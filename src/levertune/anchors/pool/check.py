@@ -130,5 +130,5 @@ def _doubts(entry: PoolEntry) -> Iterator[str]:
         if evidence.verified:
             yield (
                 f"evidence.{number}.verified: is a word to be taken only from who ran "
-                "verify_evidence on that run; found true. See that it was."
+                "`levertune anchor pool verify` on that run; found true. See that it was."
             )
