@@ -43,7 +43,7 @@ def check_pool(
     Args:
         folder: The folder, as `reading.read_pool_folder` takes it.
         find_control_token: Gives the first control token of a model in a text, as
-            `ControlTokens.find` does; whatever the model, `<|...|>` is a fault.
+            `ControlTokens.find` does; those of `rules.control_token` are faults for all models.
 
     Returns:
         The findings in the order of files, faults of a file before its warnings; a folder that is
