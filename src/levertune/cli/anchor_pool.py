@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from levertune.cli.arguments import (
     add_output_arguments,
     add_recipe_arguments,
     make_terminal,
+    positive_number,
     read_recipe,
 )
 from levertune.cli.terminal import Terminal
@@ -45,7 +48,9 @@ def add_parser(subparsers: Any) -> None:
 
     search = _add_step(steps, "search", "Find anchors of tasks like yours.")
     add_recipe_arguments(search)
-    search.add_argument("--num", metavar="N", type=_positive, default=10, help="how many to give")
+    search.add_argument(
+        "--num", metavar="N", type=positive_number, default=10, help="how many to give"
+    )
     search.add_argument(
         "--language", metavar="TAG", action="append", default=[], help="of the rows, as en or is"
     )
@@ -131,10 +136,12 @@ def _search(args: argparse.Namespace, terminal: Terminal) -> int:
     from levertune.runs.inputs import read_task
     from levertune.scoring.kinds import recognise_kind
 
-    task, _ = read_task(read_recipe(args))
+    recipe = read_recipe(args)
+    task, _ = read_task(recipe)
     kind = recognise_kind([record.completion for record in task.records])
+    pool = _read(args, terminal, recipe.anchor.pools)
     found = suggest_anchors(
-        _read(args, terminal).entries,
+        pool.entries,
         task.records,
         answer=kind.kind,
         languages=args.language,
@@ -150,7 +157,8 @@ def _search(args: argparse.Namespace, terminal: Terminal) -> int:
     ]  # fmt: skip
     terminal.table(columns, rows, title=f"Anchors for {task.path} (answers: {kind.kind})")
     if rows:
-        terminal.note(f"next: levertune run with anchor.text=pool:{rows[0][0]}")
+        words = _settings_for(rows[0][0], pool, recipe.anchor.pools)
+        terminal.note(f"next: levertune run with {words}")
     terminal.result({"anchors": [{**_as_json(o.ranked), "likeness": o.match.score} for o in found]})
     return 0
 
@@ -162,7 +170,7 @@ def _check(args: argparse.Namespace, terminal: Terminal) -> int:
     for finding in findings:
         terminal.say(("fault: " if finding.is_fault else "look at: ") + finding.message)
     faults = sum(finding.is_fault for finding in findings)
-    terminal.note(f"{args.folder}: {faults} faults, {len(findings) - faults} to look at")
+    terminal.note(f"{args.folder}: faults: {faults}, to look at: {len(findings) - faults}")
     terminal.result({"findings": [asdict(finding) for finding in findings]})
     return 1 if faults else 0
 
@@ -251,14 +259,28 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     add_output_arguments(parser)
 
 
-def _read(args: argparse.Namespace, terminal: Terminal) -> Pool:
+def _read(args: argparse.Namespace, terminal: Terminal, pools: Sequence[str] = ()) -> Pool:
     from levertune.anchors.pool.merge import merge_pools
     from levertune.anchors.pool.places import SHIPPED
 
-    pool = merge_pools((SHIPPED, *args.pool))
+    pool = merge_pools((SHIPPED, *pools, *args.pool))
     for note in pool.notes:
         terminal.warn(note)
     return pool
+
+
+def _settings_for(entry_id: str, pool: Pool, pools: Sequence[str]) -> str:
+    """What to type for a run with an entry, where the recipe has some pools already."""
+    from levertune.anchors.pool.places import SHIPPED
+    from levertune.recipes.yaml_text import format_value
+    from levertune.results.url_secrets import without_url_secrets
+
+    words = [f"anchor.text=pool:{entry_id}"]
+    place = pool.places[entry_id]
+    if place not in (SHIPPED, *pools):
+        shown = [without_url_secrets(one) for one in (*pools, place)]
+        words.append(shlex.quote(f"anchor.pools={format_value(shown)}"))
+    return " ".join(words)
 
 
 def _gain(ranked: Ranked) -> str:
@@ -281,12 +303,6 @@ def _as_json(ranked: Ranked) -> dict[str, Any]:
 def _short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 3] + "..."
-
-
-def _positive(word: str) -> int:
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"must be a number from 1; found {word!r}")
-    return int(word)
 
 
 _STEPS = {

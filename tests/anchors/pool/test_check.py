@@ -4,6 +4,7 @@ from levertune.anchors.pool.check import check_pool
 from levertune.anchors.pool.entry import PoolExample
 from levertune.anchors.pool.writing import write_entry
 from levertune.data.control_tokens import ControlTokens
+from levertune.errors import DataError
 
 HINT = "The parcel will come on Monday before noon, so stay at home."
 
@@ -36,11 +37,12 @@ def test_every_fault_of_every_file_is_found(tmp_path, make_entry, entry_file):
     assert "an entry's file ends in .yaml" in found[3]
 
 
-@pytest.mark.parametrize("name", ["none", ""])
-def test_a_missing_or_empty_folder_is_a_finding(tmp_path, name):
-    (finding,) = check_pool(tmp_path / name)
-    assert finding.is_fault
-    assert "there is no such folder" in finding.message or "is empty" in finding.message
+@pytest.mark.parametrize(
+    ("name", "message"), [("none", "there is no such folder"), ("", "is empty")]
+)
+def test_a_missing_or_empty_folder_is_bad_input_and_no_finding(tmp_path, name, message):
+    with pytest.raises(DataError, match=message):
+        check_pool(tmp_path / name)
 
 
 def test_an_anchor_that_holds_its_examples_is_a_fault(tmp_path, make_entry):

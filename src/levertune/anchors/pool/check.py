@@ -46,14 +46,13 @@ def check_pool(
             `ControlTokens.find` does; those of `rules.control_token` are faults for all models.
 
     Returns:
-        The findings in the order of files, faults of a file before its warnings; a folder that is
-        missing or empty is one finding.
+        The findings in the order of files, faults of a file before its warnings.
+
+    Raises:
+        DataError: If the folder is missing or empty.
     """
     place = Path(folder).expanduser()
-    try:
-        files = list_entry_files(place)
-    except DataError as error:
-        return [Finding(str(folder), str(error), True)]
+    files = list_entry_files(place)
     findings: list[Finding] = []
     first_with: dict[str, str] = {}
     for file, path in files.items():
