@@ -4,10 +4,13 @@ import shlex
 
 import pytest
 
+from levertune.anchors.auto import choose_anchor
 from levertune.anchors.pool import merge
 from levertune.anchors.pool.entry import PoolEntry, PoolExample
 from levertune.anchors.pool.writing import write_entry
 from levertune.cli.main import main
+from levertune.data.records import Message, Record
+from levertune.recipes.loading import recipe_for_task
 
 TEXT = "Name the knot that the sailor describes."
 
@@ -102,8 +105,10 @@ def test_the_advice_names_the_pool_that_a_recipe_lacks(pool, task, capsys):
     assert main([*words, "--pool", str(pool)]) == 0
     settings = advised(capsys.readouterr().err)
     assert settings == ["anchor.text=pool:sailors-knots", f"anchor.pools=[{pool}]"]
-    words = ["--task", str(task), "task.test=cv:4", "general.sources=[]", *settings]
-    assert main(["check", *words]) == 0
+    section = recipe_for_task(task, settings).anchor
+    rows = [Record(str(n), "task", (Message("user", "A knot"),), "bowline") for n in range(2)]
+    choice = choose_anchor(section.text, rows, pools=section.pools)
+    assert choice.anchor.text == TEXT
 
 
 def test_the_advice_shows_no_secret_of_an_address(pool, task, capsys, monkeypatch):
@@ -126,6 +131,21 @@ def test_the_pools_of_the_recipe_are_searched_and_kept(pool, task, make_other_po
     assert main([*words, f"anchor.pools=[{other}]", "--pool", str(pool)]) == 0
     settings = advised(capsys.readouterr().err)
     assert settings == ["anchor.text=pool:sailors-knots", f"anchor.pools=[{other}, {pool}]"]
+
+
+def test_anchors_of_tasks_unlike_the_rows_are_marked_and_none_is_advised(tmp_path, capsys):
+    task = tmp_path / "unlike.jsonl"
+    rows = [{"prompt": f"quux {word}", "completion": "zork"} for word in ("frob", "gnar", "wibb")]
+    task.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    words = ["anchor", "pool", "search", "--task", str(task), "--num", "2"]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["anchors"]
+    assert [(one["likeness"], one["is_alike"]) for one in found] == [(0.0, False)] * 2
+    assert main(words) == 0
+    captured = capsys.readouterr()
+    assert captured.out.count("0.00, unlike") == 2
+    assert "no anchor is of a task enough like these rows" in captured.err
+    assert "next:" not in captured.err
 
 
 def test_a_pool_with_a_fault_is_told_with_all_of_them_and_exit_status_1(pool, capsys):

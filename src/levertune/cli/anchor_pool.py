@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from levertune.anchors.pool.entry import PoolEntry
     from levertune.anchors.pool.merge import Pool
     from levertune.anchors.pool.ranking import Ranked
+    from levertune.anchors.pool.search import Match
 
 _SHOWN_CHARACTERS = 90
 # What only a new entry is asked for.
@@ -133,6 +134,7 @@ def _show(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def _search(args: argparse.Namespace, terminal: Terminal) -> int:
     from levertune.anchors.pool.ranking import suggest_anchors
+    from levertune.anchors.pool.search import MIN_WORDS
     from levertune.runs.inputs import read_task
     from levertune.scoring.kinds import recognise_kind
 
@@ -150,16 +152,24 @@ def _search(args: argparse.Namespace, terminal: Terminal) -> int:
     columns = ("id", "kind", "likeness", "gain", "text")
     rows = [
         (
-            one.ranked.entry.id, one.ranked.entry.kind, round(one.match.score, 2),
+            one.ranked.entry.id, one.ranked.entry.kind, _likeness(one.match),
             _gain(one.ranked), _short(one.ranked.entry.text),
         )
         for one in found
     ]  # fmt: skip
     terminal.table(columns, rows, title=f"Anchors for {task.path} (answers: {kind.kind})")
-    if rows:
+    if found and found[0].match.is_alike:
         words = _settings_for(rows[0][0], pool, recipe.anchor.pools)
         terminal.note(f"next: levertune run with {words}")
-    terminal.result({"anchors": [{**_as_json(o.ranked), "likeness": o.match.score} for o in found]})
+    else:
+        terminal.note(
+            f"no anchor is of a task enough like these rows: a likeness of {MIN_WORDS} is asked for"
+        )
+    told = [
+        {**_as_json(o.ranked), "likeness": o.match.words, "is_alike": o.match.is_alike}
+        for o in found
+    ]
+    terminal.result({"anchors": told})
     return 0
 
 
@@ -281,6 +291,10 @@ def _settings_for(entry_id: str, pool: Pool, pools: Sequence[str]) -> str:
         shown = [without_url_secrets(one) for one in (*pools, place)]
         words.append(shlex.quote(f"anchor.pools={format_value(shown)}"))
     return " ".join(words)
+
+
+def _likeness(match: Match) -> str:
+    return f"{match.words:.2f}" if match.is_alike else f"{match.words:.2f}, unlike"
 
 
 def _gain(ranked: Ranked) -> str:

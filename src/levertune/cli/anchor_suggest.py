@@ -93,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
         view,
         ways=ways,
         num_pool=args.num,
+        only_alike=True,
         ask=ask,
         asked_model=args.endpoint_model or "",
         generator=args.generator,
