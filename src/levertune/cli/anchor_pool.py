@@ -246,7 +246,7 @@ def _verify(args: argparse.Namespace, terminal: Terminal) -> int:
     entry = verify_evidence(read_entry(path), args.run)
     path = write_entry(path.parent, entry)
     terminal.say(f"verified: {path}")
-    terminal.note("it counts as verified only where this collection is trusted")
+    terminal.note("gains count as verified in the collection that comes with levertune alone")
     terminal.result({"path": str(path), **entry.to_mapping()})
     return 0
 
