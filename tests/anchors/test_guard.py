@@ -77,3 +77,24 @@ def test_control_tokens_of_the_model_are_refused():
 
 def test_shorter_limit_can_be_asked_for():
     assert find_fault("Do it now.", (), max_characters=5).startswith("is too long; found 10")
+
+
+ASKED = ("Give the code of this message.", "Which code does the message get?")
+MESSAGES = (
+    "The parcel lay in the rain all night",
+    "Nobody rang the bell on Monday morning",
+    "My neighbour signed for the wrong box",
+    "The van drove past our house twice",
+    "Half of the cups came out broken",
+    "I would like to send it back",
+)
+VARIED = [
+    row(f"v{n}", f"{ASKED[n % 2]}\nMessage: {text}", f"C{n}") for n, text in enumerate(MESSAGES)
+]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_row_is_known_again_without_the_instruction_that_rows_vary(number):
+    fault = find_fault(f"Give the code. As in: {MESSAGES[number]}.", VARIED)
+    assert fault == f"contains the whole prompt of training row 'v{number}'"
+    assert find_fault(f"{ASKED[0]} {ASKED[1]}", VARIED) is None

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from levertune.anchors.asking import Answer
+from levertune.anchors.pool.entry import PoolEntry, PoolExample
+from levertune.anchors.pool.writing import write_entry
 from levertune.cli.main import main
 from levertune.errors import RecipeError
 from levertune.runs.anchor_candidates import score_candidates, suggest_anchors
@@ -38,6 +40,27 @@ def test_the_template_and_the_pool_give_candidates_without_a_model(project):
     )
     assert all(one.cost.requests == 0 for one in found.candidates)
     assert found.candidates[1].notes[0].endswith("of the pool.")
+
+
+def test_suggest_says_when_no_anchor_of_the_pool_is_of_a_task_like_the_rows(project, capsys):
+    things = ("quux", "frob", "gnar", "wibb", "plugh", "xyzzy", "thud", "fum", "baz", "corge")
+    rows = [(f"{one} {two}", one[0] + "ork") for one in things[:4] for two in things[4:]]
+    project.write("task.jsonl", rows)
+    words = ["anchor", "suggest", project.recipe_file(), "--way", "pool", "--json"]
+    assert main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["candidates"] == []
+    [note] = [note for note in found["notes"] if "of the pool" in note]
+    assert "Of the 3 anchors of the pool that are nearest, 0 are of tasks enough like" in note
+    entry = PoolEntry(
+        "things-to-sounds", "Name the sound of the thing.", "naming", "label", "Name a sound.",
+        ("en",), "CC0-1.0", "A listener", tuple(PoolExample(*row) for row in rows[::4]),
+    )  # fmt: skip
+    write_entry(project.folder / "own", entry)
+    assert main([*words, "anchor.pools=[own]"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["text"] for one in found["candidates"]] == [entry.text]
+    assert any("3 anchors of the pool that are nearest, 1 are of" in n for n in found["notes"])
 
 
 def test_the_shared_instruction_is_the_template_and_is_shown_to_no_model(project):

@@ -40,6 +40,15 @@ def test_scores_are_those_of_the_formula(queries, documents):
     np.testing.assert_allclose(scores, [reference(query, documents) for query in queries])
 
 
+@settings(max_examples=40)
+@given(query=st.lists(st.sampled_from(["red", "sea", "fog"]), min_size=1, max_size=6))
+def test_a_row_s_own_score_is_that_of_a_candidate_that_says_the_same(query):
+    text = " ".join(query)
+    documents = ["red green", text, "sea sky sea", "blue"]
+    bm25 = Bm25([text], documents)
+    np.testing.assert_allclose(bm25.own_scores(), bm25.block(1, 2)[:, 0])
+
+
 def test_each_task_row_gets_the_row_that_shares_its_words(fruit_task, pool):
     chosen = select_bm25(fruit_task, pool, Budget(3), seed=0)
     assert chosen.selector == "bm25"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from levertune.anchors.auto import MAX_CHARACTERS
-from levertune.anchors.lift import shared_instruction
+from levertune.anchors.auto import MAX_CHARACTERS, choose_lifting
 from levertune.anchors.pieces import is_layout, piece_spans
 from levertune.anchors.quotes import QuotedTexts, RowText, spoken
 from levertune.data.records import Record
@@ -31,8 +30,8 @@ def make_guard(
     Refused are a text that is blank, longer than allowed or holds a control token, and one that
     holds something of at least five words, case, white space and marks aside:
 
-    - a whole prompt of a training row, the instruction that all rows share and labels like
-      `Text:` left out;
+    - a whole prompt of a training row, the instruction that all rows share, or one of the few
+      that they vary, and labels like `Text:` left out, whether or not it stays in the rows;
     - an answer of a single training row (what answers several rows is a label or a stock phrase,
       and an anchor may name it);
     - an answer of a test row that stands nowhere in the training rows. It is never quoted.
@@ -46,9 +45,12 @@ def make_guard(
     Returns:
         A function from a text to what is wrong with it (`is blank`, …), or to None.
     """
-    own_text = make_own_text(shared_instruction(training))
+    own_text = make_own_text(None)
+    take_from = choose_lifting(training).take_from
     prompts = QuotedTexts(
-        RowText(row.id, _without_labels(own_text(row))) for row in training if not row.is_text
+        RowText(row.id, _without_labels(own_text(take_from(row))))
+        for row in training
+        if not row.is_text
     )
     answered = Counter(normalize_text(row.completion) for row in training)
     answers = QuotedTexts(

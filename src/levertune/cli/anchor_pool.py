@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,15 +14,21 @@ from levertune.cli.arguments import (
     add_output_arguments,
     add_recipe_arguments,
     make_terminal,
+    positive_number,
     read_recipe,
 )
 from levertune.cli.terminal import Terminal
+from levertune.errors import DataError
 
 if TYPE_CHECKING:
+    from levertune.anchors.pool.entry import PoolEntry
     from levertune.anchors.pool.merge import Pool
     from levertune.anchors.pool.ranking import Ranked
+    from levertune.anchors.pool.search import Match
 
 _SHOWN_CHARACTERS = 90
+# What only a new entry is asked for.
+_NEW = ("kind", "about", "language", "licence", "author", "rows")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -41,7 +49,9 @@ def add_parser(subparsers: Any) -> None:
 
     search = _add_step(steps, "search", "Find anchors of tasks like yours.")
     add_recipe_arguments(search)
-    search.add_argument("--num", metavar="N", type=_positive, default=10, help="how many to give")
+    search.add_argument(
+        "--num", metavar="N", type=positive_number, default=10, help="how many to give"
+    )
     search.add_argument(
         "--language", metavar="TAG", action="append", default=[], help="of the rows, as en or is"
     )
@@ -55,20 +65,31 @@ def add_parser(subparsers: Any) -> None:
         steps,
         "add",
         "Write the anchor of a finished run into a pool, with what the run measured. Only the rows "
-        "you name are published.",
+        "you name are published. An entry that is there, of the same text, gets the gain alone.",
     )
     add.add_argument("run", metavar="RUN", help="the run folder")
     add.add_argument("--to", metavar="FOLDER", required=True, help="folder of the pool")
     add.add_argument("--id", metavar="ID", required=True, help="as invoice-to-json")
-    add.add_argument("--kind", metavar="KIND", required=True, help="as field-extraction")
-    add.add_argument("--about", metavar="SENTENCE", required=True, help="what the task is")
-    add.add_argument("--language", metavar="TAG", action="append", required=True)
-    add.add_argument("--licence", metavar="SPDX", required=True, help="as CC0-1.0")
-    add.add_argument("--author", metavar="NAME", required=True)
+    add.add_argument("--kind", metavar="KIND", help="of a new entry, as field-extraction")
+    add.add_argument("--about", metavar="SENTENCE", help="of a new entry: what the task is")
     add.add_argument(
-        "--rows", metavar="ID", nargs="+", required=True, help="ids of the rows to publish"
+        "--language", metavar="TAG", action="append", help="of a new entry's rows, as en or is"
+    )
+    add.add_argument("--licence", metavar="SPDX", help="of a new entry, as CC0-1.0")
+    add.add_argument("--author", metavar="NAME", help="of a new entry")
+    add.add_argument(
+        "--rows", metavar="ID", nargs="+", help="of a new entry: ids of the rows to publish"
     )
     add_output_arguments(add)
+
+    verify = _add_step(
+        steps,
+        "verify",
+        "Compute the gain of a run anew and mark it as verified. For who keeps a collection.",
+    )
+    verify.add_argument("file", metavar="FILE", help="the entry")
+    verify.add_argument("run", metavar="RUN", help="the run folder that its evidence is of")
+    add_output_arguments(verify)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -113,13 +134,16 @@ def _show(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def _search(args: argparse.Namespace, terminal: Terminal) -> int:
     from levertune.anchors.pool.ranking import suggest_anchors
+    from levertune.anchors.pool.search import MIN_WORDS
     from levertune.runs.inputs import read_task
     from levertune.scoring.kinds import recognise_kind
 
-    task, _ = read_task(read_recipe(args))
+    recipe = read_recipe(args)
+    task, _ = read_task(recipe)
     kind = recognise_kind([record.completion for record in task.records])
+    pool = _read(args, terminal, recipe.anchor.pools)
     found = suggest_anchors(
-        _read(args, terminal).entries,
+        pool.entries,
         task.records,
         answer=kind.kind,
         languages=args.language,
@@ -128,15 +152,24 @@ def _search(args: argparse.Namespace, terminal: Terminal) -> int:
     columns = ("id", "kind", "likeness", "gain", "text")
     rows = [
         (
-            one.ranked.entry.id, one.ranked.entry.kind, round(one.match.score, 2),
+            one.ranked.entry.id, one.ranked.entry.kind, _likeness(one.match),
             _gain(one.ranked), _short(one.ranked.entry.text),
         )
         for one in found
     ]  # fmt: skip
     terminal.table(columns, rows, title=f"Anchors for {task.path} (answers: {kind.kind})")
-    if rows:
-        terminal.note(f"next: levertune run with anchor.text=pool:{rows[0][0]}")
-    terminal.result({"anchors": [{**_as_json(o.ranked), "likeness": o.match.score} for o in found]})
+    if found and found[0].match.is_alike:
+        words = _settings_for(rows[0][0], pool, recipe.anchor.pools)
+        terminal.note(f"next: levertune run with {words}")
+    else:
+        terminal.note(
+            f"no anchor is of a task enough like these rows: a likeness of {MIN_WORDS} is asked for"
+        )
+    told = [
+        {**_as_json(o.ranked), "likeness": o.match.words, "is_alike": o.match.is_alike}
+        for o in found
+    ]
+    terminal.result({"anchors": told})
     return 0
 
 
@@ -147,26 +180,53 @@ def _check(args: argparse.Namespace, terminal: Terminal) -> int:
     for finding in findings:
         terminal.say(("fault: " if finding.is_fault else "look at: ") + finding.message)
     faults = sum(finding.is_fault for finding in findings)
-    terminal.note(f"{args.folder}: {faults} faults, {len(findings) - faults} to look at")
+    terminal.note(f"{args.folder}: faults: {faults}, to look at: {len(findings) - faults}")
     terminal.result({"findings": [asdict(finding) for finding in findings]})
     return 1 if faults else 0
 
 
 def _add(args: argparse.Namespace, terminal: Terminal) -> int:
-    from levertune.anchors.lift import shared_instruction
+    from levertune.anchors.pool.contribute import add_evidence
+    from levertune.anchors.pool.reading import read_entry
+    from levertune.anchors.pool.writing import find_entry_file, write_entry
+
+    folder = Path(args.run)
+    path = find_entry_file(args.to, args.id)
+    is_new = not path.exists()
+    entry = _contribute(args, folder) if is_new else add_evidence(read_entry(path), folder)
+    path = write_entry(args.to, entry)
+    terminal.say(f"written: {path}")
+    if is_new:
+        terminal.note(
+            f"published rows: {', '.join(args.rows)}; look at the file before you share it"
+        )
+    else:
+        terminal.note("the entry was there: its words, examples and votes stay, the gain is added")
+    terminal.result({"path": str(path), **entry.to_mapping()})
+    return 0
+
+
+def _contribute(args: argparse.Namespace, folder: Path) -> PoolEntry:
+    """A new entry of a run."""
+    from levertune.anchors.auto import choose_lifting
     from levertune.anchors.pool.contribute import build_contribution, name_examples
-    from levertune.anchors.pool.evidence import measure_evidence, verify_evidence
-    from levertune.anchors.pool.writing import write_entry
+    from levertune.anchors.pool.evidence import measure_evidence
     from levertune.recipes.loading import load_recipe
     from levertune.results.schema import read_result
     from levertune.runs.inputs import read_task
 
-    folder = Path(args.run)
+    missing = [f"--{name}" for name in _NEW if not getattr(args, name)]
+    if missing:
+        raise DataError(
+            f"anchor pool add: a new entry needs {', '.join(missing)}; found none, and there is no "
+            f"entry {args.id!r} in {args.to} yet. Add them."
+        )
     result = read_result(folder)
     task, _ = read_task(load_recipe(folder / RECIPE_FILE))
-    entry = build_contribution(
+    bare = choose_lifting(task.records).take_from_all(task.records).records
+    return build_contribution(
         result,
-        name_examples(task.records, args.rows, instruction=shared_instruction(task.records)),
+        name_examples(bare, args.rows),
         entry_id=args.id,
         kind=args.kind,
         task=args.about,
@@ -175,9 +235,18 @@ def _add(args: argparse.Namespace, terminal: Terminal) -> int:
         author=args.author,
         evidence=[measure_evidence(folder)],
     )
-    path = write_entry(Path(args.to), verify_evidence(entry, folder))
-    terminal.say(f"written: {path}")
-    terminal.note(f"published rows: {', '.join(args.rows)}; look at the file before you share it")
+
+
+def _verify(args: argparse.Namespace, terminal: Terminal) -> int:
+    from levertune.anchors.pool.evidence import verify_evidence
+    from levertune.anchors.pool.reading import read_entry
+    from levertune.anchors.pool.writing import write_entry
+
+    path = Path(args.file).expanduser()
+    entry = verify_evidence(read_entry(path), args.run)
+    path = write_entry(path.parent, entry)
+    terminal.say(f"verified: {path}")
+    terminal.note("gains count as verified in the collection that comes with levertune alone")
     terminal.result({"path": str(path), **entry.to_mapping()})
     return 0
 
@@ -200,14 +269,32 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     add_output_arguments(parser)
 
 
-def _read(args: argparse.Namespace, terminal: Terminal) -> Pool:
+def _read(args: argparse.Namespace, terminal: Terminal, pools: Sequence[str] = ()) -> Pool:
     from levertune.anchors.pool.merge import merge_pools
     from levertune.anchors.pool.places import SHIPPED
 
-    pool = merge_pools((SHIPPED, *args.pool))
+    pool = merge_pools((SHIPPED, *pools, *args.pool))
     for note in pool.notes:
         terminal.warn(note)
     return pool
+
+
+def _settings_for(entry_id: str, pool: Pool, pools: Sequence[str]) -> str:
+    """What to type for a run with an entry, where the recipe has some pools already."""
+    from levertune.anchors.pool.places import SHIPPED
+    from levertune.recipes.yaml_text import format_value
+    from levertune.results.url_secrets import without_url_secrets
+
+    words = [f"anchor.text=pool:{entry_id}"]
+    place = pool.places[entry_id]
+    if place not in (SHIPPED, *pools):
+        shown = [without_url_secrets(one) for one in (*pools, place)]
+        words.append(shlex.quote(f"anchor.pools={format_value(shown)}"))
+    return " ".join(words)
+
+
+def _likeness(match: Match) -> str:
+    return f"{match.words:.2f}" if match.is_alike else f"{match.words:.2f}, unlike"
 
 
 def _gain(ranked: Ranked) -> str:
@@ -232,10 +319,11 @@ def _short(text: str) -> str:
     return line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 3] + "..."
 
 
-def _positive(word: str) -> int:
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"must be a number from 1; found {word!r}")
-    return int(word)
-
-
-_STEPS = {"list": _list, "show": _show, "search": _search, "check": _check, "add": _add}
+_STEPS = {
+    "list": _list,
+    "show": _show,
+    "search": _search,
+    "check": _check,
+    "add": _add,
+    "verify": _verify,
+}

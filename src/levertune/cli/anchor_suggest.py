@@ -11,6 +11,7 @@ from levertune.cli.arguments import (
     add_output_arguments,
     add_recipe_arguments,
     make_terminal,
+    positive_number,
     read_recipe,
 )
 from levertune.errors import RecipeError
@@ -43,7 +44,9 @@ def add_parser(subparsers: Any) -> None:
         choices=_WAYS,
         help=f"one of {', '.join(_WAYS)}; may be given again (default: template and pool)",
     )
-    parser.add_argument("--num", metavar="N", type=int, default=3, help="entries of the pool")
+    parser.add_argument(
+        "--num", metavar="N", type=positive_number, default=3, help="entries of the pool"
+    )
     parser.add_argument(
         "--endpoint", metavar="URL", help="ask an OpenAI-compatible server, as https://host/v1"
     )
@@ -90,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
         view,
         ways=ways,
         num_pool=args.num,
+        only_alike=True,
         ask=ask,
         asked_model=args.endpoint_model or "",
         generator=args.generator,

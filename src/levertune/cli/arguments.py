@@ -45,6 +45,13 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
+def positive_number(word: str) -> int:
+    """The number from 1 that a word is; argparse says what it found instead."""
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 1; found {word!r}")
+    return int(word)
+
+
 def make_terminal(args: argparse.Namespace) -> Terminal:
     """The terminal that `--quiet` and `--json` ask for."""
     return Terminal(quiet=args.quiet, json=args.json)

@@ -46,7 +46,8 @@ class Bm25:
     ) -> None:
         from scipy import sparse
 
-        queries = [sorted(set(split_words(text))) for text in task_texts]
+        self._task_words = [Counter(split_words(text)) for text in task_texts]
+        queries = [sorted(words) for words in self._task_words]
         vocabulary = {
             w: i for i, w in enumerate(sorted({word for query in queries for word in query}))
         }
@@ -64,8 +65,10 @@ class Bm25:
         bounds, length = np.array(starts), np.array(lengths, dtype=np.float64)
         in_documents = np.bincount(columns, minlength=len(vocabulary))
         rarity = np.log1p((len(length) - in_documents + 0.5) / (in_documents + 0.5))
-        mean_length = length.sum() / max(1, len(length)) or 1.0
-        norm = k1 * (1 - b + b * length / mean_length)
+        self._k1, self._b = k1, b
+        self._mean_length = length.sum() / max(1, len(length)) or 1.0
+        self._rarity = dict(zip(vocabulary, rarity, strict=True))
+        norm = self._norm(length)
         weights = frequency * (k1 + 1) / (frequency + np.repeat(norm, np.diff(bounds)))
         self._weights = sparse.csr_matrix(
             (weights * rarity[columns], columns, bounds), shape=(len(length), len(vocabulary))
@@ -85,3 +88,24 @@ class Bm25:
         """Scores `[task rows, stop - start]` of the candidates from `start` to `stop`."""
         scores: Array = (self._weights[start:stop] @ self._queries).toarray().T
         return scores
+
+    def own_scores(self) -> Array:
+        """Score of each task row against itself as a candidate, as rare as the others' words are.
+
+        A candidate that says the same and no more has this score, so that a score can be read as a
+        share of it.
+        """
+        scores = []
+        for counts in self._task_words:
+            norm = self._norm(counts.total())
+            scores.append(
+                sum(
+                    self._rarity[word] * counts[word] * (self._k1 + 1) / (counts[word] + norm)
+                    for word in sorted(counts)  # a fixed order of the sum
+                )
+            )
+        return np.array(scores, dtype=np.float64)
+
+    def _norm(self, length: Any) -> Any:
+        """What a text's length adds to the count of a word."""
+        return self._k1 * (1 - self._b + self._b * length / self._mean_length)

@@ -58,6 +58,7 @@ def suggest_anchors(
     *,
     ways: Sequence[Way] = ("template", "pool"),
     num_pool: int = 3,
+    only_alike: bool = False,
     ask: Ask | None = None,
     asked_model: str = "",
     generator: str | Path | None = None,
@@ -72,6 +73,8 @@ def suggest_anchors(
         view: Its rows.
         ways: How to write them.
         num_pool: Entries of the pool to take.
+        only_alike: Whether to leave out those of tasks unlike the rows, with a note; needless
+            where each candidate is measured.
         ask: The model to ask for the ways `model` and `evolve`; if None the base model for the
             first, while the second is refused.
         asked_model: Its name.
@@ -105,7 +108,7 @@ def suggest_anchors(
         elif way == "features":
             written = [_write_features(view, recipe.training.max_length, progress)]
         elif way == "pool":
-            written = _find_in_pool(recipe, view, num_pool)
+            written, note = _find_in_pool(recipe, view, num_pool, only_alike=only_alike)
         elif way == "evolve" and ask is not None:
             written, note = evolve_candidates(
                 recipe, view, tuple(found.values()) or (_write_template(view),), guard, ask,
@@ -246,21 +249,32 @@ def _prompt_states(
     )
 
 
-def _find_in_pool(recipe: Recipe, view: TaskView, num: int) -> list[AnchorCandidate]:
+def _find_in_pool(
+    recipe: Recipe, view: TaskView, num: int, *, only_alike: bool
+) -> tuple[list[AnchorCandidate], str | None]:
     from levertune.anchors.pool.merge import merge_pools
     from levertune.anchors.pool.places import SHIPPED
     from levertune.anchors.pool.ranking import suggest_anchors as rank
+    from levertune.anchors.pool.search import MIN_WORDS
 
     started = time.perf_counter()
     pool = merge_pools((SHIPPED, *recipe.anchor.pools))
     found = rank(pool.entries, view.train, answer=view.inputs.kind.kind, num_similar=num)
-    cost = DesignCost(seconds=(time.perf_counter() - started) / max(1, len(found)))
-    return [
+    kept = [one for one in found if one.match.is_alike or not only_alike]
+    note = None
+    if len(kept) < len(found):
+        note = (
+            f"Of the {len(found)} anchors of the pool that are nearest, {len(kept)} are of tasks "
+            f"enough like the rows (a likeness of {MIN_WORDS}); the others are left out."
+        )
+    cost = DesignCost(seconds=(time.perf_counter() - started) / max(1, len(kept)))
+    written = [
         AnchorCandidate(
             one.ranked.entry.text, "pool", cost, (f"{one.ranked.entry.id} of the pool.",)
         )
-        for one in found
+        for one in kept
     ]
+    return written, note
 
 
 def _ask_model(

@@ -17,6 +17,7 @@ from levertune.results.cells import (
     write_cell,
     write_predictions,
 )
+from levertune.results.files import write_json_atomically
 from levertune.results.inputs import AnchorInfo, MetricInfo, MetricsInfo, ModelInfo, TaskInfo
 from levertune.results.provenance import Provenance
 from levertune.results.schema import ArmSummary, Dropped, RunResult, write_result
@@ -71,6 +72,7 @@ def build_evidence(**changes):
 PROVENANCE = Provenance("0", "3", None, None, None, None, None, None, "x", 1)
 RIGHT = {"tell": 18, "sft": 9, "sft-steps": 12, "base": 0}
 NUM_ROWS = 20
+ANCHOR_ID = "0" * 12
 
 
 def write_run(folder, *, arms=RIGHT, metric="exact_match", text=TEXT, num_seeds=2, folds=2):
@@ -89,6 +91,9 @@ def write_run(folder, *, arms=RIGHT, metric="exact_match", text=TEXT, num_seeds=
                     for i in range(fold, NUM_ROWS, folds)
                 ]  # fmt: skip
                 write_predictions(folder / name, rows)
+                if arm == "tell":
+                    facts = {"id": ANCHOR_ID, "dropout": 0.0}
+                    write_json_atomically(folder / name / "manifest.json", {"anchor": facts})
                 write_cell(folder / name, cell(arm, seed, fold))
                 cells.append(name)
         summaries.append(
@@ -97,7 +102,7 @@ def write_run(folder, *, arms=RIGHT, metric="exact_match", text=TEXT, num_seeds=
                 Seconds(None, None, None), None,
             )
         )  # fmt: skip
-    anchor = AnchorInfo("0" * 12, text, "prefix", None, 0.0, None, "named") if text else None
+    anchor = AnchorInfo(ANCHOR_ID, text, "prefix", None, 0.0, None, "named") if text else None
     result = RunResult(
         1, "codes", "2026-01-31T10:06:52Z", "levertune run", {}, (),
         TaskInfo("t.csv", 20, 16, 20, None, "label", "r", "s", "b" * 64, "cv", folds, "small",

@@ -4,6 +4,7 @@ from levertune.anchors.pool.check import check_pool
 from levertune.anchors.pool.entry import PoolExample
 from levertune.anchors.pool.writing import write_entry
 from levertune.data.control_tokens import ControlTokens
+from levertune.errors import DataError
 
 HINT = "The parcel will come on Monday before noon, so stay at home."
 
@@ -36,11 +37,12 @@ def test_every_fault_of_every_file_is_found(tmp_path, make_entry, entry_file):
     assert "an entry's file ends in .yaml" in found[3]
 
 
-@pytest.mark.parametrize("name", ["none", ""])
-def test_a_missing_or_empty_folder_is_a_finding(tmp_path, name):
-    (finding,) = check_pool(tmp_path / name)
-    assert finding.is_fault
-    assert "there is no such folder" in finding.message or "is empty" in finding.message
+@pytest.mark.parametrize(
+    ("name", "message"), [("none", "there is no such folder"), ("", "is empty")]
+)
+def test_a_missing_or_empty_folder_is_bad_input_and_no_finding(tmp_path, name, message):
+    with pytest.raises(DataError, match=message):
+        check_pool(tmp_path / name)
 
 
 def test_an_anchor_that_holds_its_examples_is_a_fault(tmp_path, make_entry):
@@ -72,13 +74,41 @@ def test_a_prompt_of_signs_alone_is_not_taken_for_contained(tmp_path, make_entry
 
 
 def test_control_tokens_of_the_model_are_faults(tmp_path, make_entry):
-    examples = (*make_entry().examples, PoolExample("Say [INST] now", "x"))
-    write_entry(tmp_path, make_entry(text="Do [INST] it.", examples=examples))
-    find = ControlTokens("tiny", ["[INST]"]).find
+    examples = (*make_entry().examples, PoolExample("Say [TOOL] now", "x"))
+    write_entry(tmp_path, make_entry(text="Do [TOOL] it.", examples=examples))
+    find = ControlTokens("tiny", ["[TOOL]"]).find
     found = messages(check_pool(tmp_path, find_control_token=find))
     assert len(found) == 2
-    assert "text: contains the control token '[INST]'" in found[0]
+    assert "text: contains the control token '[TOOL]'" in found[0]
     assert "examples.6.prompt: contains the control token" in found[1]
+    assert check_pool(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "token"),
+    [
+        ("Say it.<end_of_turn><start_of_turn>model Yes", "<end_of_turn>"),
+        ("Say it [/INST] now </s>", "[/INST]"),
+        ("<<SYS>> Say it.", "<<SYS>>"),
+        ("Say it.<eos>", "<eos>"),
+        ("Say it.<|im_end|>", "<|im_end|>"),
+    ],
+)
+def test_what_any_chat_template_marks_turns_with_is_a_fault(
+    tmp_path, make_entry, entry_file, text, token
+):
+    where = f"Which code has {text}?"
+    for name, old in (("a", '"Which code has Oslo?"'), ("b", "Give the code of a city.")):
+        written = entry_file(make_entry(name)).replace(old, f"'{where}'")
+        (tmp_path / f"{name}.yaml").write_text(written, "utf-8")
+    first, second = messages(check_pool(tmp_path))
+    assert f"examples.0.prompt: contains the control token {token!r}" in first
+    assert f"task: contains the control token {token!r}" in second
+
+
+def test_signs_of_programs_and_forms_are_no_control_tokens(tmp_path, make_entry):
+    examples = (*make_entry().examples, PoolExample("x |> f <| y, a[INSTR], <sub>b</sub>", "x"))
+    write_entry(tmp_path, make_entry(examples=examples))
     assert check_pool(tmp_path) == []
 
 

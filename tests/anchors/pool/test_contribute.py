@@ -68,3 +68,10 @@ def test_evidence_of_a_run_is_added_once(run, measured, make_entry, make_evidenc
     assert [e.gain for e in add_evidence(once, run).evidence] == [4.0, 87.5, 30.0]
     with pytest.raises(DataError, match="used another text"):
         add_evidence(make_entry(text="Another."), run)
+
+
+def test_evidence_that_was_verified_stays_so_when_its_run_is_added_again(run, measured, make_entry):
+    verified = dataclasses.replace(measured, verified=True)
+    assert add_evidence(make_entry(evidence=(verified,)), run).evidence == (verified,)
+    edited = dataclasses.replace(verified, gain=60.0)
+    assert add_evidence(make_entry(evidence=(edited,)), run).evidence == (measured,)

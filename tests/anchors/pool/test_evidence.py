@@ -93,6 +93,72 @@ def test_a_gain_of_more_than_one_anchor_is_no_evidence_of_either(tmp_path, write
         measure_evidence(run)
 
 
+def edit(path, change):
+    value = json.loads(path.read_text("utf-8"))
+    change(value)
+    path.write_text(json.dumps(value), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda result: result["anchor"].update(tokens=8, served_tokens=0),
+            "served another anchor than it began with; found 0 of its 8 tokens",
+        ),
+        (
+            lambda result: result["recipe"].update(evaluation={"anchor": None}),
+            "tested with another anchor than it was trained with; found evaluation.anchor=None",
+        ),
+        (
+            lambda result: result["recipe"].update(evaluation={"anchor": "Say it."}),
+            "found evaluation.anchor='Say it.'",
+        ),
+        (
+            lambda result: result["anchor"].update(placement="suffix"),
+            "found anchor.placement=suffix and anchor.lead_in=None",
+        ),
+        (
+            lambda result: result["anchor"].update(lead_in="Code:"),
+            "found anchor.placement=prefix and anchor.lead_in='Code:'",
+        ),
+    ],
+)
+def test_a_gain_of_another_text_or_place_is_no_evidence(tmp_path, write_run, change, message):
+    run = write_run(tmp_path)
+    edit(run / "result.json", change)
+    with pytest.raises(DataError, match=message):
+        measure_evidence(run)
+
+
+def test_a_run_served_with_the_whole_anchor_is_evidence(tmp_path, write_run):
+    run = write_run(tmp_path)
+    edit(run / "result.json", lambda result: result["anchor"].update(tokens=8, served_tokens=8))
+    edit(
+        run / "result.json",
+        lambda result: result["recipe"].update(evaluation={"anchor": "trained"}),
+    )
+    assert measure_evidence(run).gain == 30.0
+
+
+@pytest.mark.parametrize(
+    ("facts", "found"),
+    [
+        ({"id": "1" * 12, "dropout": 0.0}, "found '111111111111'"),
+        ({"id": "0" * 12, "stages": [["0" * 12, 0.0], [None, 0.85]]}, "found None"),
+        (None, "found None"),
+    ],
+)
+def test_a_fold_that_was_served_another_text_makes_the_gain_that_of_none(
+    tmp_path, write_run, facts, found
+):
+    run = write_run(tmp_path)
+    path = run / "arms/tell/seed-1/fold-1/manifest.json"
+    edit(path, lambda manifest: manifest.update(anchor=facts))
+    with pytest.raises(DataError, match=f"fold-1.*served with another anchor.*{found}"):
+        measure_evidence(run)
+
+
 def test_a_metric_of_the_run_s_own_is_never_run(tmp_path, write_run):
     run = write_run(tmp_path, metric="os:getcwd")
     with pytest.raises(DataError, match="was judged by 'os:getcwd', a metric of its own"):

@@ -22,6 +22,7 @@ def test_places_are_merged_by_id(two, make_entry):
     assert pool == Pool(
         (make_entry("a"), make_entry("b")),
         {"a": (f"{second}/a.yaml",), "b": (f"{first}/b.yaml",)},
+        {"a": str(second), "b": str(first)},
     )
     assert pool.find("a") == make_entry("a")
 

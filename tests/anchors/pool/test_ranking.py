@@ -126,7 +126,8 @@ def test_similarity_chooses_and_gain_orders(make_entry, make_evidence):
     assert found[0].ranked.is_verified
     assert not found[1].ranked.is_verified
     everything = suggest_anchors([far, near, proven], task, num_similar=3)
-    assert [one.ranked.entry.id for one in everything] == ["far", "proven", "near"]
+    assert [one.ranked.entry.id for one in everything] == ["proven", "near", "far"]
+    assert [one.match.is_alike for one in everything] == [True, True, False]
 
 
 def test_among_unverified_entries_the_most_similar_comes_first(make_entry):

@@ -53,7 +53,7 @@ def test_a_match_of_answer_and_language_adds_what_is_documented(pool):
     found = find_similar(pool, rows(("quux", "zork")), answer="json", languages=["de", "fr"])
     dish, city = found
     assert (dish.entry.id, dish.score, dish.same_answer, dish.same_language) == (
-        "dish-to-list", 0.75, True, True,
+        "dish-to-list", pytest.approx(0.15), True, True,
     )  # fmt: skip
     assert (city.score, city.same_answer, city.same_language) == (0.0, False, False)
 
@@ -81,6 +81,28 @@ def test_a_long_row_counts_no_more_than_a_short_one(pool):
     found = find_similar(pool, rows((long, "OSL"), ("waffle", "flour"), ("noodle", "flour")))
     assert found[0].entry.id == "dish-to-list"
     assert all(0 <= match.words <= 1 for match in found)
+
+
+def test_likeness_is_a_share_and_does_not_depend_on_what_else_is_there(pool):
+    ours = rows(("Which code has Oslo?", "OSL"), ("Which code has Hamar?", "HAM"))
+    alone, among = find_similar(pool[:1], ours)[0], find_similar(pool, ours)[0]
+    assert alone.is_alike
+    assert among.is_alike
+    assert among.entry.id == "city-to-code"
+    assert 0.5 < among.words <= 1
+    unlike = rows(("Which bird sings at night in a wood?", "owl"), ("It rained all day", "wet"))
+    assert not any(match.is_alike for match in find_similar(pool, unlike))
+    # The best of what is there is not made into a likeness of 1.
+    assert find_similar(pool, unlike)[0].words < 0.12
+
+
+def test_the_instructions_that_rows_vary_are_left_out(pool):
+    asked = ("Which code has the city in the text?", "Give the code of the city that is named.")
+    dishes = ("waffle", "noodle", "bread", "pancake", "dumpling", "waffle two")
+    varied = rows(*((f"{asked[n % 2]}\n{dish}", "flour") for n, dish in enumerate(dishes)))
+    dish, city = find_similar(pool, varied)
+    assert dish.entry.id == "dish-to-list"
+    assert city.words == 0
 
 
 def test_an_entry_is_found_by_task_kind_text_and_examples(pool):

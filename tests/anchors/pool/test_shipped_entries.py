@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from levertune.anchors.pool.rules import control_token
+
 FOLDER = Path(str(resources.files("levertune.anchors"))) / "pool" / "entries"
 KEYS = [
     "id",
@@ -26,8 +28,6 @@ KEYS = [
 ]
 ANSWERS = {"label", "json", "number", "code", "text"}
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-# What a chat template gives a meaning of its own.
-CONTROL = re.compile(r"<\||\|>|\[/?INST\]|<</?SYS>>|</?s>|<(start|end)_of_turn>")
 
 PATHS = sorted(FOLDER.glob("*.yaml"))
 ENTRIES = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in PATHS}
@@ -81,7 +81,8 @@ def test_text_is_an_instruction_that_ends_in_a_sentence_mark(stem, entry):
     assert text == text.strip()
     assert text.endswith((".", "?"))
     assert 20 <= len(text) <= 1200
-    assert not CONTROL.search(text)
+    assert control_token(text) is None
+    assert not re.search(r"<\||\|>", text)  # half a token
 
 
 @every_entry

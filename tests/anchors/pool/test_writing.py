@@ -79,6 +79,17 @@ def test_another_text_under_a_known_id_is_not_overwritten(tmp_path, make_entry):
     assert read_entry(tmp_path / "city-to-code.yaml") == other
 
 
+def test_evidence_that_is_there_is_not_overwritten(tmp_path, make_entry, make_evidence):
+    first, second = make_evidence(), make_evidence(run="1" * 64)
+    path = write_entry(tmp_path, make_entry(evidence=(first,)))
+    with pytest.raises(DataError, match="measured gains that would be lost; found 1"):
+        write_entry(tmp_path, make_entry(evidence=(second,)))
+    assert read_entry(path).evidence == (first,)
+    write_entry(tmp_path, make_entry(evidence=(first, second)))
+    write_entry(tmp_path, make_entry(), overwrite=True)
+    assert read_entry(path).evidence == ()
+
+
 def test_an_entry_too_large_to_be_read_is_not_written(tmp_path, make_entry):
     examples = tuple(PoolExample(f"{i}", "word " * 4_000) for i in range(5))
     with pytest.raises(DataError, match="would be too large; found 100,"):

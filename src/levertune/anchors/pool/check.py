@@ -43,17 +43,16 @@ def check_pool(
     Args:
         folder: The folder, as `reading.read_pool_folder` takes it.
         find_control_token: Gives the first control token of a model in a text, as
-            `ControlTokens.find` does; whatever the model, `<|...|>` is a fault.
+            `ControlTokens.find` does; those of `rules.control_token` are faults for all models.
 
     Returns:
-        The findings in the order of files, faults of a file before its warnings; a folder that is
-        missing or empty is one finding.
+        The findings in the order of files, faults of a file before its warnings.
+
+    Raises:
+        DataError: If the folder is missing or empty.
     """
     place = Path(folder).expanduser()
-    try:
-        files = list_entry_files(place)
-    except DataError as error:
-        return [Finding(str(folder), str(error), True)]
+    files = list_entry_files(place)
     findings: list[Finding] = []
     first_with: dict[str, str] = {}
     for file, path in files.items():
@@ -130,5 +129,5 @@ def _doubts(entry: PoolEntry) -> Iterator[str]:
         if evidence.verified:
             yield (
                 f"evidence.{number}.verified: is a word to be taken only from who ran "
-                "verify_evidence on that run; found true. See that it was."
+                "`levertune anchor pool verify` on that run; found true. See that it was."
             )

@@ -78,7 +78,7 @@ def add_evidence(
         against: What gains are measured against.
 
     Returns:
-        The entry with the evidence, which is unverified.
+        The entry with the evidence, which is unverified unless the very same was verified before.
 
     Raises:
         DataError: If the run used another text or a gain cannot be measured.
@@ -86,6 +86,8 @@ def add_evidence(
     """
     require_text(entry, read_result(Path(run_dir)), str(run_dir))
     measured = [measure_evidence(run_dir, against=one) for one in dict.fromkeys(against)]
+    verified = {replace(item, verified=False): item for item in entry.evidence if item.verified}
+    measured = [verified.get(item, item) for item in measured]
     new = {item.measurement for item in measured}
     kept = (item for item in entry.evidence if item.measurement not in new)
     return replace(entry, evidence=(*kept, *measured))

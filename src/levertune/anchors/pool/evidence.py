@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from levertune.anchors.pool.entry import PoolEntry, PoolEvidence
 from levertune.anchors.pool.rules import Against, short
 from levertune.data.cache_folder import sha256_of
 from levertune.errors import DataError
 from levertune.results.cells import PredictionRow, read_cell, read_predictions
+from levertune.results.files import read_json
+from levertune.results.inputs import AnchorInfo
 from levertune.results.schema import RESULT_FILE, ArmSummary, RunResult, read_result
 from levertune.scoring.intervals import Interval, crossed_difference
 from levertune.scoring.metrics import METRICS, Metric
@@ -17,6 +20,7 @@ from levertune.scoring.scored import Scored
 from levertune.scoring.verdict import RIVALS
 
 ARM = "tell"
+MANIFEST_FILE = "manifest.json"
 DIGITS = 2
 """Decimals of a gain in points."""
 
@@ -37,8 +41,9 @@ def measure_evidence(run_dir: str | Path, *, against: Against = "sft") -> PoolEv
         The evidence, not yet marked as verified.
 
     Raises:
-        DataError: If the run had no anchor, switched it while training or lacks an arm that is
-            needed, was judged by a metric of the user's own, or gives no interval.
+        DataError: If the run had no anchor, was not trained, tested and served with that very text
+            alone and as the pool gives it, lacks an arm that is needed, was judged by a metric of
+            the user's own, or gives no interval.
         RunError: If the run is not done or a file of it is damaged.
     """
     folder = Path(run_dir)
@@ -46,11 +51,7 @@ def measure_evidence(run_dir: str | Path, *, against: Against = "sft") -> PoolEv
     where = str(folder / RESULT_FILE)
     if result.anchor is None:
         raise DataError(f"{where}: the run had no anchor, so there is nothing to measure of one.")
-    if any(check.switched_to for curve in result.curves for check in curve.checks):
-        raise DataError(
-            f"{where}: switched its anchor while training, so its gain is that of no one text. Run "
-            "again with anchor.schedule=constant and anchor.text the anchor it ended with."
-        )
+    _require_served_as_it_is(where, result, result.anchor)
     metric = METRICS.get(result.metrics.primary)
     if metric is None:  # a function of a stranger's run would have to be run
         raise DataError(
@@ -66,6 +67,7 @@ def measure_evidence(run_dir: str | Path, *, against: Against = "sft") -> PoolEv
             f"{where}: has not the arms {needed} that a gain against {against!r} needs; found "
             f"{sorted(arms)}. Run again with them."
         )
+    _require_one_anchor(folder, result.anchor, arms[ARM])
     mine = _scores_by_seed(folder, result, arms[ARM], metric)
     differences = [
         _difference(where, mine, _scores_by_seed(folder, result, arms[name], metric))
@@ -146,6 +148,54 @@ def require_text(entry: PoolEntry, result: RunResult, run: str) -> None:
         )
 
 
+def _require_served_as_it_is(where: str, result: RunResult, anchor: AnchorInfo) -> None:
+    """Refuse a gain of another text than the anchor's, or of the text in another place."""
+    if any(check.switched_to for curve in result.curves for check in curve.checks):
+        raise DataError(
+            f"{where}: switched its anchor while training, so its gain is that of no one text. Run "
+            "again with anchor.schedule=constant and anchor.text the anchor it ended with."
+        )
+    counts = (anchor.served_tokens, anchor.tokens)
+    if None not in counts and counts[0] != counts[1]:
+        raise DataError(
+            f"{where}: served another anchor than it began with; found {anchor.served_tokens} of "
+            f"its {anchor.tokens} tokens. Run again with anchor.schedule=constant."
+        )
+    tested = (result.recipe.get("evaluation") or {}).get("anchor", "trained")
+    if tested != "trained":
+        raise DataError(
+            f"{where}: was tested with another anchor than it was trained with; found "
+            f"evaluation.anchor={short(tested)}. Run again without that setting."
+        )
+    if anchor.placement != "prefix" or anchor.lead_in is not None:
+        raise DataError(
+            f"{where}: a text of the pool stands in front of the row, without a lead-in; found "
+            f"anchor.placement={anchor.placement} and anchor.lead_in={short(anchor.lead_in)}. Run "
+            "again with anchor.placement=prefix anchor.lead_in=null."
+        )
+
+
+def _require_one_anchor(run_dir: Path, anchor: AnchorInfo, arm: ArmSummary) -> None:
+    """Refuse a run in which not every cell was served with the anchor the result names."""
+    for name in arm.cells:
+        path = _cell_folder(run_dir, name) / MANIFEST_FILE
+        found = _served_id(read_json(path).get("anchor"))
+        if found != anchor.id:
+            raise DataError(
+                f"{path}: was served with another anchor than the result names; found "
+                f"{short(found)}, the result has {anchor.id!r}. A gain of several texts is that of "
+                "none: run again with anchor.text the one that is meant."
+            )
+
+
+def _served_id(facts: Any) -> object:
+    """The anchor a cell ended with, of what its manifest says of it; None without one."""
+    match facts:
+        case {"stages": [*_, [name, _]]} | {"id": name}:
+            return name
+    return None
+
+
 def _require_same(stated: PoolEvidence, measured: PoolEvidence, where: str) -> None:
     for name in ("model", "task", "metric", "n", "seeds"):
         mine, found = getattr(stated, name), getattr(measured, name)
@@ -171,12 +221,7 @@ def _scores_by_seed(
     """One arm's scored rows and their ids for each seed, folds joined."""
     rows: dict[int, list[PredictionRow]] = {}
     for name in arm.cells:
-        folder = run_dir / PurePosixPath(name)
-        if not folder.resolve().is_relative_to(run_dir.resolve()):
-            raise DataError(
-                f"{run_dir / RESULT_FILE}: a cell must lie in the run folder; found {name!r}. The "
-                "file was edited: run again."
-            )
+        folder = _cell_folder(run_dir, name)
         rows.setdefault(read_cell(folder).seed, []).extend(read_predictions(folder))
     scored = [
         metric.score(
@@ -187,6 +232,16 @@ def _scores_by_seed(
         for of_seed in rows.values()
     ]
     return scored, [tuple(row.id for row in of_seed) for of_seed in rows.values()]
+
+
+def _cell_folder(run_dir: Path, name: str) -> Path:
+    folder = run_dir / PurePosixPath(name)
+    if not folder.resolve().is_relative_to(run_dir.resolve()):
+        raise DataError(
+            f"{run_dir / RESULT_FILE}: a cell must lie in the run folder; found {name!r}. The "
+            "file was edited: run again."
+        )
+    return folder
 
 
 def _difference(

@@ -22,11 +22,13 @@ class Pool:
     Args:
         entries: The entries, by id.
         files: What the files of each entry are called, by its id.
+        places: The first place that each entry is in, by its id.
         notes: What a reader should know of how they came together, one sentence each.
     """
 
     entries: tuple[PoolEntry, ...]
     files: Mapping[str, tuple[str, ...]]
+    places: Mapping[str, str]
     notes: tuple[str, ...] = ()
 
     def find(self, entry_id: str) -> PoolEntry:
@@ -79,6 +81,7 @@ def merge_pools(
         raise DataError(f"pool: no place is named. Name a folder, or {SHIPPED!r}.")
     entries: dict[str, PoolEntry] = {}
     files: dict[str, tuple[str, ...]] = {}
+    first_places: dict[str, str] = {}
     notes: list[str] = []
     for place in dict.fromkeys(places):
         located = locate(place, cache=cache)
@@ -104,8 +107,11 @@ def merge_pools(
                 entry = _unite(known, entry, files[entry.id][0], file)
             entries[entry.id] = entry
             files[entry.id] = (*files.get(entry.id, ()), file)
+            first_places.setdefault(entry.id, place)
     ordered = tuple(entries[name] for name in sorted(entries))
-    return Pool(ordered, {entry.id: files[entry.id] for entry in ordered}, tuple(notes))
+    return Pool(
+        ordered, {entry.id: files[entry.id] for entry in ordered}, first_places, tuple(notes)
+    )
 
 
 def _without_verified(entry: PoolEntry) -> PoolEntry:

@@ -97,8 +97,9 @@ def suggest_anchors(
 ) -> tuple[Suggestion, ...]:
     """The entries most like the rows, those with the highest verified gain first.
 
-    Similarity chooses the `num_similar` entries, rank orders them: the shrunken gain (over the
-    whole pool), then similarity, then votes, then ids.
+    Similarity chooses the `num_similar` entries, rank orders them: those enough like the rows
+    (`Match.is_alike`) first, then the shrunken gain (over the whole pool), then similarity, then
+    votes, then ids.
 
     Args:
         entries: The pool.
@@ -114,7 +115,12 @@ def suggest_anchors(
     ranked = {one.entry.id: one for one in _score_entries(entries)}
     suggestions = [Suggestion(ranked[match.entry.id], match) for match in matches]
     suggestions.sort(
-        key=lambda one: (_place(one.ranked), -one.match.score, *_ties(one.ranked.entry))
+        key=lambda one: (
+            not one.match.is_alike,
+            _place(one.ranked),
+            -one.match.score,
+            *_ties(one.ranked.entry),
+        )
     )
     return tuple(suggestions)
 

@@ -37,8 +37,12 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _METRIC = re.compile(r"[a-z][a-z0-9_]*")
-# What chat templates mark turns with, whatever the model; some write it with full-width bars.
-_CONTROL_TOKEN = re.compile(r"<[|\uff5c][^\n]{1,60}?[|\uff5c]>")
+# What chat templates mark turns with, whatever the model: `<|...|>`, which some write with
+# full-width bars, and the tokens of Llama 2, Mistral and Gemma.
+_CONTROL_TOKEN = re.compile(
+    r"<[|\uff5c][^\n]{1,60}?[|\uff5c]>"
+    r"|\[/?INST\]|<</?SYS>>|</?s>|<(?:start|end)_of_turn>|<[be]os>"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def find_faults(value: Any, *, stem: str | None = None) -> list[Fault]:
 
 
 def control_token(text: str) -> str | None:
-    """The first text of the form `<|...|>`, which chat templates mark turns with, or None."""
+    """The first text that chat templates mark turns with, as `<|...|>` or `[INST]`, or None."""
     found = _CONTROL_TOKEN.search(text)
     return found.group() if found else None
 

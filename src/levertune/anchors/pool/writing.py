@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from levertune.anchors.pool.entry import PoolEntry
-from levertune.anchors.pool.reading import ENDING, MAX_BYTES, read_entry
+from levertune.anchors.pool.reading import ENDING, ENTRIES_FOLDER, MAX_BYTES, read_entry
 from levertune.errors import DataError
 from levertune.recipes.yaml_text import format_value
 from levertune.results.files import write_text_atomically
@@ -19,19 +19,20 @@ def write_entry(folder: str | Path, entry: PoolEntry, *, overwrite: bool = False
     """Write an entry as `ID.yaml`.
 
     Args:
-        folder: Where to.
+        folder: The pool's folder, as `find_entry_file` takes it.
         entry: The entry.
-        overwrite: Whether to replace an entry of that id with another text.
+        overwrite: Whether to replace an entry of that id with another text, or with evidence that
+            this one lacks.
 
     Returns:
         The file.
 
     Raises:
         DataError: If the entry is too large for a file, or there is one of that id with another
-            text.
+            text or with evidence that would be lost.
         RunError: If the place cannot be written to.
     """
-    path = Path(folder).expanduser() / f"{entry.id}{ENDING}"
+    path = find_entry_file(folder, entry.id)
     text = format_entry(entry)
     size = len(text.encode("utf-8"))
     if size > MAX_BYTES:
@@ -39,10 +40,33 @@ def write_entry(folder: str | Path, entry: PoolEntry, *, overwrite: bool = False
             f"{path}: would be too large; found {size:,} bytes of at most {MAX_BYTES:,}. Keep "
             "fewer or shorter examples."
         )
-    if path.exists() and not overwrite and read_entry(path).text != entry.text:
-        raise DataError(f"{path}: holds another text under the id {entry.id!r}. Choose another id.")
+    if path.exists() and not overwrite:
+        _require_kept(read_entry(path), entry, path)
     write_text_atomically(path, text)
     return path
+
+
+def find_entry_file(folder: str | Path, entry_id: str) -> Path:
+    """Where an entry of a pool folder lies, or would: in its `entries/` if it has one.
+
+    Args:
+        folder: The folder, as `reading.read_pool_folder` takes it.
+        entry_id: The entry's id.
+    """
+    place = Path(folder).expanduser()
+    inner = place / ENTRIES_FOLDER
+    return (inner if inner.is_dir() else place) / f"{entry_id}{ENDING}"
+
+
+def _require_kept(old: PoolEntry, new: PoolEntry, path: Path) -> None:
+    if old.text != new.text:
+        raise DataError(f"{path}: holds another text under the id {new.id!r}. Choose another id.")
+    lost = {e.measurement for e in old.evidence} - {e.measurement for e in new.evidence}
+    if lost:
+        raise DataError(
+            f"{path}: has measured gains that would be lost; found {len(lost)}. Add to the entry "
+            "that is there instead."
+        )
 
 
 def format_entry(entry: PoolEntry) -> str:
