@@ -78,18 +78,47 @@ def test_a_kept_file_that_is_damaged_or_anothers_is_never_trusted_by_its_name(
     rows, parses, cache, tmp_path
 ):
     expected = read_through_cache(str(rows), source="a")
-    (kept,) = (cache / "rows").iterdir()
+    (kept,) = (cache / "rows").glob("*.arrow")
     whole = kept.read_bytes()
     other = tmp_path / "other.jsonl"
     other.write_text('{"text": "x"}\n', encoding="utf-8")
     read_through_cache(str(other), source="a")
-    (others,) = {*(cache / "rows").iterdir()} - {kept}
+    (others,) = {*(cache / "rows").glob("*.arrow")} - {kept}
     for content in (whole[: len(whole) // 2], b"", b"junk" * 99, others.read_bytes()):
         kept.write_bytes(content)
         parses.clear()
         assert read_through_cache(str(rows), source="a") == expected
         assert len(parses) == 1
         assert kept.read_bytes() == whole
+
+
+def test_one_flipped_byte_of_a_kept_row_is_found(rows, parses, cache):
+    expected = read_through_cache(str(rows), source="a")
+    (kept,) = (cache / "rows").glob("*.arrow")
+    whole = kept.read_bytes()
+    place = whole.index("ü\nc".encode())
+    kept.write_bytes(whole[:place] + b"\xc4" + whole[place + 1 :])  # another letter, and no fault
+    assert read_through_cache(str(rows), source="a") == expected
+    assert (len(parses), kept.read_bytes()) == (2, whole)
+
+
+def test_rows_whose_hash_is_missing_or_damaged_are_parsed_again(rows, parses, cache):
+    expected = read_through_cache(str(rows), source="a")
+    (hashed,) = (cache / "rows").glob("*.sha256")
+    written = hashed.read_bytes()
+    for content in (None, b"", b"\xff\xfe", written[:-9]):
+        hashed.unlink() if content is None else hashed.write_bytes(content)
+        parses.clear()
+        assert read_through_cache(str(rows), source="a") == expected
+        assert (len(parses), hashed.read_bytes()) == (1, written)
+    parses.clear()
+    read_through_cache(str(rows), source="a")
+    assert parses == []
+
+
+def test_where_the_cache_is_a_file_the_rows_are_read_all_the_same(rows, cache):
+    cache.write_text("")
+    assert len(read_through_cache(str(rows), source="a").records) == 20
 
 
 def test_where_nothing_can_be_kept_the_rows_are_read_all_the_same(rows, cache, monkeypatch):

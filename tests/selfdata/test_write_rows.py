@@ -185,6 +185,37 @@ def test_what_was_kept_is_never_trusted_by_its_name(sampler, cache):
     assert len(sampler.calls) == 6
 
 
+@pytest.mark.parametrize("damage", ["flip", "short", "no hash"])
+def test_one_flipped_byte_of_a_batch_is_found_and_only_that_batch_sampled_again(
+    sampler, cache, damage
+):
+    written = writer(sampler).write_rows(40)
+    expected = written.path.read_bytes()
+    assert len(sampler.calls) == 4
+    first, _ = sorted(written.path.parent.glob("batch-*.jsonl"))
+    whole = first.read_bytes()
+    if damage == "flip":
+        place = whole.index(b"yes indeed")
+        first.write_bytes(whole[:place] + b"Y" + whole[place + 1 :])
+    elif damage == "short":
+        first.write_bytes(b'{"id": "x"}\n')
+    else:
+        first.with_name(f"{first.name}.sha256").unlink()
+    written.path.unlink()
+    assert writer(sampler).write_rows(40).path.read_bytes() == expected
+    assert len(sampler.calls) == 6
+    assert first.read_bytes() == whole
+
+
+def test_what_is_said_of_rows_chosen_before_is_not_trusted_by_its_name(sampler):
+    written = writer(sampler).write_rows(6)
+    facts = written.path.with_suffix(".json")
+    for content in ("{}", facts.read_text().replace("left out", "left in")):
+        facts.write_text(content)
+        assert writer(sampler).write_rows(6) == written
+    assert len(sampler.calls) == 2  # chosen again from the batches that are there
+
+
 def test_the_model_samples_the_same_from_the_same_seed_and_leaves_the_generator_alone(
     tiny_model, tiny_tokenizer, cpu
 ):

@@ -1,10 +1,16 @@
-"""Where levertune keeps what it can make or fetch again: remote files, decoded rows, models."""
+"""Where levertune keeps what it can make or fetch again: remote files, decoded rows, models.
+
+Nothing there is trusted by its name: a file counts only while its bytes have the hash that was
+written down with it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from pathlib import Path
+
+from levertune.results.files import write_text_atomically
 
 
 def cache_folder() -> Path:
@@ -18,3 +24,33 @@ def sha256_of(path: Path) -> str:
     """Hash of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_intact(path: Path, sha256: str) -> bool:
+    """Whether a file is there with the bytes of this hash."""
+    return path.is_file() and sha256_of(path) == sha256
+
+
+def seal(path: Path) -> None:
+    """Write a file's hash beside it; a file without one was not finished.
+
+    Args:
+        path: The file, written whole.
+
+    Raises:
+        OSError: If it cannot be read.
+        RunError: If the hash cannot be written.
+    """
+    write_text_atomically(_seal_of(path), sha256_of(path) + "\n")
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a file is there with the bytes it was sealed with."""
+    try:
+        return is_intact(path, _seal_of(path).read_text(encoding="ascii").strip())
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _seal_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")

@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from levertune.data.cache_folder import cache_folder, sha256_of
+from levertune.data.cache_folder import cache_folder, is_intact, sha256_of
 from levertune.data.hub import HubName, parse_hub_name
 from levertune.errors import DataError
 from levertune.progress import Progress, SilentProgress, Stage
@@ -126,7 +126,7 @@ class _Kept:
         sha256 = self._head["fronts"].get(path.name)
         if sha256 is None:
             return None
-        if self._is_intact(path.name, sha256):
+        if is_intact(path, sha256):
             return path
         self.notes.append(
             f"{self._text}: the file of these rows in the cache is not as it was written; made "
@@ -197,7 +197,7 @@ class _Kept:
     def _drop_damaged(self) -> None:
         """Forget the rows from the first chunk on that is not on the disk as it was written."""
         chunks = self._head["chunks"]
-        whole = list(itertools.takewhile(lambda c: self._is_intact(c["file"], c["sha256"]), chunks))
+        whole = list(itertools.takewhile(self._is_chunk, chunks))
         if len(whole) < len(chunks):
             kept = sum(chunk["rows"] for chunk in whole)
             self.notes.append(
@@ -207,9 +207,8 @@ class _Kept:
             self._head |= {"chunks": whole, "is_whole": False}
             self._write_head()
 
-    def _is_intact(self, name: str, sha256: str) -> bool:
-        path = self._folder / name
-        return path.is_file() and sha256_of(path) == sha256
+    def _is_chunk(self, chunk: dict[str, Any]) -> bool:
+        return is_intact(self._folder / chunk["file"], chunk["sha256"])
 
     def _num_rows(self) -> int:
         return sum(chunk["rows"] for chunk in self._head["chunks"])

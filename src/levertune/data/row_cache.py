@@ -6,13 +6,15 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from levertune.data.cache_folder import cache_folder
+from levertune.data.cache_folder import cache_folder, is_sealed, seal, sha256_of
 from levertune.data.readers import FILE_FORMATS, read_records
 from levertune.data.reading_keys import ReadingKeys
 from levertune.data.records import Message, Record, RecordFile
+from levertune.errors import RunError
 
 ROW_CACHE_BYTES = 32 << 20
 """Files of at least so many bytes are kept decoded; smaller ones are parsed in about a second."""
@@ -38,7 +40,8 @@ def read_through_cache(
     """As `read_records` for general data, but a large file is parsed once only.
 
     What is kept is found by the hash of the file's bytes, the settings it was read with and the
-    reader's version, all of which stand in the kept file too and are compared.
+    reader's version, all of which stand in the kept file too and are compared; and it counts only
+    while it has the hash that was written beside it.
 
     Args:
         path: A file, as for `read_records`.
@@ -79,10 +82,12 @@ def read_through_cache(
 
 def _head_of(place: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """What the kept file must say it was made of."""
-    with place.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    file_format = FILE_FORMATS.get(place.suffix.lower())
-    return {"reader": READER_VERSION, "sha256": sha256, "format": file_format, **settings}
+    return {
+        "reader": READER_VERSION,
+        "sha256": sha256_of(place),
+        "format": FILE_FORMATS.get(place.suffix.lower()),
+        **settings,
+    }
 
 
 def _kept_path(head: dict[str, Any]) -> Path:
@@ -128,8 +133,10 @@ def _keep(path: Path, file: RecordFile, head: dict[str, Any]) -> None:
                 columns = _columns(file.records[start : start + _BATCH_ROWS])
                 writer.write_batch(pyarrow.RecordBatch.from_pydict(columns, schema))
         temporary.replace(path)
-    except (OSError, pyarrow.ArrowException):  # a full disk, say
-        temporary.unlink(missing_ok=True)
+        seal(path)
+    except (OSError, RunError, pyarrow.ArrowException):  # a full disk, say
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _columns(records: Sequence[Record]) -> dict[str, list[Any]]:
@@ -148,7 +155,7 @@ def _read_kept(path: Path, head: dict[str, Any], source: str, shown: str) -> Rec
     """The rows kept, or None if there are none that were made of exactly this."""
     import pyarrow
 
-    if not path.is_file():
+    if not is_sealed(path):
         return None
     try:
         with pyarrow.memory_map(str(path)) as mapped:

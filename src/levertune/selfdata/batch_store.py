@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from levertune.data.cache_folder import cache_folder
+from levertune.data.cache_folder import cache_folder, is_intact, is_sealed, seal, sha256_of
 from levertune.errors import RunError
 from levertune.results.files import (
     read_json,
@@ -50,17 +50,18 @@ class BatchStore:
             yield
 
     def batch(self, number: int, make: Callable[[], Sequence[Row]]) -> list[Row]:
-        """A batch: read if it is there, else made and kept.
+        """A batch: read if it is there as it was written, else made and kept.
 
         Args:
             number: Its number; the seed follows from it.
             make: Samples it.
         """
         path = self.folder / f"batch-{number:06d}.jsonl"
-        rows = _read(path, read_jsonl) if path.is_file() else None
+        rows = _read(path, read_jsonl) if is_sealed(path) else None
         if rows is None:
             rows = list(make())
             write_jsonl_atomically(path, rows)
+            seal(path)
         return rows
 
     def chosen(self, name: str) -> tuple[Path, dict[str, Any] | None]:
@@ -70,8 +71,9 @@ class BatchStore:
             name: Name of the choice.
         """
         path = self.folder / f"{name}.jsonl"
-        known = _read(path.with_suffix(".json"), read_json)
-        if known is not None and (not path.is_file() or _sha256(path) != known.get("sha256")):
+        facts = path.with_suffix(".json")
+        known = _read(facts, read_json) if is_sealed(facts) else None
+        if known is not None and not is_intact(path, known["sha256"]):
             known = None
         return path, known
 
@@ -85,7 +87,9 @@ class BatchStore:
         """
         path = self.folder / f"{name}.jsonl"
         write_jsonl_atomically(path, rows)
-        write_json_atomically(path.with_suffix(".json"), {**known, "sha256": _sha256(path)})
+        facts = path.with_suffix(".json")
+        write_json_atomically(facts, {**known, "sha256": sha256_of(path)})
+        seal(facts)
         return path
 
 
@@ -95,7 +99,3 @@ def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
         return reader(path)
     except RunError:
         return None
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
