@@ -340,6 +340,23 @@ def test_a_run_folder_that_cannot_be_written_to_is_one_line(project, refuse, mon
     assert "Read-only file system" in refuse("run", "--quiet")
 
 
+@pytest.mark.parametrize(
+    ("verb", "source"),
+    [
+        *((verb, {"path": "http://127.0.0.1:1/rows.jsonl"}) for verb in VERBS),
+        *((verb, {"path": "hub:a/b", "streaming": True, "max_rows": 3}) for verb in VERBS),
+        ("run", {"path": "self:4"}),  # a check writes none
+    ],
+)
+def test_a_cache_that_is_a_file_is_one_line(refuse, monkeypatch, verb, source):
+    Path("taken").write_text("", "utf-8")
+    monkeypatch.setenv("LEVERTUNE_CACHE", "taken")
+    monkeypatch.setattr("levertune.data.hub_stream._find_revision", lambda name: None)
+    line = refuse(verb, general__sources=[source])
+    assert "taken: the cache cannot be used; found '" in line
+    assert "Set LEVERTUNE_CACHE to a folder of your own." in line
+
+
 def test_an_adapter_of_another_base_model_is_refused(project, capsys, make_foreign_adapter):
     folder = make_foreign_adapter(project.folder / "adapter")
     before = project.files()

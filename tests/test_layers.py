@@ -37,11 +37,12 @@ LAYERS = (
     "cli",
 )
 
-# Needed by earlier stages, and depending on errors at most: writing files whole, the record of what
-# a mixture measured of itself, URLs without their secrets, and YAML read safely (by recipes and by
-# the anchor pool).
+# Needed by earlier stages, and depending on errors at most: writing files whole, knowing a full
+# disk, the record of what a mixture measured of itself, URLs without their secrets, and YAML read
+# safely (by recipes and by the anchor pool).
 BELOW_ALL = (
     "levertune.results.files",
+    "levertune.results.full_disk",
     "levertune.results.dispersion",
     "levertune.results.url_secrets",
     "levertune.recipes.yaml_text",

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from levertune.data import stream_cache
+from levertune.data.cache_folder import usable_cache
 from levertune.data.stream_cache import fetch
 from levertune.errors import DataError
 
@@ -281,12 +282,42 @@ def test_two_at_once_fetch_one_copy(web):
     assert sum("Range" not in headers for _, headers in web.requests) == 1
 
 
-def test_a_cache_that_cannot_be_written_is_one_line(memory, monkeypatch):
+@pytest.mark.parametrize(
+    "fault", [PermissionError(13, "Permission denied"), OSError(30, "Read-only file system")]
+)
+def test_a_cache_that_cannot_be_written_is_one_line(memory, monkeypatch, cache, fault):
     put(memory, "/rows.jsonl", ROWS)
 
     def refuse(*_, **__):
-        raise PermissionError(13, "Permission denied")
+        raise fault
 
-    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
-    with pytest.raises(DataError, match="the cache cannot be written; .* Set LEVERTUNE_CACHE"):
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.mkdir", refuse)
+        with pytest.raises(DataError, match="the cache cannot be used; .* Set LEVERTUNE_CACHE"):
+            fetch("memory://rows.jsonl")
+    fetch("memory://rows.jsonl")
+    put(memory, "/rows.jsonl", ROWS[::-1])
+    monkeypatch.setattr("os.replace", refuse)  # as the seal is written
+    with pytest.raises(DataError, match=f"cache cannot be used; found {fault.strerror!r}. Set LE"):
         fetch("memory://rows.jsonl")
+
+
+def test_a_cache_that_is_a_file_is_one_line(memory, cache):
+    put(memory, "/rows.jsonl", ROWS)
+    cache.write_text("mine")
+    with pytest.raises(DataError, match=r"cache: the cache cannot be used; found '\w.*'\. Set LEV"):
+        fetch("memory://rows.jsonl")
+    assert cache.read_text() == "mine"
+
+
+def test_a_full_disk_and_faults_of_other_files_are_not_laid_to_the_cache(cache):
+    faults = [
+        OSError(28, "No space left on device", str(cache / "rows")),
+        FileNotFoundError(2, "No such file or directory", str(cache.parent / "model")),
+        BrokenPipeError(32, "Broken pipe"),
+        DataError("a.jsonl: the file is empty."),
+    ]
+    for fault in faults:
+        with pytest.raises(type(fault)) as caught, usable_cache():
+            raise fault
+        assert caught.value is fault

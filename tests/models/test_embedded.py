@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from levertune.data.cache_folder import cache_folder
-from levertune.errors import ModelError
+from levertune.errors import DataError, ModelError
 from levertune.models import embedded
 
 # Converts with a slow writer; each conversion that really takes place leaves a line in a log.
@@ -109,6 +109,14 @@ def test_a_full_disk_is_one_line(gguf, monkeypatch):
     monkeypatch.setattr(embedded, "_write_model", fail)
     with pytest.raises(ModelError, match="No space left on device.*LEVERTUNE_CACHE"):
         embedded.embedded_model(gguf)
+
+
+def test_a_cache_that_is_a_file_is_one_line(gguf, conversions, tmp_path, monkeypatch):
+    (tmp_path / "taken").write_text("", encoding="utf-8")
+    monkeypatch.setenv("LEVERTUNE_CACHE", str(tmp_path / "taken"))
+    with pytest.raises(DataError, match="taken: the cache cannot be used; found 'File exists'"):
+        embedded.embedded_model(gguf)
+    assert not conversions
 
 
 def test_another_file_than_the_known_one_is_refused(gguf, conversions):

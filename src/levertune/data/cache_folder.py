@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from levertune.errors import DataError, RunError
 from levertune.results.files import write_text_atomically
+from levertune.results.full_disk import find_full_disk
 
 
 def cache_folder() -> Path:
@@ -18,6 +22,41 @@ def cache_folder() -> Path:
     from platformdirs import user_cache_dir
 
     return Path(os.environ.get("LEVERTUNE_CACHE") or user_cache_dir("levertune", appauthor=False))
+
+
+@contextmanager
+def usable_cache() -> Iterator[None]:
+    """Turn what keeps the cache from being used into one line.
+
+    A full disk stays what it is, as the command line says what to do then; so do a connection that
+    broke, and faults of files elsewhere.
+
+    Raises:
+        DataError: If a file or folder of the cache cannot be made, read or written.
+    """
+    try:
+        yield
+    except (OSError, RunError) as error:
+        fault = error.__cause__ if isinstance(error, RunError) else error
+        if (
+            not isinstance(fault, OSError)
+            or isinstance(fault, ConnectionError)
+            or find_full_disk(fault) is not None
+            or not _may_be_ours(fault.filename)
+        ):
+            raise
+        raise DataError(
+            f"{cache_folder()}: the cache cannot be used; found {fault.strerror or str(fault)!r}. "
+            "Set LEVERTUNE_CACHE to a folder of your own."
+        ) from error
+
+
+def _may_be_ours(name: object) -> bool:
+    """Whether a file an error names, if any, lies in the cache or above it."""
+    if not isinstance(name, str | os.PathLike):
+        return True
+    place, folder = Path(name).absolute(), cache_folder().absolute()
+    return place.is_relative_to(folder) or folder.is_relative_to(place)
 
 
 def sha256_of(path: Path) -> str:

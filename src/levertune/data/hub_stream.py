@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from levertune.data.cache_folder import cache_folder, is_intact, sha256_of
+from levertune.data.cache_folder import cache_folder, is_intact, sha256_of, usable_cache
 from levertune.data.hub import HubName, parse_hub_name
 from levertune.errors import DataError
 from levertune.progress import Progress, SilentProgress, Stage
@@ -63,7 +63,7 @@ def stream_hub(
 
     Raises:
         DataError: If the stream cannot be opened, or breaks off; what came is kept and the next
-            call goes on from there.
+            call goes on from there. Or if the cache cannot be used.
     """
     from filelock import FileLock
 
@@ -78,16 +78,17 @@ def stream_hub(
     }
     key = hashlib.sha256(json.dumps(what, sort_keys=True).encode("utf-8")).hexdigest()[:32]
     folder = cache_folder() / "hub" / key
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
-        kept = _Kept(folder, text, head, revision)
-        front = kept.find_front(max_rows)
-        if front is None:
-            stage_name = f"stream {name.name}"
-            with (progress or SilentProgress()).stage(stage_name, max_rows, "row") as stage:
-                kept.extend_to(max_rows, name, stage)
-            front = kept.write_front(max_rows)
-        return StreamedRows(front, tuple(kept.notes))
+    with usable_cache():
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            kept = _Kept(folder, text, head, revision)
+            front = kept.find_front(max_rows)
+            if front is None:
+                stage_name = f"stream {name.name}"
+                with (progress or SilentProgress()).stage(stage_name, max_rows, "row") as stage:
+                    kept.extend_to(max_rows, name, stage)
+                front = kept.write_front(max_rows)
+            return StreamedRows(front, tuple(kept.notes))
 
 
 class _Kept:

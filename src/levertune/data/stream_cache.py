@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from levertune.data.cache_folder import cache_folder, sha256_of
+from levertune.data.cache_folder import cache_folder, sha256_of, usable_cache
 from levertune.data.remote_files import (
     RemoteFault,
     RemoteFile,
@@ -65,24 +65,13 @@ def fetch(url: str, *, ending: str = "", progress: Progress | None = None) -> Ca
 
     Raises:
         DataError: If it cannot be reached or read to its end; what came is kept, and the next call
-            goes on from there.
+            goes on from there. Or if the cache cannot be used.
     """
     shown = str(without_url_secrets(url))
-    with _writable_cache():
+    with usable_cache():
         entry = _Entry(shown, ending)
         with entry.locked():
             return entry.bring(open_remote(url), progress or SilentProgress())
-
-
-@contextmanager
-def _writable_cache() -> Iterator[None]:
-    try:
-        yield
-    except PermissionError as error:
-        raise DataError(
-            f"{cache_folder().name}: the cache cannot be written; found {error.strerror!r}. Set "
-            "LEVERTUNE_CACHE to a folder of your own."
-        ) from error
 
 
 class _Entry:

