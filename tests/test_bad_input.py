@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -196,6 +197,21 @@ def test_what_would_stop_a_run_later_stops_it_here(refuse, verb, setting, words)
     line = refuse(verb, setting)
     for word in words:
         assert word in line, line
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_rows_that_the_base_model_cannot_write_are_refused(project, refuse, verb):
+    line = refuse(verb, general__sources=[{"path": "self-answers:none.jsonl"}])
+    assert "none.jsonl: there is no such file" in line
+    put("bad.jsonl", lines({"prompt": "Why?"}, {"prompt": 3}))
+    assert "bad.jsonl, line 2" in refuse(
+        verb, general__sources=[{"path": "self-answers:bad.jsonl"}]
+    )
+    shutil.copytree(project.model, "plain")
+    Path("plain/chat_template.jinja").unlink()
+    for path in ("self:4", "self-answers:general.jsonl"):
+        line = refuse(verb, general__sources=[{"path": path}], model__model_name_or_path="plain")
+        assert "plain: has no chat template, so it can write no requests or answers" in line
 
 
 @pytest.mark.parametrize("verb", VERBS)

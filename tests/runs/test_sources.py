@@ -131,9 +131,12 @@ def test_rows_the_base_model_writes_are_a_source_like_any_other(project, parrot)
 
 
 def test_check_says_that_the_rows_are_not_sampled_yet_and_samples_nothing(project, parrot, capsys):
-    path = project.recipe_file(general={"sources": [{"path": "self:6", "rows": 6}], "rows": 6})
+    sources = [{"path": "self:6", "rows": 6}, {"path": "self-answers:general.jsonl", "rows": 2}]
+    path = project.recipe_file(general={"sources": sources, "rows": 8})
     assert main(["check", path]) == 0
-    assert "self:6: the base model writes these rows when a run starts" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    for source in sources:
+        assert f"{source['path']}: the base model writes these rows when a run starts" in out
     assert parrot.calls == 0
 
 

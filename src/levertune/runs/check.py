@@ -33,7 +33,7 @@ from levertune.runs.general_draw import hold_out_general
 from levertune.runs.inputs import Inputs, read_inputs
 from levertune.runs.refine_rows import set_aside
 from levertune.runs.same_recipe import require_same_recipe
-from levertune.runs.self_sources import describe_unwritten
+from levertune.runs.self_sources import check_self_sources
 from levertune.runs.system_turns import describe_system_turns
 from levertune.runs.workspace import Workspace
 from levertune.settings import unsettled_keys
@@ -106,6 +106,7 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
     require_backend(recipe)
     workspace = Workspace(recipe)
     tokenizer = workspace.tokenizer
+    unwritten = check_self_sources(recipe, tokenizer, progress=progress)
     inputs, notes = keep_out_control_tokens(
         recipe, read_inputs(recipe, progress=progress), tokenizer.control_tokens
     )
@@ -144,7 +145,7 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
     notes += warn_of_large_groups(inputs.splits)
     notes += [note for file in inputs.sources for note in file.notes]
     notes += describe_shortfalls(recipe, pool, count_tokens=workspace.count_record)
-    notes += describe_unwritten(recipe)
+    notes += unwritten
     report = replace(report, warnings=(*report.warnings, *notes))
     return Checked(inputs, tokenizer, report, _view_of_all(recipe, inputs, views, tokenizer.count))
 

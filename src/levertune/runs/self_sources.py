@@ -7,15 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from levertune.data.general import is_self_written, read_general
-from levertune.data.reading_keys import ReadingKeys, source_keys
+from levertune.data.reading_keys import source_keys
 from levertune.data.records import Record
+from levertune.models.rendering import ChatTokenizer
 from levertune.progress import Progress
 from levertune.recipes.general_section import GeneralSource
 from levertune.recipes.recipe import Recipe
 from levertune.recipes.values import SELF_ANSWERS, SELF_ROWS
 from levertune.results.url_secrets import without_url_secrets
 from levertune.runs.workspace import Workspace
-from levertune.selfdata.write_rows import SelfWriter, SelfWritten
+from levertune.selfdata.write_rows import SelfWriter, SelfWritten, require_chat_template
 
 if TYPE_CHECKING:
     from levertune.selfdata.sampling import Sampler
@@ -52,8 +53,7 @@ def write_self_sources(
         if source.path.startswith(SELF_ROWS):
             rows = writer.write_rows(int(source.path.removeprefix(SELF_ROWS)))
         else:
-            keys = source_keys(recipe.general.sources.index(source))
-            prompts = _read_prompts(recipe, source, keys, progress)
+            prompts = _read_prompts(recipe, source, progress)
             rows = writer.answer(prompts, str(without_url_secrets(source.path)))
         written[source.source_name] = rows
     return written
@@ -64,12 +64,32 @@ def self_sources(recipe: Recipe) -> list[GeneralSource]:
     return [s for s in recipe.general.sources if s.is_used and is_self_written(s.path)]
 
 
-def describe_unwritten(recipe: Recipe) -> list[str]:
-    """Say which sources are not there before a run, for those who look at the rows only."""
+def check_self_sources(
+    recipe: Recipe, tokenizer: ChatTokenizer, *, progress: Progress | None = None
+) -> list[str]:
+    """Refuse what writing the sources would, but sample nothing.
+
+    Args:
+        recipe: The recipe.
+        tokenizer: The model's tokenizer.
+        progress: Where to show the progress of downloads.
+
+    Returns:
+        Which sources are not there before a run, for those who look at the rows only.
+
+    Raises:
+        UserError: If the model has no chat template, or a file of prompts cannot be read.
+    """
+    sources = self_sources(recipe)
+    if sources:
+        require_chat_template(tokenizer)
+    for source in sources:
+        if source.path.startswith(SELF_ANSWERS):
+            _read_prompts(recipe, source, progress)
     return [
         f"{without_url_secrets(source.path)}: the base model writes these rows when a run starts; "
         "they are not sampled and not looked at here."
-        for source in self_sources(recipe)
+        for source in sources
     ]
 
 
@@ -81,7 +101,7 @@ def make_sampler(workspace: Workspace) -> Sampler:
 
 
 def _read_prompts(
-    recipe: Recipe, source: GeneralSource, keys: ReadingKeys, progress: Progress | None
+    recipe: Recipe, source: GeneralSource, progress: Progress | None
 ) -> Sequence[Record]:
     files = read_general(
         source.path.removeprefix(SELF_ANSWERS),
@@ -91,7 +111,7 @@ def _read_prompts(
         require_completion=False,
         seed=recipe.mixture.seed,
         progress=progress,
-        keys=keys,
+        keys=source_keys(recipe.general.sources.index(source)),
     )
     if len(files) == 1:
         return files[0].records

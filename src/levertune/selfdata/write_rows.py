@@ -65,6 +65,23 @@ class SelfWritten:
     notes: tuple[str, ...]
 
 
+def require_chat_template(tokenizer: ChatTokenizer) -> None:
+    """Refuse a model that cannot write rows.
+
+    Args:
+        tokenizer: The model's tokenizer.
+
+    Raises:
+        ModelError: If it has no chat template.
+    """
+    if not tokenizer.has_chat_template:
+        raise ModelError(
+            f"{tokenizer.name}: has no chat template, so it can write no requests or answers of "
+            "its own. Use an instruction-tuned model, or name general rows from a file in place of "
+            "self:N and self-answers:FILE."
+        )
+
+
 class SelfWriter:
     """Lets one model write rows; each batch and each choice is kept in the user's cache.
 
@@ -86,12 +103,7 @@ class SelfWriter:
         *,
         progress: Progress | None = None,
     ) -> None:
-        if not tokenizer.has_chat_template:
-            raise ModelError(
-                f"{tokenizer.name}: has no chat template, so it can write no requests or answers "
-                "of its own. Use an instruction-tuned model, or name general rows from a file in "
-                "place of self:N and self-answers:FILE."
-            )
+        require_chat_template(tokenizer)
         self._tokenizer = tokenizer
         self._model_key = list(model_key)
         self._make_sampler = make_sampler
