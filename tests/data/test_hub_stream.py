@@ -200,7 +200,54 @@ def test_what_cannot_be_streamed_is_one_line(hub):
         read_general("hub:a/b", streaming=True)
 
 
-def test_rows_that_fit_no_table_are_one_line(hub, monkeypatch):
-    monkeypatch.setattr(FakeStream, "__iter__", lambda self: iter([{"prompt": "a"}, {"prompt": 3}]))
+@pytest.fixture
+def stream_of(hub, monkeypatch):
+    """Lets the stream be of these rows, in this order, four a chunk."""
+
+    def _stream_of(*rows):
+        monkeypatch.setattr(FakeStream, "shuffle", lambda self, **_: self)
+        monkeypatch.setattr(FakeStream, "__iter__", lambda self: iter(rows[self.skipped :]))
+
+    return _stream_of
+
+
+def test_rows_that_fit_no_table_are_one_line(stream_of):
+    stream_of({"prompt": "a"}, {"prompt": 3})
     with pytest.raises(DataError, match="rows 1 to 2 fit no table"):
         read(3)
+
+
+def pair(number, **more):
+    return {"prompt": f"p{number}", "completion": "c", **more}
+
+
+def test_a_column_that_only_later_rows_have_is_kept(stream_of):
+    stream_of(*map(pair, range(2)), pair(2, system="Be brief."), *map(pair, range(3, 7)))
+    for max_rows in (3, 7):
+        file, _ = read(max_rows)
+        turns = [[turn.content for turn in record.prompt] for record in file.records]
+        whole = [[f"p{i}"] for i in range(max_rows)]
+        whole[2] = ["Be brief.", "p2"]
+        assert turns == whole
+
+
+def test_columns_come_in_any_order_and_a_row_may_lack_any(stream_of):
+    stream_of(pair(0, left=1), {"completion": "c", "prompt": "p1"}, *map(pair, range(2, 6)))
+    assert read(6)[1] == [f"p{i}" for i in range(6)]
+
+
+def test_chunks_whose_types_differ_are_one_line_each_time_and_fewer_rows_can_be_had(stream_of):
+    stream_of(*(pair(i, meta=i) for i in range(4)), *(pair(i, meta="x") for i in range(4, 8)))
+    for _ in range(2):
+        with pytest.raises(
+            DataError, match="hub:a/b:en@test: rows 1 to 7 fit no table; found '"
+        ) as e:
+            read(7)
+        assert "Download the dataset and name its files." in str(e.value)
+    assert read(4)[1] == [f"p{i}" for i in range(4)]
+
+
+def test_a_column_that_only_a_later_chunk_has_is_empty_before_it(stream_of):
+    stream_of(*map(pair, range(4)), *(pair(i, system="S") for i in range(4, 8)))
+    file, _ = read(8)
+    assert [len(record.prompt) for record in file.records] == [1] * 4 + [2] * 4

@@ -13,6 +13,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +25,7 @@ from levertune.errors import DataError
 from levertune.progress import Progress, SilentProgress, Stage
 from levertune.results.files import write_json_atomically
 
-STREAM_FORMAT = 2
+STREAM_FORMAT = 3
 """Raise when the kept files change: rows of another format are streamed again."""
 
 BUFFER_ROWS = 10_000
@@ -165,11 +166,15 @@ class _Kept:
         import pyarrow
 
         path = self._front(max_rows)
-        chunks = [self._folder / chunk["file"] for chunk in self._head["chunks"]]
-        tables = [pyarrow.ipc.open_file(chunk).read_all() for chunk in chunks]
+        tables: list[Any] = []
+        while sum(map(len, tables)) < max_rows and len(tables) < len(self._head["chunks"]):
+            file = self._folder / self._head["chunks"][len(tables)]["file"]
+            tables.append(pyarrow.ipc.open_file(file).read_all())
         if not tables:
             raise DataError(f"{self._text}: the split holds no rows. Name another split.")
-        table = pyarrow.concat_tables(tables, promote_options="permissive")
+        rows = sum(map(len, tables))
+        with self._fit(1, rows):
+            table = pyarrow.concat_tables(tables, promote_options="permissive")
         _write_table(path, table.slice(0, max_rows))
         self._head["fronts"][path.name] = sha256_of(path)
         self._write_head()
@@ -182,18 +187,28 @@ class _Kept:
         import pyarrow
 
         path = self._folder / f"chunk-{start:012d}-{len(rows)}.arrow"
-        try:
-            table = pyarrow.Table.from_pylist(rows)
-        except pyarrow.ArrowException as error:
-            reason = " ".join(str(error).split())[:200]
-            raise DataError(
-                f"{self._text}: rows {start + 1} to {start + len(rows)} fit no table; found "
-                f"{reason!r}. Download the dataset and name its files."
-            ) from error
+        # Not Table.from_pylist: it takes the columns of the first row, and drops the others.
+        names = dict.fromkeys(name for row in rows for name in row)
+        with self._fit(start + 1, start + len(rows)):
+            table = pyarrow.table({name: [row.get(name) for row in rows] for name in names})
         _write_table(path, table)
         entry = {"file": path.name, "rows": len(rows), "sha256": sha256_of(path)}
         self._head["chunks"].append(entry)
         self._write_head()
+
+    @contextmanager
+    def _fit(self, first: int, last: int) -> Iterator[None]:
+        """Refuse rows of which no table can be made in one line."""
+        import pyarrow
+
+        try:
+            yield
+        except pyarrow.ArrowException as error:
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(
+                f"{self._text}: rows {first:,} to {last:,} fit no table; found {reason!r}. "
+                "Download the dataset and name its files."
+            ) from error
 
     def _drop_damaged(self) -> None:
         """Forget the rows from the first chunk on that is not on the disk as it was written."""
