@@ -100,6 +100,34 @@ def test_one_column_stored_in_two_ways_is_one_column(tmp_path):
         read(str(tmp_path))
 
 
+def write_columns(folder, name, **columns):
+    parquet.write_table(pyarrow.table(columns), folder / f"{name}.parquet")
+
+
+def test_turns_stored_in_two_ways_are_one_column(tmp_path):
+    turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]
+    for name, text, in_list in (
+        ("a", pyarrow.string(), pyarrow.list_),
+        ("b", pyarrow.large_string(), pyarrow.large_list),
+        ("c", pyarrow.dictionary(pyarrow.int32(), pyarrow.string()), pyarrow.list_),
+    ):
+        kind = in_list(pyarrow.struct({"role": text, "content": text}))
+        write_columns(tmp_path, name, messages=pyarrow.array([turns], kind))
+    assert read(str(tmp_path)) == {"a": ["y"], "b": ["y"], "c": ["y"]}
+
+
+def test_a_column_that_a_file_leaves_empty_is_no_other_column(tmp_path):
+    for name, note in (("a", None), ("b", "n"), ("c", None)):
+        write_columns(tmp_path, name, text=[name], note=[note])
+    assert read(str(tmp_path)) == {"a": ["a"], "b": ["b"], "c": ["c"]}
+    write_columns(tmp_path, "d", text=["d"], note=[3])
+    with pytest.raises(
+        DataError,
+        match=r"b\.parquet and .*d\.parquet: .* 'note' is string in the first and int64 in the sec",
+    ):
+        read(str(tmp_path))
+
+
 def test_a_source_of_which_the_limits_leave_nothing_is_refused(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(rows("one", "twofold"))

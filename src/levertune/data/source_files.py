@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import glob
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from levertune.data.column_types import common_type, plain_type
 from levertune.data.embedded.catalog import embedded_path, is_embedded
 from levertune.data.hub import HUB_PREFIX, parse_hub_name
 from levertune.data.readers import FILE_FORMATS, require_known_ending
@@ -133,29 +134,44 @@ def _require_one_schema(files: Sequence[SourceFile]) -> None:
     tables = [file for file in files if file.path.lower().endswith(".parquet")]
     if len(tables) < 2:
         return
-    first, columns = tables[0], _columns_of(tables[0])
+    columns = _columns_of(tables[0])
+    seen_in = dict.fromkeys(columns, tables[0])
     for other in tables[1:]:
         others = _columns_of(other)
-        differing = [
-            name
-            for name in dict.fromkeys([*columns, *others])
-            if columns.get(name) != others.get(name)
-        ]
+        common = {
+            name: common_type(columns[name], kind)
+            for name, kind in others.items()
+            if name in columns
+        }
+        differing = [name for name in {**columns, **others} if common.get(name) is None]
         if differing:
-            found = "; ".join(
-                f"{name!r} is {columns.get(name, 'missing')} in the first and "
-                f"{others.get(name, 'missing')} in the second"
-                for name in differing[:3]
-            )
-            more = f" and {len(differing) - 3} more columns differ" if len(differing) > 3 else ""
-            raise DataError(
-                f"{first.shown} and {other.shown}: Parquet files of one source must have the same "
-                f"columns; found that {found}{more}. Write them alike, or name each file as a "
-                "source of its own."
-            )
+            first = seen_in.get(differing[0], tables[0])
+            raise _differ(first, columns, other, others, differing)
+        seen_in |= {name: other for name in common if common[name] != columns[name]}
+        columns = common
 
 
-def _columns_of(file: SourceFile) -> dict[str, str]:
+def _differ(
+    first: SourceFile,
+    columns: Mapping[str, Any],
+    other: SourceFile,
+    others: Mapping[str, Any],
+    differing: Sequence[str],
+) -> DataError:
+    found = "; ".join(
+        f"{name!r} is {columns.get(name, 'missing')} in the first and "
+        f"{others.get(name, 'missing')} in the second"
+        for name in differing[:3]
+    )
+    more = f" and {len(differing) - 3} more columns differ" if len(differing) > 3 else ""
+    return DataError(
+        f"{first.shown} and {other.shown}: Parquet files of one source must have the same "
+        f"columns; found that {found}{more}. Write them alike, or name each file as a source of "
+        "its own."
+    )
+
+
+def _columns_of(file: SourceFile) -> dict[str, Any]:
     import pyarrow
     from pyarrow import parquet
 
@@ -166,18 +182,7 @@ def _columns_of(file: SourceFile) -> dict[str, str]:
         raise DataError(
             f"{file.shown}: is no readable parquet file; found {reason[:200]!r}. Write it again."
         ) from error
-    return {field.name: str(_plain_type(field.type)) for field in schema}
-
-
-def _plain_type(kind: Any) -> Any:
-    """The type of the values, whatever way they are stored in."""
-    import pyarrow
-
-    if pyarrow.types.is_dictionary(kind):
-        return _plain_type(kind.value_type)
-    if pyarrow.types.is_large_string(kind) or pyarrow.types.is_string_view(kind):
-        return pyarrow.string()
-    return kind
+    return {field.name: plain_type(field.type) for field in schema}
 
 
 def _checked(source: str) -> str:
