@@ -90,6 +90,32 @@ def cpu():
     return Hardware("cpu", torch.float32)
 
 
+class WatchedProgress:
+    """Remembers each stage: name, total, unit, units done; and what was warned of."""
+
+    def __init__(self) -> None:
+        self.stages: list[list] = []
+        self.warnings: list[str] = []
+
+    @contextlib.contextmanager
+    def stage(self, name, total, unit="step"):
+        self.stages.append([name, total, unit, 0])
+        yield self
+
+    def advance(self, n=1, **info):
+        assert n >= 0
+        self.stages[-1][-1] += n
+
+    def warn(self, text):
+        self.warnings.append(text)
+
+
+@pytest.fixture
+def watched():
+    """A listener that remembers what it was told."""
+    return WatchedProgress()
+
+
 COLOURS = ("red", "green", "blue")
 TASK_PROMPTS = (
     "apples on a tree", "the sea at noon", "a fresh lawn", "roses", "clear sky over hills",

@@ -95,6 +95,21 @@ def test_a_stream_that_breaks_off_keeps_its_rows_and_goes_on(hub):
     assert rows == [row["prompt"] for row in unbroken][:10]
 
 
+def test_rows_that_come_are_told_as_they_come_and_those_kept_at_once(hub, watched):
+    FakeStream.fail_after = 6
+    with pytest.raises(DataError, match="broke off"):
+        read(10, progress=watched)
+    assert watched.stages == [["stream a/b", 10, "row", 6]]
+    FakeStream.fail_after = None
+    read(10, progress=watched)
+    assert watched.stages[1:] == [["stream a/b", 10, "row", 10]]
+    read(10, progress=watched)
+    assert len(watched.stages) == 2  # nothing came
+    hub.num_rows = 12
+    read(20, progress=watched)
+    assert watched.stages[2:] == [["stream a/b", 20, "row", 12]]
+
+
 def test_a_split_with_fewer_rows_gives_all_and_is_not_asked_again(hub):
     hub.num_rows = 6
     assert len(read(99)[1]) == 6

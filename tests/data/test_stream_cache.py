@@ -106,6 +106,23 @@ def test_a_stream_that_breaks_half_way_keeps_what_came_and_goes_on(brittle, cach
     assert brittle.read_bytes == len(ROWS)
 
 
+def test_what_comes_is_told_in_mebibytes_and_a_copy_that_is_here_tells_nothing(
+    brittle, watched, monkeypatch
+):
+    monkeypatch.setattr("levertune.data.stream_cache._MEBIBYTE", 10_000)
+    total = -(-len(ROWS) // 10_000)
+    put(brittle(), "/rows.jsonl", ROWS)
+    brittle.fail_after = 30_000
+    with pytest.raises(DataError, match="broke off"):
+        fetch("brittle://rows.jsonl", progress=watched)
+    assert watched.stages == [["fetch rows.jsonl", total, "MiB", 3]]
+    brittle.fail_after = None
+    fetch("brittle://rows.jsonl", progress=watched)
+    assert watched.stages[1:] == [["fetch rows.jsonl", total, "MiB", total]]
+    fetch("brittle://rows.jsonl", progress=watched)
+    assert len(watched.stages) == 2
+
+
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 # A break behind the last byte leaves nothing for the next attempt to do.
 @given(breaks=st.lists(st.integers(0, len(ROWS) - 1), max_size=4), name=st.uuids())

@@ -4,6 +4,8 @@ import os
 import pickle
 import random
 import sys
+import time
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import get_args
@@ -221,6 +223,27 @@ def test_mixture_of_a_billion_rows_is_an_index_and_not_a_copy(name):
         assert max((row for source, row in general if source == 1), default=0) < 10**9 - 7
         assert mixture[start + 7].row == found.row[7]
     assert not len(mixture.positions(len(mixture), len(mixture) + 5))
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_mixture_of_a_billion_rows_is_built_and_hashed_in_a_second_and_50_mb(name):
+    plan = MixturePlan(48, 24, (("a", 10**9 - 7), ("b", 7)), name, seed=1)
+
+    def build():
+        mixture = build_mixture(plan)
+        assert mixture.content_hash
+        assert len(mixture.positions(len(mixture) // 2, len(mixture) // 2 + 2000)) == 2000
+
+    started = time.process_time()  # what other programs take does not count
+    build()
+    assert time.process_time() - started < 1
+    tracemalloc.start()
+    try:
+        build()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 50 * 10**6
 
 
 @pytest.mark.parametrize("general", [200, 70_000])

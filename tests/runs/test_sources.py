@@ -6,6 +6,7 @@ import pytest
 
 from levertune.cli.main import main
 from levertune.recipes.loading import load_recipe
+from levertune.runs.check import check_recipe
 from levertune.runs.prepare import prepare_run, write_recipe
 from levertune.runs.run import run_recipe
 
@@ -75,6 +76,20 @@ def test_no_secret_of_a_url_is_written_by_a_run_and_it_goes_on_from_its_folder(
     # Neither the recipe with the secrets nor the saved one without them is another recipe.
     prepare_run(project.recipe(general=sources, **arms))
     write_recipe(prepare_run(load_recipe(run_dir / "recipe.yaml")))
+
+
+def test_what_sources_wait_for_is_shown_by_run_and_check_alike(project, web_url, parrot, watched):
+    project.write("asked.jsonl", [{"prompt": "Where do swallows go?"}, {"prompt": "And storks?"}])
+    sources = [{"path": web_url}, {"path": "self:6"}, {"path": "self-answers:asked.jsonl"}]
+    recipe = project.recipe(general={"sources": sources, "rows": 6})
+    check_recipe(recipe, progress=watched)
+    assert watched.stages == [["fetch general.jsonl", 1, "MiB", 1]]
+    watched.stages.clear()
+    prepare_run(recipe, progress=watched)
+    assert watched.stages == [
+        ["write self:6", 6, "row", 6],
+        ["write self-answers:asked.jsonl", 2, "row", 2],
+    ]
 
 
 def test_an_error_about_a_url_shows_none_of_its_secrets(project, web_url, capsys):

@@ -53,8 +53,8 @@ def sampler(tiny_tokenizer, cache):
     return FakeSampler(tiny_tokenizer)
 
 
-def writer(sampler, key=("model", "tokenizer")):
-    return SelfWriter(sampler.tokenizer, key, lambda: sampler)
+def writer(sampler, key=("model", "tokenizer"), **settings):
+    return SelfWriter(sampler.tokenizer, key, lambda: sampler, **settings)
 
 
 def read(written):
@@ -106,6 +106,23 @@ def test_a_killed_sampling_goes_on_and_ends_in_the_same_rows(sampler, cache, tmp
     assert len(sampler.calls) == 9  # the half-made batch again, none of the whole ones
     monkeypatch.setenv("LEVERTUNE_CACHE", str(tmp_path / "fresh"))
     assert read(writer(FakeSampler(sampler.tokenizer)).write_rows(90)) == resumed
+
+
+def test_rows_are_told_as_they_are_kept(sampler, watched):
+    sampler.break_after = 3
+    with pytest.raises(KeyboardInterrupt):
+        writer(sampler, progress=watched).write_rows(40)
+    [[name, total, unit, done]] = watched.stages
+    assert (name, total, unit) == ("write self:40", 40, "row")
+    assert 0 < done < BATCH_ROWS
+    sampler.break_after = None
+    writer(sampler, progress=watched).write_rows(40)
+    assert watched.stages[1:] == [["write self:40", 40, "row", 40]]
+    writer(sampler, progress=watched).write_rows(40)
+    assert len(watched.stages) == 2  # nothing was written
+    asked = prompts("Where do swallows go?", "Where do storks go?")
+    writer(sampler, progress=watched).answer(asked, "self-answers:p.jsonl")
+    assert watched.stages[2:] == [["write self-answers:p.jsonl", 2, "row", 2]]
 
 
 def test_near_copies_are_kept_once_and_what_is_left_out_is_counted(sampler, monkeypatch):

@@ -159,6 +159,8 @@ class _Entry:
                 except RemoteFault as fault:
                     file.flush()
                     raise self._broken(fault.reason, now) from None
+                if total is not None and done == now.size:
+                    stage.advance(total - done // _MEBIBYTE)  # the last, begun one
         if now.size is not None and done < now.size:
             raise self._broken("the connection was closed", now)
         if now.size is not None and done > now.size:
