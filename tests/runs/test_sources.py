@@ -78,7 +78,9 @@ def test_no_secret_of_a_url_is_written_by_a_run_and_it_goes_on_from_its_folder(
     write_recipe(prepare_run(load_recipe(run_dir / "recipe.yaml")))
 
 
-def test_what_sources_wait_for_is_shown_by_run_and_check_alike(project, web_url, parrot, watched):
+def test_what_sources_wait_for_is_shown_by_check_and_by_the_run_after_it(
+    project, web_url, parrot, watched
+):
     project.write("asked.jsonl", [{"prompt": "Where do swallows go?"}, {"prompt": "And storks?"}])
     sources = [{"path": web_url}, {"path": "self:6"}, {"path": "self-answers:asked.jsonl"}]
     recipe = project.recipe(general={"sources": sources, "rows": 6})

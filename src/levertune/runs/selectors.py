@@ -90,12 +90,13 @@ def selector_settings(name: str) -> dict[str, Any]:
         name: The selector.
     """
     from levertune.selection.encoder import LAYER_SHARE, MAX_TOKENS
-    from levertune.selection.shortlist import SHORTLIST_FACTOR
+    from levertune.selection.shortlist import SHORTLIST_FACTOR, SHORTLIST_VERSION
 
     if name in ("rds", "dissimilar"):
         return {"max_tokens": MAX_TOKENS, "layer_share": LAYER_SHARE}
+    shortlist = {"factor": SHORTLIST_FACTOR, "shortlist": SHORTLIST_VERSION}
     if name == "gradient":
         from levertune.selection.gradients import SETTINGS
 
-        return {"factor": SHORTLIST_FACTOR, "warm_up_from": "pool", **asdict(SETTINGS)}
-    return {"factor": SHORTLIST_FACTOR}
+        return {**shortlist, "warm_up_from": "pool", **asdict(SETTINGS)}
+    return shortlist

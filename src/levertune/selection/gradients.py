@@ -108,7 +108,13 @@ def select_gradient(
     started = time.perf_counter()
     ordered = canonical_order(candidates, seed)
     short = make_shortlist(
-        task, ordered, budget, tokenizer=tokenizer, max_length=max_length, factor=factor
+        task,
+        ordered,
+        budget,
+        tokenizer=tokenizer,
+        max_length=max_length,
+        factor=factor,
+        diversity=diversity,
     )
     own = [tokenizer.tokenize(plain_example(record)) for record in task]
     asked = [row for row in own if len(row.input_ids) <= max_length]
@@ -132,7 +138,7 @@ def select_gradient(
     vectors = known.take(wanted)
     found = vectors[len(asked) :]
     similarity = CosineSimilarity(vectors[: len(asked)], len(found), lambda a, b: found[a:b])
-    picks, notes = choose_in_turn(similarity, short.records, budget, diversity)
+    picks, notes = choose_in_turn(similarity, short.records, budget, diversity.as_for(ordered))
     return Selection(
         selector="gradient",
         rows=selected_rows(picks, short.records, askers),

@@ -84,7 +84,13 @@ def select_loss(
     started = time.perf_counter()
     ordered = canonical_order(candidates, seed)
     short = make_shortlist(
-        task, ordered, budget, tokenizer=tokenizer, max_length=max_length, factor=factor
+        task,
+        ordered,
+        budget,
+        tokenizer=tokenizer,
+        max_length=max_length,
+        factor=factor,
+        diversity=diversity,
     )
     bare = [
         tokenizer.tokenize(Example(r.id, r.source, (Message("user", ""),), r.completion))
@@ -106,7 +112,9 @@ def select_loss(
     table = np.full((len(task), len(short.records)), -np.inf)
     for place, (task_row, ratio) in enumerate(zip(short.task_rows, ratios, strict=True)):
         table[task_row, place] = ratio if ratio < 1 else -ratio
-    picks, notes = choose_in_turn(ScoreTable(table), short.records, budget, diversity)
+    picks, notes = choose_in_turn(
+        ScoreTable(table), short.records, budget, diversity.as_for(ordered)
+    )
     return Selection(
         selector="loss",
         rows=tuple(

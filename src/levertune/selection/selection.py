@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from levertune.data.draws import seeded_hash
 from levertune.data.near_duplicates import NEAR_THRESHOLD
@@ -83,6 +83,15 @@ class Diversity:
         if self.max_source_share is not None:
             return self.max_source_share
         return source_share(num_sources)
+
+    def as_for(self, candidates: Sequence[Record]) -> Diversity:
+        """The same, with the share a source has among these rows, whichever of them are left.
+
+        Args:
+            candidates: The whole pool.
+        """
+        num_sources = len({self.source_of(record) for record in candidates})
+        return replace(self, max_source_share=self.share_of(num_sources))
 
 
 DIVERSE = Diversity()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from levertune.anchors.anchor import plain_example
 from levertune.data.bm25 import Bm25
@@ -11,10 +11,13 @@ from levertune.data.records import Record
 from levertune.errors import DataError
 from levertune.models.rendering import ChatTokenizer, TokenizedExample
 from levertune.selection.in_turn import choose_in_turn
-from levertune.selection.selection import Budget, Diversity, row_text
+from levertune.selection.selection import DIVERSE, Budget, Diversity, row_text
 
 SHORTLIST_FACTOR = 4
 """Rows scored for each row wanted."""
+
+SHORTLIST_VERSION = 2
+"""Raise when the same pool gives another shortlist: choices made from it are then made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ def make_shortlist(
     tokenizer: ChatTokenizer,
     max_length: int,
     factor: int = SHORTLIST_FACTOR,
+    diversity: Diversity = DIVERSE,
 ) -> Shortlist:
     """Shorten a pool by BM25, in turn over the task rows.
 
@@ -55,14 +59,16 @@ def make_shortlist(
         tokenizer: Renders the rows.
         max_length: Longest row, in tokens.
         factor: How many times the budget to keep.
+        diversity: The caps of the choice. Of them the cap by source is kept here too, or one source
+            might fill the list and leave no other to choose from.
 
     Returns:
         The shortlist.
     """
     similarity = Bm25([row_text(r) for r in task], (row_text(r) for r in ordered))
     # Near duplicates are left to the choice itself, which takes the better of two.
-    free = Diversity(max_source_share=1.0, near_threshold=None)
-    picks, _ = choose_in_turn(similarity, ordered, budget.times(factor), free)
+    caps = replace(diversity.as_for(ordered), near_threshold=None, beside=())
+    picks, _ = choose_in_turn(similarity, ordered, budget.times(factor), caps)
     kept = []
     for pick in sorted(picks, key=lambda p: p.candidate):
         record = ordered[pick.candidate]
