@@ -34,8 +34,8 @@ def shown(monkeypatch):
         monkeypatch.setattr("sys.stdout", out)
         rendered = Rendered(prompt=prompt, completion="A\x1b[2J7", end="</s>")
         tokens = TokenizedExample("1", "task", (5, 6, 7, 8), (IGNORE_INDEX, 6, 7, 8), 1)
-        task = SimpleNamespace(path="task.jsonl", records=[SimpleNamespace(id="row-1")])
-        print_rows([(rendered, tokens)], task, anchor, Terminal())
+        records = [SimpleNamespace(id="row-1")]
+        print_rows([(rendered, tokens)], records, "task.jsonl", anchor, Terminal())
         monkeypatch.undo()
         return out.getvalue()
 

@@ -49,6 +49,7 @@ def check(task, **options):
         "leakage": leaks_of(),
         "duplicates": find_duplicates(PreparedRows(task.records, options.get("instruction"))),
         "conflicts": find_conflicts(task.records),
+        "rendered_tokens": 10,
     }
     return check_task(task, **{**defaults, **options})
 

@@ -16,7 +16,7 @@ def count_letters(texts):
 def test_english_is_as_good_as_english():
     fit = compare_with_english(ENGLISH, ["A"], ENGLISH, count_words)
     assert fit.ratio == 1.0
-    assert "suits this text: it takes 1.0 times" in fit.verdict
+    assert "suits this text: it takes 1.00 times" in fit.verdict
 
 
 @pytest.mark.parametrize(

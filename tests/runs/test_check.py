@@ -2,6 +2,7 @@
 
 import pytest
 
+from levertune.data.checks import find_regime
 from levertune.errors import RunError
 from levertune.recipes.dumping import dump_recipe
 from levertune.runs.check import check_recipe
@@ -41,11 +42,29 @@ def test_every_arm_counts_the_rows_as_it_shows_them(project):
 
 def test_rows_are_shown_as_an_anchored_arm_has_them_if_there_is_one(project):
     checked = check_recipe(project.recipe(arms=["base", "sft", "tell"], anchor__text="Name it."))
-    shown = checked.show(checked.inputs.task.records[0])
+    shown = checked.show(checked.train[0])
     assert (shown.is_anchored, checked.anchor.text) == (True, "Name it.")
     checked = check_recipe(project.recipe(arms=["base", "sft"], anchor__text="Name it."))
-    shown = checked.show(checked.inputs.task.records[0])
+    shown = checked.show(checked.train[0])
     assert (shown.is_anchored, checked.anchor) == (False, None)
+
+
+def test_the_rows_shown_are_those_of_a_runs_first_training_under_its_own_anchor(project):
+    recipe = project.recipe(task__test=0.25, arms=["base", "sft", "tell"])
+    checked, prepared = check_recipe(recipe), prepare_run(recipe)
+    cell = prepared.build(next(plan for plan in prepared.plans if plan.arm.name == "tell"))
+    assert set(checked.train) == set(cell.records)
+    assert checked.anchor == cell.choice.anchor
+    assert not set(checked.train) & set(prepared.inputs.splits[0].test)
+
+
+@pytest.mark.parametrize("subset", [{}, {"task__subset": 6, "seeds": [0, 1]}])
+def test_a_check_counts_the_tokens_and_finds_the_regime_of_a_run(project, subset):
+    recipe = project.recipe(**subset)
+    report, prepared = check_recipe(recipe).report, prepare_run(recipe)
+    cells = [prepared.build(plan) for plan in prepared.plans]
+    assert report.rendered_tokens == prepared.count_task_tokens(cells) > report.task.tokens
+    assert report.regime == find_regime(report.rendered_tokens)
 
 
 def test_what_a_run_settles_by_itself_is_no_other_recipe(project):

@@ -20,7 +20,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "check",
         description="Look at the data before anything is trained: rows, tokens, duplicates, "
-        "overlaps, labels, and whether the base model knows the language.",
+        "overlaps, labels, and whether the model's tokenizer suits the language.",
     )
     add_recipe_arguments(parser)
     parser.add_argument("--test", metavar="FILE", help="test rows; short for task.test=FILE")
@@ -29,7 +29,11 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--model", metavar="NAME", help="short for model.model_name_or_path=NAME")
     parser.add_argument(
-        "--show", metavar="N", type=_count, default=0, help="print N rows as they are trained on"
+        "--show",
+        metavar="N",
+        type=_count,
+        default=0,
+        help="print N training rows of the first seed and split as they are trained on",
     )
     add_output_arguments(parser)
 
@@ -52,11 +56,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         terminal.result(checked.report.to_json())
         return 0
-    task, tokenizer = checked.inputs.task, checked.tokenizer
-    examples = [checked.show(record) for record in task.records[: args.show]]
+    tokenizer, records = checked.tokenizer, checked.train[: args.show]
+    examples = [checked.show(record) for record in records]
     rows = [(tokenizer.render(example), tokenizer.tokenize(example)) for example in examples]
     print_report(checked.report, terminal)
-    print_rows(rows, task, checked.anchor, terminal)
+    print_rows(rows, records, checked.inputs.task.path, checked.anchor, terminal)
     return 0
 
 

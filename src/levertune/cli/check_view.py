@@ -9,7 +9,7 @@ from levertune.anchors.anchor import Anchor
 from levertune.cli.terminal import Terminal, printable
 from levertune.data.check_report import CheckReport, SourceSummary
 from levertune.data.near_duplicates import MAX_NEAR_ROWS
-from levertune.data.records import RecordFile
+from levertune.data.records import Record
 from levertune.models.rendering import Rendered, TokenizedExample
 
 _NUM_LABELS = 12
@@ -27,7 +27,7 @@ def print_report(report: CheckReport, terminal: Terminal) -> None:
     files += [("test", report.test)] if report.test else []
     files += [("general", summary) for summary in report.general]
     terminal.table(
-        ("data", "path", "format", "schema", "rows", "tokens", f"over {report.max_length}"),
+        ("data", "path", "format", "schema", "rows", "tokens of text", f"over {report.max_length}"),
         [_file_row(role, summary) for role, summary in files],
     )
     terminal.table(("task", "", "what it says"), _task_rows(report))
@@ -45,7 +45,8 @@ def print_report(report: CheckReport, terminal: Terminal) -> None:
 
 def print_rows(
     rows: Sequence[tuple[Rendered, TokenizedExample]],
-    task: RecordFile,
+    records: Sequence[Record],
+    path: str,
     anchor: Anchor | None,
     terminal: Terminal,
 ) -> None:
@@ -56,7 +57,8 @@ def print_rows(
 
     Args:
         rows: Each row as text and as tokens.
-        task: The task file, for the row's line.
+        records: The rows as the user wrote them, for their ids.
+        path: The task file.
         anchor: The anchor, or None.
         terminal: Where they go.
     """
@@ -64,10 +66,12 @@ def print_rows(
         return
     is_colored = sys.stdout.isatty()
     marks = "in colour" if is_colored else "as <<anchor>> and [[supervised]]"
-    terminal.say(f"\nRows as they are trained on, anchor and supervised tokens {marks}:")
-    for (rendered, tokenized), record in zip(rows, task.records, strict=False):
+    terminal.say(
+        f"\nTraining rows of the first seed and split, anchor and supervised tokens {marks}:"
+    )
+    for (rendered, tokenized), record in zip(rows, records, strict=True):
         terminal.say(
-            f"\n--- {task.path}, row {record.id}: {len(tokenized.input_ids)} tokens, "
+            f"\n--- {path}, row {record.id}: {len(tokenized.input_ids)} tokens, "
             f"{tokenized.num_supervised} supervised"
         )
         before, marked, behind = _split_anchor(rendered.prompt, anchor)
@@ -98,14 +102,23 @@ def _file_row(role: str, summary: SourceSummary) -> tuple[object, ...]:
         summary.file_format,
         schema,
         summary.rows,
-        f"about {summary.tokens:,}" if summary.is_estimated else summary.tokens,
+        _tokens(summary.tokens, summary),
         len(summary.over_length),
     )
+
+
+def _tokens(count: int, summary: SourceSummary) -> str:
+    return f"about {count:,}" if summary.is_estimated else f"{count:,}"
 
 
 def _task_rows(report: CheckReport) -> list[tuple[str, object, str]]:
     near = report.near_duplicates
     rows: list[tuple[str, object, str]] = [
+        (
+            "tokens in chat form",
+            _tokens(report.rendered_tokens, report.task),
+            "as the model is given all rows",
+        ),
         ("regime", report.regime.name, report.regime.suggestion),
         ("duplicates", len(report.duplicates), "groups of rows with prompt and completion equal"),
         ("conflicts", len(report.conflicts), "prompts with several completions"),

@@ -22,7 +22,7 @@ class SourceSummary:
         schema: Schema recognised.
         rows: Number of rows.
         tokens: Tokens of prompts and completions as bare text.
-        is_estimated: Whether `tokens` is estimated from evenly spaced rows (above 20,000 rows).
+        is_estimated: Whether tokens are estimated from evenly spaced rows (above 20,000 rows).
         unused_columns: Columns that nothing is read from.
         over_length: Ids of the rows longer than `max_length`.
     """
@@ -69,7 +69,8 @@ class CheckReport:
         general_in_task: General rows like task rows, where these are not all test rows.
         labels: Rows by label, where the completions are labels.
         unseen_labels: Labels of test rows that no task row has.
-        regime: How scarce the task data is.
+        rendered_tokens: Tokens of the task rows in the model's chat form, as a run counts them.
+        regime: How scarce the task data is, by these tokens.
         language: How the tokenizer takes to the language, or None without text to compare.
         warnings: What to look at, one sentence each.
     """
@@ -87,6 +88,7 @@ class CheckReport:
     general_in_task: Leakage
     labels: Mapping[str, int] | None
     unseen_labels: tuple[str, ...]
+    rendered_tokens: int
     regime: Regime
     language: LanguageFit | None
     warnings: tuple[str, ...]

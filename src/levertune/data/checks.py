@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from levertune.data.check_report import CheckReport, Regime, SourceSummary
 from levertune.data.check_warnings import write_warnings
-from levertune.data.draws import evenly_spaced, label_counts
+from levertune.data.draws import Item, evenly_spaced, label_counts
 from levertune.data.language import (
     ROWS_COMPARED_WITH_ENGLISH,
     TokenCounter,
@@ -49,6 +49,7 @@ def check_task(
     instruction: str | None = None,
     english: Sequence[str] = (),
     unseen: Sequence[str] = (),
+    rendered_tokens: int,
 ) -> CheckReport:
     """Describe the rows of a task before anything is trained.
 
@@ -67,6 +68,7 @@ def check_task(
         instruction: The instruction the task rows share.
         english: English texts to compare the language with.
         unseen: Labels of test rows that no training row has.
+        rendered_tokens: Tokens of the task rows in the model's chat form, as a run counts them.
 
     Returns:
         The report.
@@ -93,7 +95,8 @@ def check_task(
         general_in_task=leaks["general-train"],
         labels=label_counts(task.records),
         unseen_labels=tuple(unseen),
-        regime=find_regime(task_summary.tokens),
+        rendered_tokens=rendered_tokens,
+        regime=find_regime(rendered_tokens),
         language=compare_with_english(
             [own_text(record) for record in sample],
             [record.completion for record in sample],
@@ -238,12 +241,17 @@ def find_regime(tokens: int) -> Regime:
     )
 
 
+def rows_to_count(items: Sequence[Item]) -> Sequence[Item]:
+    """All of the rows, or of more than 20,000 about 5,000 at equal distances."""
+    return evenly_spaced(items, _SAMPLED_ROWS) if len(items) > _MAX_COUNTED_ROWS else items
+
+
 def _summarize(
     file: RecordFile, count_tokens: TokenCounter, count_row: RowCounter, max_length: int
 ) -> SourceSummary:
     texts = [_bare_text(record) for record in file.records]
-    is_estimated = len(texts) > _MAX_COUNTED_ROWS
-    sample = count_tokens(evenly_spaced(texts, _SAMPLED_ROWS) if is_estimated else texts)
+    counted = rows_to_count(texts)
+    sample = count_tokens(counted)
     return SourceSummary(
         source=file.records[0].source if file.records else file.path,
         path=file.path,
@@ -251,7 +259,7 @@ def _summarize(
         schema=file.schema,
         rows=len(file.records),
         tokens=round(sum(sample) / len(sample) * len(texts)) if sample else 0,
-        is_estimated=is_estimated,
+        is_estimated=len(counted) < len(texts),
         unused_columns=file.unused_columns,
         over_length=_find_over_length(file.records, texts, count_tokens, count_row, max_length),
     )

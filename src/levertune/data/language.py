@@ -107,7 +107,7 @@ def _weighted_length(text: str) -> int:
 
 
 def _verdict(ratio: float) -> str:
-    times = f"{ratio:.1f} times the tokens of English text of equal length"
+    times = f"{ratio:.2f} times the tokens of English text of equal length"
     if ratio <= 1.3:
         return f"The tokenizer suits this text: it takes {times}."
     if ratio <= 2.0:

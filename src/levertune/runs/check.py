@@ -9,7 +9,7 @@ from pathlib import Path
 from levertune.anchors.anchor import Anchor, Example, plain_example
 from levertune.anchors.auto import AnchorChoice
 from levertune.data.check_report import CheckReport
-from levertune.data.checks import check_task, require_rows_that_fit
+from levertune.data.checks import check_task, require_rows_that_fit, rows_to_count
 from levertune.data.general import read_general
 from levertune.data.records import TASK_SOURCE, Record, RecordFile
 from levertune.data.splits import warn_of_large_groups
@@ -81,11 +81,16 @@ class Checked:
 
     @property
     def anchor(self) -> Anchor | None:
-        """The anchor, as chosen on all task rows; None where no arm has one."""
+        """The anchor of the training that is shown; None where no arm has one."""
         return None if self._view.choice is None else self._view.choice.anchor
 
+    @property
+    def train(self) -> tuple[Record, ...]:
+        """Training rows of the first seed and fold, without test rows."""
+        return self._view.train
+
     def show(self, record: Record) -> Example:
-        """A task row as it is trained on: anchored if an arm is."""
+        """A task row as that training has it: anchored if an arm is."""
         return self._view.show(record)
 
 
@@ -138,6 +143,7 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
         instruction=inputs.instruction,
         english=_english_texts(inputs.sources),
         unseen=inputs.unseen_labels,
+        rendered_tokens=_count_rendered(recipe, inputs, views, tokenizer),
     )
     _require_rows_that_fit(recipe, views, set(report.task.over_length), workspace)
     _, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
@@ -147,7 +153,7 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
     notes += describe_shortfalls(recipe, pool, count_tokens=workspace.count_record)
     notes += unwritten
     report = replace(report, warnings=(*report.warnings, *notes))
-    return Checked(inputs, tokenizer, report, _view_of_all(recipe, inputs, views, tokenizer.count))
+    return Checked(inputs, tokenizer, report, _shown_view(views))
 
 
 def _list_views(recipe: Recipe, inputs: Inputs, count: Callable[[str], int]) -> list[_View]:
@@ -178,16 +184,23 @@ def _list_views(recipe: Recipe, inputs: Inputs, count: Callable[[str], int]) -> 
     return views
 
 
-def _view_of_all(
-    recipe: Recipe, inputs: Inputs, views: Sequence[_View], count: Callable[[str], int]
-) -> _View:
-    """All task rows as the most telling arm shows them: an anchored one, if there is any."""
-    rows = inputs.task.records
-    view = max(views, key=lambda view: (view.arm.is_anchored, view.arm.is_lifted))
-    if view.train == rows:
-        return view
-    choice = choose_arm_anchor(recipe, inputs, rows, view.arm, count_tokens=count)
-    return _View(rows, view.arm, choice, view.seed)
+def _shown_view(views: Sequence[_View]) -> _View:
+    """The first training of the most telling arm: an anchored one, if there is any."""
+    return max(views, key=lambda view: (view.arm.is_anchored, view.arm.is_lifted))
+
+
+def _count_rendered(
+    recipe: Recipe, inputs: Inputs, views: Sequence[_View], tokenizer: ChatTokenizer
+) -> int:
+    """Tokens of the task rows in chat form, as `Prepared.count_task_tokens` counts them."""
+    trained = [view.train for view in views if view.arm.is_trained]
+    is_drawn = recipe.task.subset is not None and trained
+    counts = []
+    for rows in trained if is_drawn else [inputs.task.records]:
+        sample = rows_to_count(rows)
+        tokens = sum(len(tokenizer.tokenize(plain_example(row)).input_ids) for row in sample)
+        counts.append(tokens / len(sample) * len(rows))
+    return round(sum(counts) / len(counts))
 
 
 def _require_rows_that_fit(
