@@ -83,6 +83,12 @@ def test_an_estimate_hands_out_the_longest_cells_first(cells, jobs, expected):
     assert ("2.0 GiB of memory each" in estimate.sentence) == (jobs > 1)
 
 
+def test_an_estimate_adds_the_last_training_on_all_rows():
+    estimate = Estimate((30.0, 30.0), 2, None, 1000, 250.0, final_seconds=20.0)
+    assert estimate.seconds == 55  # it waits for the cells
+    assert "1,000 tokens to train on, the final adapter's among them, at 250" in estimate.sentence
+
+
 def test_an_estimate_for_several_processes_says_that_one_was_timed():
     alone = Estimate((60.0,), 1, None, 1000, 250.0)
     assert alone.sentence == (

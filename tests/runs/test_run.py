@@ -433,6 +433,13 @@ def test_a_share_of_the_rows_is_held_out(project):
     assert any("trained on the training rows" in line for line in outcome.lines)
 
 
+@pytest.mark.parametrize(("quick", "is_trained"), [(False, True), (True, False)])
+def test_a_cross_validation_counts_its_final_adapter_into_the_estimate(project, quick, is_trained):
+    recipe = project.recipe(task__test="cv:3", arms=["base", "tell"])
+    [line] = [s for s in run_recipe(recipe, quick=quick, dry_run=True).lines if "estimate" in s]
+    assert ("the final adapter's among them" in line) == is_trained
+
+
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(project):
     before = project.files()
     outcome = run_recipe(project.recipe(), dry_run=True)

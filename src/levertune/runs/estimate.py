@@ -36,6 +36,7 @@ class Estimate:
         tokens: Tokens to train on.
         tokens_per_second: Measured on one step.
         num_processes: Processes that share each training; the step was timed in one of them.
+        final_seconds: Wall time of the last training, on all rows, once the cells are done.
     """
 
     cell_seconds: tuple[float, ...]
@@ -44,6 +45,7 @@ class Estimate:
     tokens: int
     tokens_per_second: float
     num_processes: int = 1
+    final_seconds: float = 0.0
 
     @property
     def longest_first(self) -> list[int]:
@@ -52,12 +54,12 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """Wall time of all, handed out the longest first to whoever is free."""
+        """Wall time of all, cells handed out the longest first to whoever is free."""
         free_at = [_LOAD_SECONDS] * self.num_jobs
         for i in self.longest_first:
             free_at.sort()
             free_at[0] += self.cell_seconds[i]
-        return max(free_at)
+        return max(free_at) + self.final_seconds
 
     @property
     def sentence(self) -> str:
@@ -72,8 +74,9 @@ class Estimate:
         bound, where = ("about", "on this machine")
         if self.num_processes > 1:
             bound, where = ("at most about", f"in one of {self.num_processes} processes")
+        final = ", the final adapter's among them," if self.final_seconds else ""
         return (
-            f"estimate: {bound} {span}{memory} ({self.tokens:,} tokens to train on at "
+            f"estimate: {bound} {span}{memory} ({self.tokens:,} tokens to train on{final} at "
             f"{self.tokens_per_second:.0f} a second, timed {where})"
         )
 
@@ -85,6 +88,7 @@ def estimate_run(
     cells: Sequence[CellData],
     *,
     num_jobs: int = 1,
+    finalists: Sequence[CellData] = (),
 ) -> Estimate:
     """Time one training step and scale it to the cells still to be done.
 
@@ -94,6 +98,8 @@ def estimate_run(
         workspace: The model.
         cells: Cells that are not done; at least one.
         num_jobs: Cells worked on at once; they are taken not to slow one another down.
+        finalists: Cells one arm of which is trained afresh on all task rows at the end; which one
+            is not known, so the dearest counts.
 
     Returns:
         The estimate. `sft-steps` counts twice: its trial may take every step.
@@ -110,9 +116,15 @@ def estimate_run(
         )) / rate
         for count, cell in zip(tokens, cells, strict=True)
     )  # fmt: skip
-    memory = peak_memory_bytes(workspace.hardware.device)
+    final = max((_final_tokens(inputs, cell) for cell in finalists), default=0)
     return Estimate(
-        seconds, min(num_jobs, len(cells)), memory, sum(tokens), rate, current_team().size
+        cell_seconds=seconds,
+        num_jobs=min(num_jobs, len(cells)),
+        memory_bytes=peak_memory_bytes(workspace.hardware.device),
+        tokens=sum(tokens) + final,
+        tokens_per_second=rate,
+        num_processes=current_team().size,
+        final_seconds=final / rate,
     )
 
 
@@ -121,6 +133,15 @@ def _training_tokens(cell: CellData) -> int:
         return 0
     count = cell.tokens.task + cell.tokens.general
     return 2 * count if cell.plan.arm.matches_steps else count
+
+
+def _final_tokens(inputs: Inputs, cell: CellData) -> int:
+    """As `_training_tokens`, with all task rows in the place of the cell's."""
+    if not cell.plan.arm.is_trained:
+        return 0
+    more = len(inputs.task.records) / len(cell.records) - 1
+    passes = 2 if cell.plan.arm.matches_steps else 1
+    return _training_tokens(cell) + round(passes * cell.tokens.task * more)
 
 
 def _longest_step(cell: CellData, recipe: Recipe) -> list[TokenizedExample]:

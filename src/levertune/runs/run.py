@@ -113,7 +113,12 @@ def run_recipe(
     if todo:
         with shared.limit_threads():
             estimate = estimate_run(
-                prepared.recipe, prepared.inputs, prepared.workspace, todo, num_jobs=shared.count
+                prepared.recipe,
+                prepared.inputs,
+                prepared.workspace,
+                todo,
+                num_jobs=shared.count,
+                finalists=cells if _trains_on_all(prepared) else (),
             )
         if _pays_in_workers(shared, estimate):
             lines.append(f"jobs: {shared.count} cells at once ({shared.reason})")
@@ -132,7 +137,7 @@ def run_recipe(
             raise UserError(
                 f"{prepared.run_dir}: no cell finished; the first failed with: {failures[0].reason}"
             )
-        best = _keep_best(prepared, arms, progress, quick=quick)
+        best = _keep_best(prepared, arms, progress)
         result = write_run_result(
             prepared, cells, arms, failures, started=started, seconds=time.perf_counter() - clock
         )
@@ -160,7 +165,7 @@ def describe_start(
     drawn = f"{subset} of " if subset is not None else ""
     lines = [
         f"task: {drawn}{len(inputs.task.records):,} rows ({inputs.task.schema}), "
-        f"{prepared.count_task_tokens(cells):,} tokens; {where}",
+        f"{prepared.count_task_tokens(cells):,} tokens in chat form; {where}",
         f"kind: {inputs.kind.kind} ({inputs.kind.reason}); judged by {inputs.metrics.primary}",
     ]
     anchored = next((c for c in cells if c.plan.arm.is_anchored and c.choice), None)
@@ -228,20 +233,23 @@ def _do_cells(
     return [failure for failure in failures if failure is not None]
 
 
-def _keep_best(
-    prepared: Prepared, arms: dict[str, ArmRows], progress: Progress, *, quick: bool
-) -> Path | None:
+def _trains_on_all(prepared: Prepared) -> bool:
+    """Whether the best arm is trained afresh on all rows at the end."""
+    return prepared.inputs.test_mode == "cv" and not prepared.is_quick
+
+
+def _keep_best(prepared: Prepared, arms: dict[str, ArmRows], progress: Progress) -> Path | None:
     """Put the best arm's adapter into `best/`.
 
-    After cross-validation it is trained afresh on all rows; otherwise it is the first seed's. With
-    `quick` nothing was cross-validated, so nothing is kept.
+    After cross-validation it is trained afresh on all rows; otherwise it is the first seed's. In
+    a quick look nothing was cross-validated, so nothing is kept.
     """
     name = best_arm(arms, prepared.inputs)
     if name is None:
         return None
     plan = next(plan for plan in prepared.plans if plan.arm.name == name)
     if prepared.inputs.test_mode == "cv":
-        if quick:
+        if not _trains_on_all(prepared):
             return None
         final = CellPlan(plan.arm, plan.seed)
         source = prepared.run_dir / final.final_folder
