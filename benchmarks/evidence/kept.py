@@ -72,6 +72,7 @@ def keep_cell(
         "made_by": made_by,
         "settings": dict(settings),
         "task_sha256": result.task.sha256,
+        "model_sha256": result.model.sha256,
         "seed": seed,
         "numbers": {
             "steps": cell.steps_taken,

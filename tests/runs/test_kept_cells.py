@@ -1,6 +1,7 @@
 """Cells of a grid kept as ids and numbers: compared as the runs themselves, and without a text."""
 
 import json
+import runpy
 import sys
 from pathlib import Path
 
@@ -49,6 +50,14 @@ def test_kept_cells_differ_as_the_run_itself_says(kept):
         assert found.high == pytest.approx(said[name].high, abs=1e-6)
     assert first.ids == second.ids
     assert first.ids["task"] == tuple(row.id for row in read_predictions(RUN / cell_dir("tell", 0)))
+
+
+def test_what_is_kept_or_published_says_which_weights_it_was_measured_on(kept):
+    sha256 = read_result(RUN).model.sha256
+    assert len(sha256) == 64
+    assert json.loads(Path("kept/tell.json").read_text())["model_sha256"] == sha256
+    script = Path(__file__).parents[2] / "scripts" / "write_public_result.py"
+    assert runpy.run_path(str(script))["public_result"](RUN)["model_sha256"] == sha256
 
 
 def test_no_text_is_kept(kept):
