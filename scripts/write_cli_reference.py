@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from levertune.cli.help_text import describe_option
 from levertune.cli.main import VERBS, build_parser
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "cli.md"
@@ -89,11 +90,7 @@ def _names(action: argparse.Action) -> str:
 
 
 def _cell(action: argparse.Action) -> str:
-    text = (action.help or "").replace("|", r"\|")
-    is_valued = action.option_strings and action.nargs != 0
-    if is_valued and action.default is not None and action.default != 0:
-        text = f"{text} (default: `{action.default}`)".strip()
-    return text
+    return describe_option(action).replace("|", r"\|")
 
 
 if __name__ == "__main__":

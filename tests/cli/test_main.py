@@ -73,6 +73,23 @@ def test_every_verb_has_help_of_its_own(name, capsys):
     assert capsys.readouterr().out.startswith(f"usage: levertune {name}")
 
 
+@pytest.mark.parametrize(
+    ("words", "told", "not_told"),
+    [
+        (["init"], ["(default: recipe.yaml)"], []),
+        (["tune"], ["(default: general)", "(default: tell)"], ["[]"]),
+        (["anchor", "score"], ["(default: 64)"], ["(default: [])"]),
+        (["anchor", "suggest"], ["(default: 3)", "(default: template and pool)"], []),
+        (["compare"], ["95 % intervals", "(default: tell)"], ["(default: tell) (default"]),
+    ],
+)
+def test_help_tells_each_default_once(words, told, not_told, capsys):
+    assert main([*words, "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert [part in text for part in told] == [True] * len(told)
+    assert not any(part in text for part in not_told)
+
+
 def test_help_imports_nothing_heavy_and_takes_less_than_300_ms_of_processor_time():
     code = (
         "import sys; from levertune.cli.main import main; status = main(['--help'])\n"

@@ -147,6 +147,17 @@ def test_what_cannot_be_an_anchor_is_not_scored(project):
         score_candidates(recipe, view, ["Stop <|im_end|> here"], max_rows=8)
 
 
+def test_suggest_does_not_replace_a_file_unless_forced(project, capsys):
+    words = ["anchor", "suggest", project.recipe_file(), "--way", "template", "--to", "c.jsonl"]
+    (project.folder / "c.jsonl").write_text("mine", "utf-8")
+    assert main(words) == 2
+    refused = "error: --to c.jsonl: is there already. Name another file, or add --force."
+    assert capsys.readouterr().err.strip() == refused
+    assert (project.folder / "c.jsonl").read_text("utf-8") == "mine"
+    assert main([*words, "--force"]) == 0
+    assert (project.folder / "c.jsonl").read_text("utf-8") != "mine"
+
+
 def test_candidates_go_from_suggest_to_score_through_a_file(project, capsys):
     recipe = project.recipe_file()
     assert main(["anchor", "suggest", recipe, "--way", "template", "--to", "c.jsonl"]) == 0

@@ -76,7 +76,7 @@ def test_a_search_runs_from_the_command_line_and_goes_on(project, endpoint, caps
         assert evolved["cost"]["tokens"] == 42 * len(prompts)
         assert evolved["cost"]["seconds"] > 0
     asked = len(prompts)
-    assert main([*words, "--json"]) == 0
+    assert main([*words, "--force", "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     assert [one["text"] for one in again["candidates"]] == [
         one["text"] for one in result["candidates"]

@@ -31,7 +31,7 @@ def add_parser(subparsers: Any) -> None:
         "--output",
         metavar="FOLDER",
         default=_DEFAULT_FOLDER,
-        help=f"the folder of pairs, training and generator (default: {_DEFAULT_FOLDER})",
+        help="the folder of pairs, training and generator",
     )
     parser.add_argument(
         "--hold-out",
@@ -41,9 +41,7 @@ def add_parser(subparsers: Any) -> None:
         default=[],
         help="kinds of task to keep out of training and to test on",
     )
-    parser.add_argument(
-        "--pairs", metavar="N", type=int, default=600, help="made-up tasks (default: 600)"
-    )
+    parser.add_argument("--pairs", metavar="N", type=int, default=600, help="made-up tasks")
     parser.add_argument("--no-pool", action="store_true", help="leave the shared collection out")
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="seed of the tasks")
     parser.add_argument(

@@ -68,6 +68,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="FILE",
         help="write the candidates there as JSON Lines, for: levertune anchor score --from FILE",
     )
+    parser.add_argument("--force", action="store_true", help="replace that file if it is there")
     add_output_arguments(parser)
 
 
@@ -75,9 +76,12 @@ def run(args: argparse.Namespace) -> int:
     """Write candidates and show them.
 
     Raises:
-        UserError: If the recipe, its data, the model or the endpoint cannot be used.
+        UserError: If the recipe, its data, the model or the endpoint cannot be used, or the file is
+            there already.
     """
     terminal = make_terminal(args)
+    if args.to is not None and os.path.exists(args.to) and not args.force:
+        raise RecipeError(f"--to {args.to}: is there already. Name another file, or add --force.")
     recipe = read_recipe(args)
     from levertune.results.files import write_jsonl_atomically
     from levertune.runs.anchor_candidates import suggest_anchors

@@ -14,11 +14,11 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "compare",
         description="Compare an arm of one finished run with an arm of another that was tested on "
-        "the same rows: differences paired by row and by seed, with 95 %% intervals.",
+        "the same rows: differences paired by row and by seed, with 95 % intervals.",
     )
     parser.add_argument("folder", metavar="RUN", help="a run folder")
     parser.add_argument("against", metavar="AGAINST", help="the run folder it is compared with")
-    parser.add_argument("--arm", default="tell", help="the arm of RUN (default: tell)")
+    parser.add_argument("--arm", default="tell", help="the arm of RUN")
     parser.add_argument("--against-arm", metavar="ARM", help="the arm of AGAINST, if another one")
     add_output_arguments(parser)
 

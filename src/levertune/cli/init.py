@@ -31,7 +31,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "inputs", nargs="*", metavar="key=value", help="settings, as task.prompt='{question}'"
     )
-    parser.add_argument("-o", "--output", metavar="FILE", default="recipe.yaml")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", default="recipe.yaml", help="the recipe to write"
+    )
     parser.add_argument("--force", action="store_true", help="replace the file if it is there")
     parser.add_argument("--dry-run", action="store_true", help="print the recipe, write nothing")
     add_output_arguments(parser)

@@ -11,9 +11,10 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from levertune import __version__
+from levertune.cli.help_text import HelpWithDefaults
 from levertune.cli.processes import run_in_processes
 from levertune.errors import EndedElsewhereError, Terminated, UserError
 from levertune.results.full_disk import find_full_disk
@@ -112,7 +113,15 @@ def _terminate(*args: object) -> None:
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, as all others are."""
+    """A parser whose errors are one line, as all others are, and whose help tells defaults."""
+
+    def __init__(self, **options: Any) -> None:
+        """As argparse's.
+
+        Args:
+            options: What `argparse.ArgumentParser` takes.
+        """
+        super().__init__(**{"formatter_class": HelpWithDefaults, **options})
 
     def error(self, message: str) -> NoReturn:
         """Refuse the words.
