@@ -5,6 +5,7 @@ Run: python benchmarks/interval_coverage.py   (about a minute on one core; print
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections.abc import Callable
 from typing import Any
@@ -100,6 +101,9 @@ def show(figure: str, where: str, make_interval: Callable[[int], Interval], trut
 
 def main() -> None:
     """Print the table."""
+    argparse.ArgumentParser(
+        description="How often 95 % intervals hold the truth: a Markdown table, in about a minute."
+    ).parse_args()
     print("| figure | simulated | intervals that hold the truth |\n| --- | --- | --- |")
     for n, share in ((10, 0.1), (128, 0.5), (128, 0.98)):
         rng = np.random.default_rng(5)

@@ -1,6 +1,6 @@
 """Time and memory of the leak gate: general rows against test rows, with leaks planted.
 
-Run: python benchmarks/leak_gate.py [GENERAL_ROWS] [TEST_ROWS]
+Run: python benchmarks/leak_gate.py [--general ROWS] [--test ROWS]
 The target is 60 s and 1 GB for 100,000 general and 1,000 test rows on two cores. Rows are made of
 words as unevenly frequent as in English; a fifth of the general and of the test rows come from
 templates, and none of these may be found. Printed are also the share of the planted leaks that were
@@ -9,9 +9,9 @@ found, and the rows found that were not planted.
 
 from __future__ import annotations
 
+import argparse
 import random
 import resource
-import sys
 import time
 from collections import Counter
 
@@ -113,8 +113,11 @@ def _peak_megabytes() -> float:
 
 def main() -> None:
     """Measure and print."""
-    sizes = [int(word) for word in sys.argv[1:]]
-    num_general, num_test = [*sizes, *(100_000, 1_000)[len(sizes) :]]
+    parser = argparse.ArgumentParser(description="Time and memory of the leak gate.")
+    parser.add_argument("--general", type=int, default=100_000, metavar="ROWS")
+    parser.add_argument("--test", type=int, default=1_000, metavar="ROWS")
+    args = parser.parse_args()
+    num_general, num_test = args.general, args.test
     general, test, planted = make_rows(num_general, num_test)
     before = _peak_megabytes()
     start, cpu = time.perf_counter(), time.process_time()

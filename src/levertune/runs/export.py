@@ -161,8 +161,9 @@ def _notes(prepared: Prepared, cell: CellData) -> tuple[str, ...]:
     notes = []
     if cell.plan.arm.matches_steps:
         notes.append(
-            f"levertune stops the arm {cell.plan.arm.name} early, at the step at which held-out "
-            "training rows are answered best. These are the rows up to its limit."
+            f"levertune stops the arm {cell.plan.arm.name} early: a trial finds the last step at "
+            "which held-out training rows are answered no worse than at the best one by more than "
+            "one standard error. These are the rows up to its limit."
         )
     if prepared.workspace.location.origin == "embedded":
         notes.append(
