@@ -168,7 +168,7 @@ def test_what_was_chosen_is_said_before_the_work_starts(finished):
     _, _, said = finished
     text = "\n".join(said)
     for words in (
-        "task: 12 rows (prompt/completion), 393 tokens; 6 test rows from test.jsonl",
+        "task: 12 rows (prompt/completion), 393 tokens in chat form; 6 test rows from test.jsonl",
         "kind: label", "anchor: 'Answer with", "evaluation.batch_size: 64",
         "cells: 3 (base, sft-steps, tell; seeds 0)", "estimate: about ",
     ):  # fmt: skip
