@@ -131,7 +131,8 @@ def test_arms_are_tuned_apart_and_a_lopsided_comparison_is_warned_of(project):
         path.unlink() if path.is_file() else path.rmdir()
     tune_recipe(recipe, what=["learning_rate"], arms=["tell"])
     warnings = prepare_run(recipe).warnings
-    assert any("tuned for one of tell and sft alone" in w for w in warnings)
+    [warning] = [w for w in warnings if "tuned for one of tell and sft alone" in w]
+    assert "levertune tune --what learning_rate --arm tell,sft." in warning
     tune_recipe(recipe, what=["learning_rate"], arms=["sft"])
     prepared = prepare_run(recipe)
     assert not any("alone" in w for w in prepared.warnings)

@@ -219,7 +219,8 @@ def _warn_of_baselines(tuning: Tuning) -> list[str]:
     ]
     if not lacking:
         return []
+    what = ",".join(key.rpartition(".")[2] for key in lacking)
     return [
         f"{', '.join(lacking)} was tuned for one of tell and sft alone, so their comparison is not "
-        "fair. Tune both: levertune tune --arm tell,sft."
+        f"fair. Tune both: levertune tune --what {what} --arm tell,sft."
     ]
