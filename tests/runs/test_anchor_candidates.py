@@ -185,6 +185,7 @@ def test_scores_are_put_on_a_page(project, capsys):
         (["score"], "has no anchor to score"),
         (["score", "--rows", "1"], "--rows: must be at least 2; found 1"),
         (["score", "--from", "none.jsonl"], "--from none.jsonl: no such file"),
+        (["score", "--from", "word " * 65], "--from word word"),
         (["score", "--from", "task.jsonl"], "--from task.jsonl, row 1: has no text"),
         (["score", "--text", "a", "--no-text"], "--no-text: stands without --html"),
         (["score", "--html", "p.html", *["--text", "a"] * 151], "has room for 150 anchors"),

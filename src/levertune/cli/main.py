@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import importlib
 import os
 import shlex
@@ -82,6 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _close_output()
         return EXIT_BROKEN_PIPE
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            name = str(error.filename)[:60]
+            return _fail(f"{name}...: is too long for the name of a file. Name one that there is.")
         full = find_full_disk(error)
         if full is None:
             raise
