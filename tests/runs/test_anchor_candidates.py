@@ -1,18 +1,26 @@
 """Anchors suggested and scored for a recipe, on the tiny model."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from levertune.anchors.asking import Answer
 from levertune.anchors.pool.entry import PoolEntry, PoolExample
 from levertune.anchors.pool.writing import write_entry
+from levertune.anchors.pool.merge import merge_pools
+from levertune.anchors.pool.places import SHIPPED
 from levertune.cli.main import main
 from levertune.errors import RecipeError
 from levertune.runs.anchor_candidates import score_candidates, suggest_anchors
 from levertune.runs.task_view import view_task
 
 INSTRUCTION = "Say which colour is meant."
+
+
+def find_text(name):
+    return merge_pools((SHIPPED,)).find(name).text
 
 
 class Scripted:
@@ -143,7 +151,10 @@ def test_what_cannot_be_an_anchor_is_not_scored(project):
     view = view_task(recipe)
     with pytest.raises(RecipeError, match="has no anchor to score"):
         score_candidates(recipe, view, [], max_rows=8)
-    with pytest.raises(RecipeError, match=r"anchor 'Stop <\|im_end\|> here': .*control token"):
+    with pytest.raises(
+        RecipeError,
+        match=r"anchor 'Stop <\|im_end\|> here': .*control token.*[^.]\. Write another\.$",
+    ):
         score_candidates(recipe, view, ["Stop <|im_end|> here"], max_rows=8)
 
 
@@ -162,6 +173,77 @@ def test_candidates_go_from_suggest_to_score_through_a_file(project, capsys):
     assert result["page"] is None
     assert main(words) == 0
     assert "(no anchor)" in capsys.readouterr().out
+
+
+def test_the_anchor_of_the_recipe_is_scored_wherever_it_stands(project, capsys):
+    (project.folder / "own.txt").write_text("Name the colour, please.", "utf-8")
+    words = ["anchor", "score", "--rows", "6", "--json", "--text", "Name it."]
+    for setting, text in (
+        ("file:own.txt", "Name the colour, please."),
+        ("pool:invoice-to-json", find_text("invoice-to-json")),
+        ("Say the colour.", "Say the colour."),
+    ):
+        assert main([*words, project.recipe_file(anchor__text=setting)]) == 0
+        scores = json.loads(capsys.readouterr().out)["scores"]
+        assert [score["text"] for score in scores] == ["Name it.", text]
+    assert main([*words, project.recipe_file(anchor__text="pool:none")]) == 2
+    assert "none" in capsys.readouterr().err
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    """The address of an endpoint that refuses access, and what it was sent."""
+    monkeypatch.setenv("no_proxy", "*")
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(401)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1", asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_endpoint_that_fails_costs_its_own_way_alone(project, refusing, capsys):
+    url, asked = refusing
+    words = ["anchor", "suggest", project.recipe_file(), "--endpoint", url]
+    words += ["--endpoint-model", "m", "--to", "z.jsonl", "--way", "model"]
+    assert main([*words, "--way", "template", "--way", "pool", "--json"]) == 1
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert [one["way"] for one in result["candidates"]] == ["template", "pool", "pool", "pool"]
+    assert "warning: --way model has written nothing: http://127.0.0.1" in captured.err
+    assert "refuses access" in result["failed"][0]
+    written = (project.folder / "z.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["text"] for line in written] == [
+        one["text"] for one in result["candidates"]
+    ]
+    assert len(asked) == 1
+    # With nothing to show it is an error like any other.
+    (project.folder / "z.jsonl").unlink()
+    assert main(words) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "refuses access" in line
+    assert not (project.folder / "z.jsonl").exists()
+
+
+def test_evolve_does_not_ask_a_model_that_could_not_be_asked(project, refusing, capsys):
+    pytest.importorskip("gepa")
+    url, asked = refusing
+    words = ["anchor", "suggest", project.recipe_file(), "--endpoint", url]
+    words += ["--endpoint-model", "m", "--way", "model", "--way", "template", "--way", "evolve"]
+    assert main([*words, "--json"]) == 1
+    assert len(json.loads(capsys.readouterr().out)["failed"]) == 2
+    assert len(asked) == 1
 
 
 def test_scores_are_put_on_a_page(project, capsys):
@@ -192,6 +274,10 @@ def test_scores_are_put_on_a_page(project, capsys):
         (["suggest", "--way", "magic"], "invalid choice: 'magic'"),
         (["suggest", "--endpoint", "http://127.0.0.1/v1"], "--way model and evolve alone"),
         (["suggest", "--way", "model", "--endpoint", "http://127.0.0.1/v1"], "--endpoint-model"),
+        (
+            ["suggest", "--way", "model", "--endpoint", "ftp://x", "--endpoint-model", "m"],
+            "endpoint: is no address of one. Name one like https://host/v1",
+        ),
         (["suggest", "--key-variable", "KEY"], "--key-variable: stands without --endpoint"),
     ],
 )

@@ -74,6 +74,9 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write candidates and show them.
 
+    Returns:
+        0, or 1 if a way could not ask its model; what the others wrote is shown and written.
+
     Raises:
         UserError: If the recipe, its data, the model or the endpoint cannot be used.
     """
@@ -104,6 +107,8 @@ def run(args: argparse.Namespace) -> int:
     count = view.workspace.tokenizer.count
     for note in suggested.notes:
         terminal.note(f"note: {note}")
+    for line in suggested.failed:
+        terminal.warn(line)
     columns = ("way", "tokens", "design cost", "anchor")
     rows = [
         (one.way, count(one.text), _cost(one.cost.tokens, one.cost.seconds, one.cost.requests),
@@ -116,8 +121,14 @@ def run(args: argparse.Namespace) -> int:
         write_jsonl_atomically(Path(args.to), found)
         terminal.note(f"written: {args.to}")
         terminal.note(f"next: levertune anchor score --from {args.to}, with the same recipe")
-    terminal.result({"candidates": found, "notes": list(suggested.notes)})
-    return 0
+    terminal.result(
+        {
+            "candidates": found,
+            "notes": list(suggested.notes),
+            "failed": list(suggested.failed),
+        }
+    )
+    return 1 if suggested.failed else 0
 
 
 def _endpoint(args: argparse.Namespace) -> Ask | None:

@@ -60,8 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Its words, without the program's name; those of the process if None.
 
     Returns:
-        The exit status: 0, 1 if a cell of a run failed, 2 for a mistake the user can mend, 130
-        after Ctrl-C, 141 if the reader of the output went away, 143 after SIGTERM.
+        The exit status: 0, 1 if a part failed and the rest is done, 2 for a mistake the user can
+        mend, 130 after Ctrl-C, 141 if the reader of the output went away, 143 after SIGTERM.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     # Read when torch is loaded, later. Threads that wait long awake, as by default, make torch many

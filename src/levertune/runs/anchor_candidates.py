@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from levertune.anchors.anchor import Anchor, plain_example
-from levertune.anchors.asking import Ask
+from levertune.anchors.asking import Ask, AskError
 from levertune.anchors.candidates import AnchorCandidate, DesignCost
 from levertune.anchors.guard import FindFault
 from levertune.anchors.quotes import spoken
@@ -46,10 +46,12 @@ class Suggested:
     Args:
         candidates: Each text once, in the order of the ways asked for.
         notes: What was refused, and why; one sentence each.
+        failed: Ways that wrote nothing since their model could not be asked; one sentence each.
     """
 
     candidates: tuple[AnchorCandidate, ...]
     notes: tuple[str, ...]
+    failed: tuple[str, ...] = ()
 
 
 def suggest_anchors(
@@ -67,6 +69,9 @@ def suggest_anchors(
     progress: Progress | None = None,
 ) -> Suggested:
     """Write candidates for the anchor.
+
+    A model that cannot be asked costs its own way alone: what the others wrote is given all the
+    same.
 
     Args:
         recipe: The recipe.
@@ -90,7 +95,8 @@ def suggest_anchors(
     Raises:
         RecipeError: If a way is unknown, `transfer` has no generator, or `evolve` lacks a model or
             its package.
-        UserError: If the model cannot be asked, or the pool not be read.
+        AskError: If a model cannot be asked, and no way has written anything.
+        UserError: If the pool cannot be read.
     """
     for way in ways:
         if way not in WAYS:
@@ -101,23 +107,32 @@ def suggest_anchors(
     guard = make_view_guard(view)
     found: dict[str, AnchorCandidate] = {}
     notes = list(view.notes)
-    for way in sorted(dict.fromkeys(ways), key=lambda way: way == "evolve"):  # evolve goes last
-        note = None
+    errors: dict[Way, AskError] = {}
+
+    def write(way: Way) -> tuple[list[AnchorCandidate], str | None]:
         if way == "template":
-            written = [_write_template(view)]
-        elif way == "features":
-            written = [_write_features(view, recipe.training.max_length, progress)]
-        elif way == "pool":
-            written, note = _find_in_pool(recipe, view, num_pool, only_alike=only_alike)
-        elif way == "evolve" and ask is not None:
-            written, note = evolve_candidates(
+            return [_write_template(view)], None
+        if way == "features":
+            return [_write_features(view, recipe.training.max_length, progress)], None
+        if way == "pool":
+            return _find_in_pool(recipe, view, num_pool, only_alike=only_alike)
+        if way == "evolve" and ask is not None:
+            if "model" in errors:
+                raise AskError("it reflects by the same model.")
+            return evolve_candidates(
                 recipe, view, tuple(found.values()) or (_write_template(view),), guard, ask,
                 asked_model=asked_model, store=store, num_calls=evolve_calls, progress=progress,
             )  # fmt: skip
-        elif way == "transfer" and generator is not None:
-            written, note = write_by_generator(view.train, guard, generator, store)
-        else:
-            written, note = _ask_model(view, guard, ask, asked_model, store)
+        if way == "transfer" and generator is not None:
+            return write_by_generator(view.train, guard, generator, store)
+        return _ask_model(view, guard, ask, asked_model, store)
+
+    for way in sorted(dict.fromkeys(ways), key=lambda way: way == "evolve"):  # evolve goes last
+        try:
+            written, note = write(way)
+        except AskError as error:
+            errors[way] = error
+            continue
         notes += [note] if note is not None else []
         for candidate in written:
             fault = guard(candidate.text)
@@ -125,7 +140,10 @@ def suggest_anchors(
                 notes.append(f"A candidate of {way} is left out: it {fault}.")
             else:
                 found.setdefault(spoken(candidate.text), candidate)
-    return Suggested(tuple(found.values()), tuple(notes))
+    if errors and not found:
+        raise next(iter(errors.values()))
+    failed = (f"--way {way} has written nothing: {error}" for way, error in errors.items())
+    return Suggested(tuple(found.values()), tuple(notes), tuple(failed))
 
 
 def score_candidates(

@@ -126,7 +126,9 @@ def propose_anchors(
     for candidate in (own, *given, *suggested.candidates):
         known.setdefault(spoken(candidate.text), candidate)
     measured = [_measure(candidate, recipe, view, progress) for candidate in known.values()]
-    proposal = Proposal(fingerprint, _rank(measured, field.most), suggested.notes)
+    proposal = Proposal(
+        fingerprint, _rank(measured, field.most), (*suggested.notes, *suggested.failed)
+    )
     write_proposal(path, proposal)
     return proposal
 
