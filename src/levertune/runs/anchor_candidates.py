@@ -33,6 +33,8 @@ Way = Literal["template", "features", "pool", "model", "transfer", "evolve"]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 WAYS: tuple[Way, ...] = get_args(Way)
+NUM_POOL = 3
+"""Entries of the pool that are taken, by default."""
 
 # Prompts of all kinds, so that words no task owns (you, can, was) are not taken for its domain.
 _EVERYDAY = "embedded-self"
@@ -59,7 +61,7 @@ def suggest_anchors(
     view: TaskView,
     *,
     ways: Sequence[Way] = ("template", "pool"),
-    num_pool: int = 3,
+    num_pool: int = NUM_POOL,
     only_alike: bool = False,
     ask: Ask | None = None,
     asked_model: str = "",
