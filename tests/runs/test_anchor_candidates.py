@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from levertune.anchors.anchor import plain_example
 from levertune.anchors.asking import Answer
 from levertune.anchors.pool.entry import PoolEntry, PoolExample
 from levertune.anchors.pool.writing import write_entry
@@ -105,6 +106,50 @@ def test_features_are_written_from_the_states_of_the_model(project):
     [candidate] = found.candidates
     assert candidate.text.startswith("You are given a ")
     assert candidate.cost.seconds > 0
+
+
+def test_features_count_the_tokens_the_model_read_and_name_rows_by_their_ids(project):
+    recipe = project.recipe()
+    view = view_task(recipe)
+    [candidate] = suggest_anchors(recipe, view, ways=("features",)).candidates
+    tokenizer = view.workspace.tokenizer
+    read = [tokenizer.encode_prompt(plain_example(row)) for row in (*view.train, *view.general)]
+    assert candidate.cost.tokens == sum(map(len, read)) > 0
+    assert candidate.cost.requests == 0
+    themes = [note for note in candidate.notes if note.startswith("theme ")]
+    named = [name for note in themes for name in note.rpartition("rows ")[2].split(", ")]
+    assert set(named) <= {row.id for row in view.train}
+
+
+def test_rows_too_long_for_features_are_counted_and_the_others_keep_their_ids(project):
+    rows = [json.loads(line) for line in (project.folder / "task.jsonl").read_text().splitlines()]
+    pairs = [(r["prompt"], r["completion"]) for r in rows]
+    project.write("task.jsonl", [("long " * 300, "red"), *pairs])
+    recipe = project.recipe(task__allow_dropped=True)
+    view = view_task(recipe)
+    found = suggest_anchors(recipe, view, ways=("features",))
+    note = next(note for note in found.notes if note.startswith("features: "))
+    limit = recipe.training.max_length
+    assert f"1 of {len(pairs) + 1} task rows were not looked at, being longer than" in note
+    assert note.endswith(f"training.max_length={limit}.")
+    themes = " ".join(found.candidates[0].notes)
+    assert view.train[0].id not in themes.split("rows ")[-1].split(", ")
+
+
+def test_an_ablation_writes_the_anchor_without_each_of_its_sentences(project, capsys):
+    recipe = project.recipe_file()
+    words = ["anchor", "suggest", recipe, "--way", "features", "--ablate", "--to", "a.jsonl"]
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    assert "tokens" in shown.out
+    assert "1: " in shown.err
+    rows = [json.loads(x) for x in (project.folder / "a.jsonl").read_text("utf-8").splitlines()]
+    assert rows[0]["way"] == "features"
+    assert {"features without input", "features without answer"} <= {r["way"] for r in rows[1:]}
+    assert all(len(row["text"]) < len(rows[0]["text"]) for row in rows[1:])
+    assert sum(row["cost"]["tokens"] for row in rows) == rows[0]["cost"]["tokens"] > 0
+    assert main(["anchor", "score", recipe, "--from", "a.jsonl", "--rows", "6", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["scores"]) == len(rows)
 
 
 def test_cross_validation_is_said_to_have_seen_every_row(project):
@@ -271,6 +316,7 @@ def test_scores_are_put_on_a_page(project, capsys):
         (["score", "--from", "task.jsonl"], "--from task.jsonl, row 1: has no text"),
         (["score", "--text", "a", "--no-text"], "--no-text: stands without --html"),
         (["score", "--html", "p.html", *["--text", "a"] * 151], "has room for 150 anchors"),
+        (["suggest", "--ablate"], "--ablate: stands without --way features. Add it."),
         (["suggest", "--way", "magic"], "invalid choice: 'magic'"),
         (["suggest", "--endpoint", "http://127.0.0.1/v1"], "--way model and evolve alone"),
         (["suggest", "--way", "model", "--endpoint", "http://127.0.0.1/v1"], "--endpoint-model"),

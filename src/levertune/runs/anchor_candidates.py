@@ -6,19 +6,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-import numpy as np
-
-from levertune.anchors.anchor import Anchor, plain_example
+from levertune.anchors.anchor import Anchor
 from levertune.anchors.asking import Ask, AskError
 from levertune.anchors.candidates import AnchorCandidate, DesignCost
 from levertune.anchors.guard import FindFault
 from levertune.anchors.quotes import spoken
 from levertune.data.draws import evenly_spaced
-from levertune.data.general import read_general
-from levertune.data.records import Record
-from levertune.errors import DataError, RecipeError
+from levertune.errors import RecipeError
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
 from levertune.runs.anchor_evolution import NUM_CALLS, evolve_candidates, require_reflection
@@ -30,14 +26,11 @@ if TYPE_CHECKING:
     from levertune.runs.anchor_scores import ScoredAnchors
 
 Way = Literal["template", "features", "pool", "model", "transfer", "evolve"]
-Array = np.ndarray[Any, np.dtype[Any]]
 
 WAYS: tuple[Way, ...] = get_args(Way)
 NUM_POOL = 3
 """Entries of the pool that are taken, by default."""
 
-# Prompts of all kinds, so that words no task owns (you, can, was) are not taken for its domain.
-_EVERYDAY = "embedded-self"
 _SEED = 0
 
 
@@ -68,6 +61,7 @@ def suggest_anchors(
     generator: str | Path | None = None,
     store: Path | None = None,
     evolve_calls: int = NUM_CALLS,
+    ablate: bool = False,
     progress: Progress | None = None,
 ) -> Suggested:
     """Write candidates for the anchor.
@@ -89,6 +83,8 @@ def suggest_anchors(
         store: Where a model's answers are kept, so that a break loses none.
         evolve_calls: Most rows the way `evolve` looks at. It goes last, and starts from what the
             others wrote, or from `template` if it is asked for alone.
+        ablate: Whether the way `features` adds its candidate without each of its sentences, so that
+            a comparison says which of them earned its tokens.
         progress: Where to show progress.
 
     Returns:
@@ -103,6 +99,8 @@ def suggest_anchors(
     for way in ways:
         if way not in WAYS:
             raise RecipeError(f"--way: must be among {list(WAYS)}; found {way!r}.")
+    if ablate and "features" not in ways:
+        raise RecipeError("--ablate: stands without --way features. Add it.")
     require_reflection(ways, ask)
     check_generator(ways, generator)
     progress = progress or SilentProgress()
@@ -115,7 +113,10 @@ def suggest_anchors(
         if way == "template":
             return [_write_template(view)], None
         if way == "features":
-            return [_write_features(view, recipe.training.max_length, progress)], None
+            from levertune.runs.anchor_features import write_features
+
+            limit = recipe.training.max_length
+            return write_features(view, _describe_answers(view), limit, progress, ablate=ablate)
         if way == "pool":
             return _find_in_pool(recipe, view, num_pool, only_alike=only_alike)
         if way == "evolve" and ask is not None:
@@ -214,59 +215,10 @@ def _write_template(view: TaskView) -> AnchorCandidate:
     return write_template(view.verbatim, view.inputs.kind.kind, _labels(view))
 
 
-def _write_features(view: TaskView, max_length: int, progress: Progress) -> AnchorCandidate:
-    from levertune.anchors.features import (
-        anchor_parts,
-        describe_features,
-        find_features,
-        join_parts,
-    )
+def _describe_answers(view: TaskView) -> str:
     from levertune.anchors.template import describe_rows
-    from levertune.data.row_texts import make_own_text
 
-    started = time.perf_counter()
-    own_text = make_own_text(None)
-    tokenizer = view.workspace.tokenizer
-    task, general = (
-        [row for row in rows if len(tokenizer.encode_prompt(plain_example(row))) <= max_length]
-        for rows in (view.train, view.general)
-    )
-    if not task:
-        raise DataError(
-            f"anchor suggest: no task row is within training.max_length={max_length}. Raise it."
-        )
-    features = find_features(
-        [own_text(record) for record in task],
-        [own_text(record) for record in general],
-        _prompt_states(view, task, "states of task prompts", progress),
-        _prompt_states(view, general, "states of general prompts", progress),
-        seed=_SEED,
-        more_texts=[own_text(row) for file in read_general(_EVERYDAY) for row in file.records],
-    )
-    answer = describe_rows(view.train, view.inputs.kind.kind, _labels(view))
-    seconds = time.perf_counter() - started
-    text = join_parts(anchor_parts(features, answer))
-    cost = DesignCost(tokens=0, seconds=seconds)
-    return AnchorCandidate(text, "features", cost, tuple(describe_features(features)))
-
-
-def _prompt_states(
-    view: TaskView, records: Sequence[Record], label: str, progress: Progress
-) -> Array:
-    from levertune.selection.encoder import LAYER_SHARE
-    from levertune.selection.states import count_layers, last_states
-
-    workspace = view.workspace
-    model = workspace.base()
-    return last_states(
-        model,
-        [workspace.tokenizer.encode_prompt(plain_example(record)) for record in records],
-        num_layers=max(1, round(LAYER_SHARE * count_layers(model))),
-        hardware=workspace.hardware,
-        pad_id=workspace.tokenizer.pad_id,
-        progress=progress,
-        label=label,
-    )
+    return describe_rows(view.train, view.inputs.kind.kind, _labels(view))
 
 
 def _find_in_pool(
