@@ -10,11 +10,13 @@ from levertune.anchors.anchor import plain_example
 from levertune.anchors.asking import Answer
 from levertune.anchors.pool.entry import PoolEntry, PoolExample
 from levertune.anchors.pool.writing import write_entry
+from levertune.anchors.pool import ranking
 from levertune.anchors.pool.merge import merge_pools
 from levertune.anchors.pool.places import SHIPPED
 from levertune.cli.main import main
 from levertune.errors import RecipeError
 from levertune.runs.anchor_candidates import score_candidates, suggest_anchors
+from levertune.runs.prepare import prepare_run
 from levertune.runs.task_view import view_task
 
 INSTRUCTION = "Say which colour is meant."
@@ -106,6 +108,35 @@ def test_features_are_written_from_the_states_of_the_model(project):
     [candidate] = found.candidates
     assert candidate.text.startswith("You are given a ")
     assert candidate.cost.seconds > 0
+
+
+def test_the_template_says_the_languages_that_the_recipe_names_and_the_pool_is_asked_for_them(
+    project, monkeypatch
+):
+    asked = []
+    real = ranking.suggest_anchors
+
+    def rank(*args, **options):
+        asked.append(options["languages"])
+        return real(*args, **options)
+
+    monkeypatch.setattr(ranking, "suggest_anchors", rank)
+    languages = {"task__prompt_language": "de", "task__answer_language": "pt-BR"}
+    found = suggest(project, ways=("template", "pool", "features"), **languages)
+    told = "The text is in German. Answer in Portuguese."
+    assert found.candidates[0].text.endswith(told)
+    assert found.candidates[-1].text.endswith(told)
+    assert asked == [("de", "pt")]
+    same = suggest(project, ways=("template",), **dict.fromkeys(languages, "fr"))
+    assert same.candidates[0].text.endswith("Text and answer are in French.")
+    plain = suggest(project, ways=("template", "pool"))
+    assert "in French" not in plain.candidates[0].text
+    assert asked[-1] == ()
+    # The anchor that `auto` comes to says them too.
+    recipe = project.recipe(**languages)
+    prepared = prepare_run(recipe)
+    tell = next(plan for plan in prepared.plans if plan.arm.name == "tell")
+    assert prepared.build(tell).choice.anchor.text.endswith(told)
 
 
 def test_features_count_the_tokens_the_model_read_and_name_rows_by_their_ids(project):

@@ -14,12 +14,14 @@ from levertune.anchors.candidates import AnchorCandidate, DesignCost
 from levertune.anchors.guard import FindFault
 from levertune.anchors.quotes import spoken
 from levertune.data.draws import evenly_spaced
+from levertune.data.language_names import language_name
 from levertune.errors import RecipeError
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
 from levertune.runs.anchor_evolution import NUM_CALLS, evolve_candidates, require_reflection
 from levertune.runs.anchor_generator import check_generator, write_by_generator
 from levertune.runs.anchor_rules import settle_placement
+from levertune.runs.inputs import task_languages
 from levertune.runs.task_view import TaskView, make_view_guard
 
 if TYPE_CHECKING:
@@ -111,19 +113,21 @@ def suggest_anchors(
 
     def write(way: Way) -> tuple[list[AnchorCandidate], str | None]:
         if way == "template":
-            return [_write_template(view)], None
+            return [_write_template(recipe, view)], None
         if way == "features":
             from levertune.runs.anchor_features import write_features
 
             limit = recipe.training.max_length
-            return write_features(view, _describe_answers(view), limit, progress, ablate=ablate)
+            return write_features(
+                view, _describe_answers(recipe, view), limit, progress, ablate=ablate
+            )
         if way == "pool":
             return _find_in_pool(recipe, view, num_pool, only_alike=only_alike)
         if way == "evolve" and ask is not None:
             if "model" in errors:
                 raise AskError("it reflects by the same model.")
             return evolve_candidates(
-                recipe, view, tuple(found.values()) or (_write_template(view),), guard, ask,
+                recipe, view, tuple(found.values()) or (_write_template(recipe, view),), guard, ask,
                 asked_model=asked_model, store=store, num_calls=evolve_calls, progress=progress,
             )  # fmt: skip
         if way == "transfer" and generator is not None:
@@ -209,16 +213,28 @@ def _labels(view: TaskView) -> list[str]:
     return [label for label in view.inputs.kind.labels if label in seen]
 
 
-def _write_template(view: TaskView) -> AnchorCandidate:
+def _write_template(recipe: Recipe, view: TaskView) -> AnchorCandidate:
     from levertune.anchors.template import write_template
 
-    return write_template(view.verbatim, view.inputs.kind.kind, _labels(view))
+    return write_template(
+        view.verbatim,
+        view.inputs.kind.kind,
+        _labels(view),
+        prompt_language=language_name(recipe.task.prompt_language),
+        answer_language=language_name(recipe.task.answer_language),
+    )
 
 
-def _describe_answers(view: TaskView) -> str:
+def _describe_answers(recipe: Recipe, view: TaskView) -> str:
     from levertune.anchors.template import describe_rows
 
-    return describe_rows(view.train, view.inputs.kind.kind, _labels(view))
+    return describe_rows(
+        view.train,
+        view.inputs.kind.kind,
+        _labels(view),
+        prompt_language=language_name(recipe.task.prompt_language),
+        answer_language=language_name(recipe.task.answer_language),
+    )
 
 
 def _find_in_pool(
@@ -231,7 +247,13 @@ def _find_in_pool(
 
     started = time.perf_counter()
     pool = merge_pools((SHIPPED, *recipe.anchor.pools))
-    found = rank(pool.entries, view.train, answer=view.inputs.kind.kind, num_similar=num)
+    found = rank(
+        pool.entries,
+        view.train,
+        answer=view.inputs.kind.kind,
+        languages=task_languages(recipe),
+        num_similar=num,
+    )
     kept = [one for one in found if one.match.is_alike or not only_alike]
     note = None
     if len(kept) < len(found):

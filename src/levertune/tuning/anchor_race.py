@@ -253,6 +253,7 @@ def _fingerprint(
         hash_records(rows),
         [file.sha256 for file in prepared.inputs.general],
         recipe.anchor.model_dump(mode="json"),
+        [recipe.task.prompt_language, recipe.task.answer_language],
         recipe.training.max_length,
         prepared.workspace.model_hash,
         [list(field.ways), list(field.texts), field.most],
