@@ -1,8 +1,11 @@
 """Anchors suggested and scored for a recipe, on the tiny model."""
 
 import json
+import re
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +15,7 @@ from levertune.anchors.pool.entry import PoolEntry, PoolExample
 from levertune.anchors.pool.writing import write_entry
 from levertune.anchors.pool import ranking
 from levertune.anchors.pool.merge import merge_pools
-from levertune.anchors.pool.places import SHIPPED
+from levertune.anchors.pool.places import SHIPPED, locate
 from levertune.cli.main import main
 from levertune.errors import RecipeError
 from levertune.runs.anchor_candidates import score_candidates, suggest_anchors
@@ -249,6 +252,18 @@ def test_candidates_go_from_suggest_to_score_through_a_file(project, capsys):
     assert result["page"] is None
     assert main(words) == 0
     assert "(no anchor)" in capsys.readouterr().out
+
+
+def test_the_example_of_the_python_page_runs(project, capsys):
+    page = Path(__file__).parents[2] / "docs" / "reference" / "python.md"
+    [code] = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    project.recipe_file()
+    shutil.copytree(locate(SHIPPED).folder, project.folder / "my-pool")
+    exec(compile(code, str(page), "exec"), {})
+    shown = capsys.readouterr().out
+    assert shown.count(" nats a token, ") == 4
+    assert "estimate: at most about" in shown
+    assert shown.endswith(f"{find_text('invoice-to-json')}\n")
 
 
 def test_the_anchor_of_the_recipe_is_scored_wherever_it_stands(project, capsys):

@@ -159,6 +159,10 @@ def test_a_dry_run_writes_no_anchor_asks_no_model_and_says_how_much_would_be_ask
     told = "anchors are still to be written, by at most 24 answers of a model; the estimate leaves"
     assert any(told in line for line in said)
     assert any("6 candidates, at most" in line for line in said)
+    long = AnchorField(ways=(), texts=(SHORT, " ".join(["colour"] * 300)))
+    said.clear()
+    tune_recipe(project.recipe(), what=["anchor"], anchors=long, dry_run=True, say=said.append)
+    assert any("2 candidates, at most" in line for line in said)
     bad = AnchorField(texts=("Stop <|im_end|> here",))
     with pytest.raises(RecipeError, match="control token"):
         tune_recipe(project.recipe(), what=["anchor"], anchors=bad, dry_run=True)

@@ -20,6 +20,7 @@ from levertune.data.draws import evenly_spaced
 from levertune.data.records import Record
 from levertune.errors import RecipeError
 from levertune.mixtures.manifest import hash_records
+from levertune.models.rendering import TokenizedExample
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.results.tuning import (
@@ -188,15 +189,14 @@ def expect_anchors(
     kept = read_proposal(folder / ANCHORS_FILE)
     if kept is not None and kept.fingerprint == fingerprint:
         return kept, 0
-    given = [one.text for one in _take_given(field, view)]
-    known = {spoken(text): text for text in reversed((own, *given))}
-    room = min(field.most_written, field.most - len(known))
-    texts = [text for text in known.values() if text != own]
-    texts += [f"an anchor that is still to be written ({i + 1})" for i in range(room)]
-    count = prepared.workspace.tokenizer.count
-    stand_ins = [_unmeasured(AnchorCandidate(text, "hand"), text, count(text)) for text in texts]
-    first = _unmeasured(AnchorCandidate(own, "recipe"), str(recipe.anchor.text), count(own))
-    return Proposal(fingerprint, (first, *stand_ins), ()), field.most_answers
+    known: dict[str, AnchorCandidate] = {}
+    for candidate in (AnchorCandidate(own, "recipe"), *_take_given(field, view)):
+        known.setdefault(spoken(candidate.text), candidate)
+    there = [_fit(candidate, recipe, view)[0] for candidate in known.values()]
+    room = min(field.most_written, field.most - sum(one.left_out is None for one in there))
+    texts = [f"an anchor that is still to be written ({i + 1})" for i in range(room)]
+    stand_ins = [_unmeasured(AnchorCandidate(text, "unwritten"), text) for text in texts]
+    return Proposal(fingerprint, (*there, *stand_ins), ()), field.most_answers
 
 
 def anchor_settings(anchor: ProposedAnchor, recipe: Recipe) -> dict[str, Value]:
@@ -268,16 +268,14 @@ def _anchored(recipe: Recipe, view: TaskView) -> tuple[AnchorChoice, Anchor]:
     return choice, choice.anchor
 
 
-def _measure(
-    candidate: AnchorCandidate, recipe: Recipe, view: TaskView, progress: Progress
-) -> ProposedAnchor:
-    """Its tokens, and the likelihood of the answers under the base model with it."""
-    from levertune.evaluation.likelihood import score_likelihood
-
+def _fit(
+    candidate: AnchorCandidate, recipe: Recipe, view: TaskView
+) -> tuple[ProposedAnchor, list[TokenizedExample]]:
+    """Its tokens, and rows with it; left out, and no rows, if they get too long."""
     setting = recipe.anchor.text if candidate.way == "recipe" else candidate.text
     assert setting is not None
     workspace = view.workspace
-    proposed = _unmeasured(candidate, setting, 0)
+    proposed = _unmeasured(candidate, setting)
     choice, anchor = _anchored(with_settings(recipe, anchor_settings(proposed, recipe)), view)
     proposed = replace(proposed, tokens=anchor.token_cost(workspace.tokenizer.count))
     arm, limit = ARMS["tell"], recipe.training.max_length
@@ -291,10 +289,23 @@ def _measure(
     fit = [row for row in anchored if row is not None]
     if len(fit) < len(anchored) or not fit:
         over = f"{len(anchored) - len(fit)} of {len(records)} rows are over {limit} tokens with it"
-        return replace(proposed, left_out=over)
+        return replace(proposed, left_out=over), []
+    return proposed, fit
+
+
+def _measure(
+    candidate: AnchorCandidate, recipe: Recipe, view: TaskView, progress: Progress
+) -> ProposedAnchor:
+    """Its tokens, and the likelihood of the answers under the base model with it."""
+    from levertune.evaluation.likelihood import score_likelihood
+
+    proposed, rows = _fit(candidate, recipe, view)
+    if not rows:
+        return proposed
+    workspace = view.workspace
     scored = score_likelihood(
         workspace.base(),
-        fit,
+        rows,
         hardware=workspace.hardware,
         pad_id=workspace.tokenizer.pad_id,
         progress=progress,
@@ -304,13 +315,13 @@ def _measure(
     return replace(proposed, nll=sum(row.nll + row.end_nll for row in scored) / tokens)
 
 
-def _unmeasured(candidate: AnchorCandidate, setting: str, tokens: int) -> ProposedAnchor:
+def _unmeasured(candidate: AnchorCandidate, setting: str) -> ProposedAnchor:
     cost = candidate.cost
     return ProposedAnchor(
         setting=setting,
         text=candidate.text,
         way=candidate.way,
-        tokens=tokens,
+        tokens=0,
         nll=None,
         design_tokens=cost.tokens,
         design_seconds=cost.seconds,
