@@ -498,3 +498,11 @@ def test_a_limit_in_tokens_that_no_general_row_fits_is_refused(refuse, verb, sel
     assert "general.tokens: 2 tokens of 'general' were asked for, and no row has so few" in line
     sources = [{"path": "general.jsonl", "tokens": 2}]
     assert "general.sources: 2 tokens of 'gen" in refuse(verb, general__sources=sources, **amounts)
+
+
+@pytest.mark.parametrize("verb", [["check", "--task"], ["report"], ["chat"], ["init"]])
+def test_a_name_too_long_for_any_file_is_one_line(verb, capsys):
+    assert main([*verb, "word " * 70]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: word word")
+    assert "is too long for the name of a file" in line

@@ -198,6 +198,7 @@ WRONG = [
     ("task.subset=1", "task.subset: must be a whole number of at least 2, or null; found 1."),
     ("task.encoding=klingon", "the name of a text encoding, as `utf-8` or `latin-1`, or null"),
     ("anchor.placement=top", "must be one of `prefix`, `system`, `suffix`; found 'top'."),
+    ("task.prompt_language=German", "must be a language tag that begins with a code of ISO 639-1"),
     ("anchor.dropout=1", "must be a number of at least 0 and below 1; found 1."),
     ("general.sources=a.csv", "general.sources: must be a list of sections; found 'a.csv'."),
     ("general.sources=[a.csv]", "general.sources.0: must be a section of keys and values"),

@@ -170,7 +170,7 @@ def test_server_that_stays_busy_ends_in_one_line(server, endpoint, waits):
         f"{server.url}/chat/completions: no answer in 5 tries; the last one: HTTP 429: "
         "'Limit of *** reached xxx"
     )
-    assert line.endswith("...'. Try again later; what was finished is kept.")
+    assert line.endswith("...'. Try again later.")
     assert waits == [1.0, 2.0, 4.0, 8.0]
 
 
@@ -216,7 +216,10 @@ def test_nobody_at_the_address_is_said_after_the_tries(server, waits):
     [
         (401, "refuses access; HTTP 401: 'Bad key ***'. Check the key in MY_KEY."),
         (403, "refuses access; HTTP 403"),
-        (404, "knows no such address or model; HTTP 404: 'Bad key ***'. Check base_url and model."),
+        (
+            404,
+            "knows no such address or model; HTTP 404: 'Bad key ***'. Check address and model",
+        ),
         (400, "refuses the request; HTTP 400: 'Bad key ***'"),
         (413, "refuses the request; HTTP 413"),
     ],
@@ -314,7 +317,7 @@ def test_key_that_cannot_be_one_is_refused_without_being_shown(monkeypatch, key)
     "url", ["", "host/v1", "ftp://host", "http://", "http://h:x/", "http://a b/"]
 )
 def test_address_must_be_one(url):
-    with pytest.raises(EndpointError, match="base_url: is no address of an endpoint"):
+    with pytest.raises(EndpointError, match="endpoint: is no address of one"):
         ChatEndpoint(url, "m")
 
 

@@ -246,6 +246,16 @@ def test_a_record_that_is_none_is_refused(search, tmp_path):
         search(Scripted(BETTER))
 
 
+def test_a_record_of_a_version_that_counted_no_tokens_is_gone_on_with(search, tmp_path):
+    first = search(Scripted(BETTER))
+    path = tmp_path / "c.jsonl"
+    rows = [{k: v for k, v in row.items() if k != "read"} for row in read(path)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    again = search(Scripted(BETTER))
+    assert [one.text for one in again.tried] == [one.text for one in first.tried]
+    assert again.cost.tokens is None
+
+
 def test_a_plan_of_nothing_is_refused():
     with pytest.raises(ValueError, match="num_shown must be at least 1, got 0"):
         EvolvePlan(num_shown=0)

@@ -143,13 +143,15 @@ def test_the_input_is_named_by_its_lines_length_and_question_marks(texts, expect
     assert describe_input(texts) == expected
 
 
-def test_the_notes_name_rows_by_index_and_no_text_of_theirs(features):
-    notes = describe_features(features)
+def test_the_notes_name_rows_by_their_ids_and_no_text_of_theirs(features):
+    notes = describe_features(features, [f"row-{number}" for number in range(18)])
     assert notes[0].startswith("words of the domain: ")
     assert "theme 1 of 2: 9 rows (card" in notes[1]
-    assert "nearest to its centre: rows " in notes[1]
+    assert "nearest to its centre: rows row-" in notes[1]
     bare = Features((), (), "a text")
-    assert describe_features(bare) == ("no word sets the task rows apart from the general rows",)
+    assert describe_features(bare, []) == (
+        "no word sets the task rows apart from the general rows",
+    )
 
 
 def test_what_cannot_be_used_is_refused(features):

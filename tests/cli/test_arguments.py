@@ -61,3 +61,17 @@ def test_what_is_no_single_recipe_is_refused(words, message):
 def test_a_folder_without_a_recipe_is_no_run_folder(tmp_path):
     with pytest.raises(RunError, match=r"has no recipe\.yaml, so it is no run folder"):
         read_recipe(parse(str(tmp_path)))
+
+
+def test_a_long_text_is_an_override_and_no_file_name(recipe_path):
+    text = "Give codes" * 100  # no file system has room for such a name
+    recipe = read_recipe(parse(str(recipe_path), f"anchor.text={text}"))
+    assert recipe.anchor.text == text
+    assert read_recipe(parse("--task", "a.csv", f"anchor.text={text}")).anchor.text == text
+
+
+def test_a_long_word_that_is_no_override_is_no_such_file():
+    with pytest.raises(RecipeError, match="cannot be read: File name too long"):
+        read_recipe(parse("word " * 200))
+    with pytest.raises(RecipeError, match="one recipe is needed; found nothing"):
+        read_recipe(parse("seeds=" + "1, " * 200))

@@ -1,18 +1,32 @@
 """Anchors suggested and scored for a recipe, on the tiny model."""
 
 import json
+import re
+import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
+from levertune.anchors.anchor import plain_example
 from levertune.anchors.asking import Answer
+from levertune.anchors.pool import ranking
 from levertune.anchors.pool.entry import PoolEntry, PoolExample
+from levertune.anchors.pool.merge import merge_pools
+from levertune.anchors.pool.places import SHIPPED, locate
 from levertune.anchors.pool.writing import write_entry
 from levertune.cli.main import main
 from levertune.errors import RecipeError
 from levertune.runs.anchor_candidates import score_candidates, suggest_anchors
+from levertune.runs.prepare import prepare_run
 from levertune.runs.task_view import view_task
 
 INSTRUCTION = "Say which colour is meant."
+
+
+def find_text(name):
+    return merge_pools((SHIPPED,)).find(name).text
 
 
 class Scripted:
@@ -99,6 +113,79 @@ def test_features_are_written_from_the_states_of_the_model(project):
     assert candidate.cost.seconds > 0
 
 
+def test_the_template_says_the_languages_that_the_recipe_names_and_the_pool_is_asked_for_them(
+    project, monkeypatch
+):
+    asked = []
+    real = ranking.suggest_anchors
+
+    def rank(*args, **options):
+        asked.append(options["languages"])
+        return real(*args, **options)
+
+    monkeypatch.setattr(ranking, "suggest_anchors", rank)
+    languages = {"task__prompt_language": "de", "task__answer_language": "pt-BR"}
+    found = suggest(project, ways=("template", "pool", "features"), **languages)
+    told = "The text is in German. Answer in Portuguese."
+    assert found.candidates[0].text.endswith(told)
+    assert found.candidates[-1].text.endswith(told)
+    assert asked == [("de", "pt")]
+    same = suggest(project, ways=("template",), **dict.fromkeys(languages, "fr"))
+    assert same.candidates[0].text.endswith("Text and answer are in French.")
+    plain = suggest(project, ways=("template", "pool"))
+    assert "in French" not in plain.candidates[0].text
+    assert asked[-1] == ()
+    # The anchor that `auto` comes to says them too.
+    recipe = project.recipe(**languages)
+    prepared = prepare_run(recipe)
+    tell = next(plan for plan in prepared.plans if plan.arm.name == "tell")
+    assert prepared.build(tell).choice.anchor.text.endswith(told)
+
+
+def test_features_count_the_tokens_the_model_read_and_name_rows_by_their_ids(project):
+    recipe = project.recipe()
+    view = view_task(recipe)
+    [candidate] = suggest_anchors(recipe, view, ways=("features",)).candidates
+    tokenizer = view.workspace.tokenizer
+    read = [tokenizer.encode_prompt(plain_example(row)) for row in (*view.train, *view.general)]
+    assert candidate.cost.tokens == sum(map(len, read)) > 0
+    assert candidate.cost.requests == 0
+    themes = [note for note in candidate.notes if note.startswith("theme ")]
+    named = [name for note in themes for name in note.rpartition("rows ")[2].split(", ")]
+    assert set(named) <= {row.id for row in view.train}
+
+
+def test_rows_too_long_for_features_are_counted_and_the_others_keep_their_ids(project):
+    rows = [json.loads(line) for line in (project.folder / "task.jsonl").read_text().splitlines()]
+    pairs = [(r["prompt"], r["completion"]) for r in rows]
+    project.write("task.jsonl", [("long " * 300, "red"), *pairs])
+    recipe = project.recipe(task__allow_dropped=True)
+    view = view_task(recipe)
+    found = suggest_anchors(recipe, view, ways=("features",))
+    note = next(note for note in found.notes if note.startswith("features: "))
+    limit = recipe.training.max_length
+    assert f"1 of {len(pairs) + 1} task rows were not looked at, being longer than" in note
+    assert note.endswith(f"training.max_length={limit}.")
+    themes = " ".join(found.candidates[0].notes)
+    assert view.train[0].id not in themes.split("rows ")[-1].split(", ")
+
+
+def test_an_ablation_writes_the_anchor_without_each_of_its_sentences(project, capsys):
+    recipe = project.recipe_file()
+    words = ["anchor", "suggest", recipe, "--way", "features", "--ablate", "--to", "a.jsonl"]
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    assert "tokens" in shown.out
+    assert "1: " in shown.err
+    rows = [json.loads(x) for x in (project.folder / "a.jsonl").read_text("utf-8").splitlines()]
+    assert rows[0]["way"] == "features"
+    assert {"features without input", "features without answer"} <= {r["way"] for r in rows[1:]}
+    assert all(len(row["text"]) < len(rows[0]["text"]) for row in rows[1:])
+    assert sum(row["cost"]["tokens"] for row in rows) == rows[0]["cost"]["tokens"] > 0
+    assert main(["anchor", "score", recipe, "--from", "a.jsonl", "--rows", "6", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["scores"]) == len(rows)
+
+
 def test_cross_validation_is_said_to_have_seen_every_row(project):
     recipe = project.recipe(task__test="cv:2")
     view = view_task(recipe)
@@ -143,7 +230,10 @@ def test_what_cannot_be_an_anchor_is_not_scored(project):
     view = view_task(recipe)
     with pytest.raises(RecipeError, match="has no anchor to score"):
         score_candidates(recipe, view, [], max_rows=8)
-    with pytest.raises(RecipeError, match=r"anchor 'Stop <\|im_end\|> here': .*control token"):
+    with pytest.raises(
+        RecipeError,
+        match=r"anchor 'Stop <\|im_end\|> here': .*control token.*[^.]\. Write another\.$",
+    ):
         score_candidates(recipe, view, ["Stop <|im_end|> here"], max_rows=8)
 
 
@@ -175,6 +265,89 @@ def test_candidates_go_from_suggest_to_score_through_a_file(project, capsys):
     assert "(no anchor)" in capsys.readouterr().out
 
 
+def test_the_example_of_the_python_page_runs(project, capsys):
+    page = Path(__file__).parents[2] / "docs" / "reference" / "python.md"
+    [code] = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    project.recipe_file()
+    shutil.copytree(locate(SHIPPED).folder, project.folder / "my-pool")
+    exec(compile(code, str(page), "exec"), {})
+    shown = capsys.readouterr().out
+    assert shown.count(" nats a token, ") == 4
+    assert "estimate: at most about" in shown
+    assert shown.endswith(f"{find_text('invoice-to-json')}\n")
+
+
+def test_the_anchor_of_the_recipe_is_scored_wherever_it_stands(project, capsys):
+    (project.folder / "own.txt").write_text("Name the colour, please.", "utf-8")
+    words = ["anchor", "score", "--rows", "6", "--json", "--text", "Name it."]
+    for setting, text in (
+        ("file:own.txt", "Name the colour, please."),
+        ("pool:invoice-to-json", find_text("invoice-to-json")),
+        ("Say the colour.", "Say the colour."),
+    ):
+        assert main([*words, project.recipe_file(anchor__text=setting)]) == 0
+        scores = json.loads(capsys.readouterr().out)["scores"]
+        assert [score["text"] for score in scores] == ["Name it.", text]
+    assert main([*words, project.recipe_file(anchor__text="pool:none")]) == 2
+    assert "none" in capsys.readouterr().err
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    """The address of an endpoint that refuses access, and what it was sent."""
+    monkeypatch.setenv("no_proxy", "*")
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(401)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1", asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_endpoint_that_fails_costs_its_own_way_alone(project, refusing, capsys):
+    url, asked = refusing
+    words = ["anchor", "suggest", project.recipe_file(), "--endpoint", url]
+    words += ["--endpoint-model", "m", "--to", "z.jsonl", "--way", "model"]
+    assert main([*words, "--way", "template", "--way", "pool", "--json"]) == 1
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert [one["way"] for one in result["candidates"]][:2] == ["template", "pool"]
+    assert "warning: --way model has written nothing: http://127.0.0.1" in captured.err
+    assert "refuses access" in result["failed"][0]
+    written = (project.folder / "z.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["text"] for line in written] == [
+        one["text"] for one in result["candidates"]
+    ]
+    assert len(asked) == 1
+    # With nothing to show it is an error like any other.
+    (project.folder / "z.jsonl").unlink()
+    assert main(words) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "refuses access" in line
+    assert not (project.folder / "z.jsonl").exists()
+
+
+def test_evolve_does_not_ask_a_model_that_could_not_be_asked(project, refusing, capsys):
+    pytest.importorskip("gepa")
+    url, asked = refusing
+    words = ["anchor", "suggest", project.recipe_file(), "--endpoint", url]
+    words += ["--endpoint-model", "m", "--way", "model", "--way", "template", "--way", "evolve"]
+    assert main([*words, "--json"]) == 1
+    assert len(json.loads(capsys.readouterr().out)["failed"]) == 2
+    assert len(asked) == 1
+
+
 def test_scores_are_put_on_a_page(project, capsys):
     texts = ("Name <it>.", "Name the colour of the thing that is described here.")
     words = ["anchor", "score", project.recipe_file(), "--rows", "6", "--html", "new/page.html"]
@@ -196,12 +369,18 @@ def test_scores_are_put_on_a_page(project, capsys):
         (["score"], "has no anchor to score"),
         (["score", "--rows", "1"], "--rows: must be at least 2; found 1"),
         (["score", "--from", "none.jsonl"], "--from none.jsonl: no such file"),
+        (["score", "--from", "word " * 65], "--from word word"),
         (["score", "--from", "task.jsonl"], "--from task.jsonl, row 1: has no text"),
         (["score", "--text", "a", "--no-text"], "--no-text: stands without --html"),
         (["score", "--html", "p.html", *["--text", "a"] * 151], "has room for 150 anchors"),
+        (["suggest", "--ablate"], "--ablate: stands without --way features. Add it."),
         (["suggest", "--way", "magic"], "invalid choice: 'magic'"),
         (["suggest", "--endpoint", "http://127.0.0.1/v1"], "--way model and evolve alone"),
         (["suggest", "--way", "model", "--endpoint", "http://127.0.0.1/v1"], "--endpoint-model"),
+        (
+            ["suggest", "--way", "model", "--endpoint", "ftp://x", "--endpoint-model", "m"],
+            "endpoint: is no address of one. Name one like https://host/v1",
+        ),
         (["suggest", "--key-variable", "KEY"], "--key-variable: stands without --endpoint"),
     ],
 )

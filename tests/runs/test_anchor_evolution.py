@@ -73,7 +73,10 @@ def test_a_search_runs_from_the_command_line_and_goes_on(project, endpoint, caps
     assert not any(row["prompt"] in prompt for prompt in prompts for row in tests)
     if "evolve" in ways:
         [evolved] = [one for one in result["candidates"] if one["way"] == "evolve"]
-        assert evolved["cost"]["tokens"] == 42 * len(prompts)
+        # What the base model read to measure the candidates is part of the cost.
+        read = sum(one["read"] for one in tried)
+        assert read > sum(n for one in tried for _, n in one["losses"].values()) > 0
+        assert evolved["cost"]["tokens"] == 42 * len(prompts) + read
         assert evolved["cost"]["seconds"] > 0
     asked = len(prompts)
     assert main([*words, "--force", "--json"]) == 0

@@ -168,6 +168,16 @@ def test_what_is_wrong_is_said_before_anything_is_written(
     assert not (tmp_path / "g").exists()
 
 
+def test_a_file_in_the_place_of_the_folder_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "g").write_text("mine", "utf-8")
+    with pytest.raises(RunError, match=r"g: is a file\. Name a folder with -o"):
+        learn_generator("g", num_pairs=2, with_pool=False)
+    with pytest.raises(RunError, match=r"g/h/pairs.jsonl: cannot be written; .*another place"):
+        learn_generator("g/h", num_pairs=2, with_pool=False)
+    assert (tmp_path / "g").read_text("utf-8") == "mine"
+
+
 def test_other_pairs_in_the_folder_are_left_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "g").mkdir()

@@ -39,6 +39,34 @@ def test_an_anchor_that_gives_away_a_test_answer_is_refused_and_does_not_quote_i
     assert answer not in str(caught.value)
 
 
+def test_a_lead_in_that_quotes_a_row_is_refused_too(project, look):
+    answer = "a green so pale it is hardly there"
+    rows = [json.loads(line) for line in (project.folder / "test.jsonl").read_text().splitlines()]
+    project.write("test.jsonl", [*rows, ("the inside of a shell", answer)])
+    for text in ("auto", "Name the colour."):
+        message = "anchor.lead_in: contains the answer of test row"
+        with pytest.raises(RecipeError, match=message) as caught:
+            look(project.recipe(anchor__text=text, anchor__lead_in=f"As said, {answer}: "))
+        assert "Every answer starts with it" in str(caught.value)
+    with_row(project, LONG, "blue")
+    with pytest.raises(RecipeError, match="anchor.lead_in: contains the whole prompt of training"):
+        look(project.recipe(anchor__lead_in=f"Of {LONG}: "))
+    look(project.recipe(anchor__lead_in="The colour is: "))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"anchor__schedule": "anneal"}, "anchor.schedule: anneal changes the anchor of tell"),
+        ({"anchor__schedule": "refine"}, "anchor.schedule: refine changes the anchor of tell"),
+        ({"anchor__dropout": 0.5}, "anchor.dropout: leaves out the anchor of tell; found arms="),
+    ],
+)
+def test_a_changing_anchor_without_an_arm_that_has_one_is_refused(project, look, changes, message):
+    with pytest.raises(RecipeError, match=message):
+        look(project.recipe(arms=["base", "sft"], **changes))
+
+
 def test_an_anchor_of_ordinary_words_is_taken(project, look):
     look(project.recipe(anchor__text="Name the colour that the text is about, in one word."))
 

@@ -482,6 +482,15 @@ def test_the_estimate_counts_the_checks(build):
     [
         ({"anchor__text": None}, "anchor.schedule: refine needs an anchor to begin with"),
         ({"anchor__served_tokens": 4}, "anchor.served_tokens: belongs to anneal; found 4"),
+        (
+            {"anchor__schedule": "anneal", "anchor__text": None},
+            "anchor.schedule: anneal needs an anchor to begin with; found anchor.text=null",
+        ),
+        (
+            {"anchor__schedule": "constant", "anchor__served_tokens": 8},
+            r"anchor.served_tokens: belongs to anneal; found 8 with anchor.schedule=constant\. "
+            r"Remove it, or set anchor.schedule=anneal",
+        ),
         ({"anchor__schedule": "anneal"}, "anchor.refine_every: belongs to refine; found 0.2"),
         ({"anchor__refine_every": 0.5}, "anchor.refine_every"),
         ({"anchor__refine_rows": 0.6}, "anchor.refine_rows"),

@@ -2,13 +2,17 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from levertune.anchors.candidates import AnchorCandidate
 from levertune.cli.main import main
-from levertune.errors import RecipeError
+from levertune.errors import RecipeError, RunError
+from levertune.results.folder_lock import hold_folder
 from levertune.results.tuning import RowLoss, read_tuning
+from levertune.runs.anchor_candidates import Suggested
 from levertune.runs.prepare import prepare_run
 from levertune.training.train import TrainSummary
 from levertune.tuning import anchor_race, contests
@@ -143,6 +147,95 @@ def test_a_tuning_that_goes_on_races_the_same_anchors_without_writing_them_anew(
     assert tuning.choices
 
 
+def test_a_dry_run_writes_no_anchor_asks_no_model_and_says_how_much_would_be_asked(
+    project, engine, monkeypatch
+):
+    monkeypatch.setattr(anchor_race, "suggest_anchors", None)
+    said = []
+    field = AnchorField(texts=(SHORT,))
+    options = {"what": ["anchor"], "anchors": field, "dry_run": True, "say": said.append}
+    tune_recipe(project.recipe(), **options)
+    assert not RUN.exists()
+    told = "anchors are still to be written, by at most 24 answers of a model; the estimate leaves"
+    assert any(told in line for line in said)
+    assert any("6 candidates, at most" in line for line in said)
+    long = AnchorField(ways=(), texts=(SHORT, " ".join(["colour"] * 300)))
+    said.clear()
+    tune_recipe(project.recipe(), what=["anchor"], anchors=long, dry_run=True, say=said.append)
+    assert any("2 candidates, at most" in line for line in said)
+    bad = AnchorField(texts=("Stop <|im_end|> here",))
+    with pytest.raises(RecipeError, match="control token"):
+        tune_recipe(project.recipe(), what=["anchor"], anchors=bad, dry_run=True)
+
+
+def test_a_dry_run_after_the_anchors_were_written_counts_these(project, engine, monkeypatch):
+    tune(project)
+    said = []
+    monkeypatch.setattr(anchor_race, "suggest_anchors", None)
+    tune_recipe(project.recipe(), what=["anchor"], anchors=BY_HAND, dry_run=True, say=said.append)
+    assert any("3 candidates, at most 3 + 3 + 3 trials" in line for line in said)
+    assert not any("still to be written" in line for line in said)
+
+
+def test_anchors_are_written_while_the_folder_is_held(project, engine, monkeypatch):
+    real, held = anchor_race.suggest_anchors, []
+
+    def suggest(*args, **options):
+        with (
+            pytest.raises(RunError, match="a tuning is under way"),
+            hold_folder(RUN, what="a tuning"),
+        ):
+            pass
+        held.append(1)
+        return real(*args, **options)
+
+    monkeypatch.setattr(anchor_race, "suggest_anchors", suggest)
+    tune(project)
+    assert held == [1]
+
+
+def test_anchors_are_written_anew_when_the_file_or_the_pool_they_come_from_changes(
+    project, engine, monkeypatch
+):
+    own = project.folder / "own.txt"
+    own.write_text("Say which colour it is.", "utf-8")
+    field = AnchorField(ways=("pool",), texts=(SHORT,))
+    _, tuning, _ = tune(project, field, anchor__text="file:own.txt")
+    assert tuning.choices[0].anchors[0].text == "Say which colour it is."
+    own.write_text("Give the colour.", "utf-8")
+    _, tuning, _ = tune(project, field, anchor__text="file:own.txt")
+    assert tuning.choices[0].anchors[0].text == "Give the colour."
+    real = anchor_race.merge_pools
+    before = [path.read_text("utf-8") for path in RUN.rglob("anchors.json")]
+
+    def one_less(places):
+        pool = real(places)
+        return replace(pool, entries=pool.entries[1:])
+
+    monkeypatch.setattr(anchor_race, "merge_pools", one_less)
+    tune(project, field, anchor__text="file:own.txt")
+    assert [path.read_text("utf-8") for path in RUN.rglob("anchors.json")] != before
+
+
+def test_a_generator_races_too_and_another_one_is_another_question(project, engine, monkeypatch):
+    asked = []
+    text = "Name the colour that is meant here."
+
+    def suggest(recipe, view, *, ways, generator, **options):
+        asked.append((ways, generator))
+        return Suggested((AnchorCandidate(text, "transfer"),), ())
+
+    monkeypatch.setattr(anchor_race, "suggest_anchors", suggest)
+    names = iter(["one", "one", "two"])
+    monkeypatch.setattr(anchor_race, "name_generator", lambda folder: next(names))
+    field = AnchorField(ways=parse_ways("transfer", "g"), generator="g")
+    for _ in range(3):
+        _, tuning, _ = tune(project, field)
+    assert [a.way for a in tuning.choices[0].anchors] == ["recipe", "transfer"]
+    assert asked == [(("transfer",), "g")] * 2
+    assert (field.most_answers, field.most_written) == (9, 9)
+
+
 def test_each_fold_writes_its_anchors_from_its_own_training_rows(project, engine):
     seen = []
 
@@ -202,6 +295,14 @@ def test_arms_without_an_anchor_have_none_to_tune(project):
 def test_one_anchor_is_nothing_to_choose_between(project, engine):
     with pytest.raises(RecipeError, match=r"found 1 anchor\. Name other ways with --ways"):
         tune(project, AnchorField(ways=("template",)))
+
+
+def test_transfer_is_raced_with_a_generator_alone():
+    assert parse_ways(None, "g") == ("template", "features", "pool", "model", "transfer")
+    with pytest.raises(RecipeError, match="--way transfer: needs a generator; found none"):
+        parse_ways("template,transfer")
+    with pytest.raises(RecipeError, match="--generator: is asked by --way transfer alone"):
+        parse_ways("template", "g")
 
 
 @pytest.mark.parametrize("text", ["templates", "template,evolve"])

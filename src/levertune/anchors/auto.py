@@ -70,6 +70,8 @@ def choose_anchor(
     replace_varied: bool = True,
     replace_shared: bool = False,
     pools: Sequence[str] = (),
+    prompt_language: str | None = None,
+    answer_language: str | None = None,
 ) -> AnchorChoice:
     """Make an anchor from the recipe's setting and the task rows.
 
@@ -97,6 +99,8 @@ def choose_anchor(
         replace_shared: Whether an instruction that all rows share is taken out where the anchor is
             another text.
         pools: Where `pool:ID` looks besides the shipped pool (`anchors.pool.places`).
+        prompt_language: What the language of the prompts is called, if it is known.
+        answer_language: That of the answers.
 
     Returns:
         The anchor, and what is to be taken out of the rows.
@@ -127,7 +131,10 @@ def choose_anchor(
         text, origin = varied.commonest, "the commonest instruction of the task rows"
     else:
         reason = f"written from the task's kind ({kind}); {_why_none_shared(shared)}"
-        return AnchorChoice(anchor_of(describe_rows(rows, kind, labels)), Lifting(), reason)
+        text = describe_rows(
+            rows, kind, labels, prompt_language=prompt_language, answer_language=answer_language
+        )
+        return AnchorChoice(anchor_of(text), Lifting(), reason)
     if varied is not None:
         reason = f"{origin}; it replaces the {len(varied.instructions)} that the rows vary"
         return AnchorChoice(anchor_of(text), Lifting(varied.instructions), reason)

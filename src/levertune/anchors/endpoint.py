@@ -127,8 +127,7 @@ class ChatEndpoint:
                 wait = _wanted_wait(reply.retry_after)
             if num_retries == self._max_retries:
                 raise self._error(
-                    f"no answer in {num_requests} tries; the last one: {fault}. Try again later; "
-                    "what was finished is kept.",
+                    f"no answer in {num_requests} tries; the last one: {fault}. Try again later.",
                     num_requests,
                 )
             backoff = _FIRST_WAIT_SECONDS * 2**num_retries
@@ -250,8 +249,8 @@ class ChatEndpoint:
             named = f"the key in {variable}" if variable else "whether it wants a key"
             return f"refuses access; {fault}. Check {named}."
         if reply.status == 404:
-            return f"knows no such address or model; {fault}. Check base_url and model."
-        return f"refuses the request; {fault}. Check base_url and model."
+            return f"knows no such address or model; {fault}. Check address and model name."
+        return f"refuses the request; {fault}. Check address and model name."
 
     def _quote(self, body: bytes) -> str:
         """What a server says of its refusal, after a colon."""
@@ -281,7 +280,7 @@ class ChatEndpoint:
 
     def _answer_error(self, found: str, num_requests: int = 1) -> EndpointAnswerError:
         return EndpointAnswerError(
-            f"{self._url}: not a chat completion; found {found}. Check base_url and model.",
+            f"{self._url}: not a chat completion; found {found}. Check address and model name.",
             num_requests,
         )
 
@@ -302,13 +301,11 @@ def _chat_url(base_url: str) -> str:
     except ValueError:
         is_address = False
     if not is_address or any(char.isspace() for char in base_url.strip()):
-        raise EndpointError(
-            "base_url: is no address of an endpoint. Name one like https://host/v1."
-        )
+        raise EndpointError("endpoint: is no address of one. Name one like https://host/v1.")
     if parts.username is not None or parts.query or parts.fragment:
         # Not quoted: this may be where the key is.
         raise EndpointError(
-            "base_url: holds a user name, a query or a fragment, where keys are shown to others. "
+            "endpoint: holds a user name, a query or a fragment, where keys are shown to others. "
             "Name the bare address, and the variable that holds the key."
         )
     path = parts.path.rstrip("/").removesuffix("/chat/completions")

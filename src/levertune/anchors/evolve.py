@@ -185,7 +185,7 @@ def evolve(
     own = {one.text for one in usable}
     found = [ledger.add(one[COMPONENT], REFLECTION) for one in result.candidates]
     better = [one for one in found if one.text not in own and _nll(one) < _nll(best)]
-    cost = adapter.cost + DesignCost(0, ledger.seconds)
+    cost = adapter.cost + ledger.cost
     return Evolved(
         candidate=_candidate(min(better, key=_nll), best, cost, len(validation))
         if better

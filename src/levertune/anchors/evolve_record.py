@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from levertune.anchors.candidates import DesignCost
 from levertune.anchors.guard import FindFault
 from levertune.data.records import Record
 from levertune.errors import RunError
@@ -22,7 +23,7 @@ from levertune.results.files import read_jsonl, write_jsonl_atomically
 _FIELDS = {
     "key": str, "text": str, "origin": str, "parent": (str, type(None)),
     "fault": (str, type(None)), "validation_nll": (float, int, type(None)), "losses": dict,
-    "seconds": (float, int),
+    "seconds": (float, int), "read": (int, type(None)),
 }  # fmt: skip
 
 
@@ -33,10 +34,12 @@ class RowLoss:
     Args:
         nll: Nats, summed over the answer's tokens.
         num_tokens: Number of these tokens.
+        num_read: Tokens of the whole row, which the model read.
     """
 
     nll: float
     num_tokens: int
+    num_read: int = 0
 
 
 Measure = Callable[[str, Sequence[Record]], Sequence[RowLoss]]
@@ -56,6 +59,7 @@ class Tried:
         validation_nll: Nats per token on all validation rows; None if it did not get so far.
         losses: Sum of nats and number of tokens by row id.
         seconds: Time its measuring took.
+        read: Tokens that the model read for it; None in a record that does not say.
     """
 
     key: str
@@ -66,6 +70,7 @@ class Tried:
     validation_nll: float | None = None
     losses: dict[str, tuple[float, int]] = field(default_factory=dict)
     seconds: float = 0.0
+    read: int | None = 0
 
 
 class Ledger:
@@ -114,9 +119,10 @@ class Ledger:
         return tuple(self._tried.values())
 
     @property
-    def seconds(self) -> float:
-        """Time that measuring them took, in earlier sessions too."""
-        return sum(one.seconds for one in self._tried.values())
+    def cost(self) -> DesignCost:
+        """Time and tokens that measuring them took, in earlier sessions too."""
+        costs = (DesignCost(one.read, one.seconds) for one in self._tried.values())
+        return sum(costs, DesignCost())
 
     def add(self, text: str, origin: str, parent: str | None = None) -> Tried:
         """Put a candidate on record, once.
@@ -160,6 +166,8 @@ class Ledger:
             found = self._measure(one.text, left)
             one.seconds = round(one.seconds + self._clock() - started, 3)
             self.num_measured += len(left)
+            if one.read is not None:
+                one.read += sum(loss.num_read for loss in found)
             for row, loss in zip(left, found, strict=True):
                 one.losses[row.id] = (loss.nll, loss.num_tokens)
         if one.validation_nll is None and {row.id for row in rows}.issuperset(self._validation):
@@ -189,13 +197,14 @@ def _read(path: Path | None) -> dict[str, Tried]:
         return {}
     kept = {}
     for number, row in enumerate(read_jsonl(path), start=1):
-        if not _is_tried(row):
+        whole = {"read": None, **row}  # an earlier version kept no count
+        if not _is_tried(whole):
             raise RunError(
                 f"{path}, row {number}: no candidate of a search; found the fields {sorted(row)}. "
                 "Remove the file, or name another."
             )
         losses = {name: (float(nll), tokens) for name, (nll, tokens) in row["losses"].items()}
-        kept[row["key"]] = Tried(**{**row, "losses": losses})
+        kept[row["key"]] = Tried(**{**whole, "losses": losses})
     return kept
 
 

@@ -233,8 +233,13 @@ def leave_each_out(parts: Sequence[AnchorPart]) -> tuple[tuple[str, str], ...]:
     )
 
 
-def describe_features(features: Features) -> tuple[str, ...]:
-    """What was found, one line each, for the notes of a candidate; rows by their index only."""
+def describe_features(features: Features, ids: Sequence[str]) -> tuple[str, ...]:
+    """What was found, one line each, for the notes of a candidate; rows by their id only.
+
+    Args:
+        features: The features.
+        ids: The ids of the task rows, in the order they were given to `find_features`.
+    """
     notes = [
         f"words of the domain: {', '.join(f'{one.word} (z {one.z:.1f})' for one in features.words)}"
         if features.words
@@ -243,7 +248,7 @@ def describe_features(features: Features) -> tuple[str, ...]:
     for i, theme in enumerate(features.themes, start=1):
         words = ", ".join(one.word for one in theme.words) or "no words of its own"
         apart = "" if theme.apart is None else f", silhouette against general {theme.apart:.2f}"
-        nearest = ", ".join(map(str, theme.exemplars))
+        nearest = ", ".join(ids[row] for row in theme.exemplars)
         notes.append(
             f"theme {i} of {len(features.themes)}: {len(theme.rows)} rows ({words}){apart}; "
             f"nearest to its centre: rows {nearest}"

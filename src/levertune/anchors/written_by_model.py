@@ -70,6 +70,16 @@ class WritingPlan:
                 f"got {self.seeds} and {self.forms}"
             )
 
+    @property
+    def most_answers(self) -> int:
+        """Most answers that a model is asked for, where no form but the last gives a candidate."""
+        return self.num_draws * len(self.seeds) * len(self.forms)
+
+    @property
+    def most_candidates(self) -> int:
+        """Most candidates that can come of it."""
+        return self.num_draws * len(self.seeds)
+
 
 @dataclass(frozen=True, slots=True)
 class Written:

@@ -135,7 +135,7 @@ def _show(args: argparse.Namespace, terminal: Terminal) -> int:
 def _search(args: argparse.Namespace, terminal: Terminal) -> int:
     from levertune.anchors.pool.ranking import suggest_anchors
     from levertune.anchors.pool.search import MIN_WORDS
-    from levertune.runs.inputs import read_task
+    from levertune.runs.inputs import read_task, task_languages
     from levertune.scoring.kinds import recognise_kind
 
     recipe = read_recipe(args)
@@ -146,7 +146,7 @@ def _search(args: argparse.Namespace, terminal: Terminal) -> int:
         pool.entries,
         task.records,
         answer=kind.kind,
-        languages=args.language,
+        languages=args.language or task_languages(recipe),
         num_similar=args.num,
     )
     columns = ("id", "kind", "likeness", "gain", "text")

@@ -61,17 +61,19 @@ def run(args: argparse.Namespace) -> int:
         raise RecipeError(f"--rows: must be at least 2; found {args.rows}.")
     if args.no_text and args.html is None:
         raise RecipeError("--no-text: stands without --html. Name the page's file.")
-    texts = [*read_anchor_texts(args), *_own_text(recipe)]
+    texts = read_anchor_texts(args)
     from levertune.results.anchor_scores import pareto_front
     from levertune.runs.anchor_candidates import score_candidates
-    from levertune.runs.task_view import view_task
+    from levertune.runs.task_view import own_anchor_text, view_task
 
     if args.html is not None:
         from levertune.reports.anchor_page import require_room
 
-        require_room(len(texts))
+        require_room(len(texts) + (recipe.anchor.text not in (None, "auto")))
     progress = terminal.progress()
     view = view_task(recipe, progress=progress)
+    own = own_anchor_text(recipe, view)
+    texts += [own] if own is not None else []
     scored = score_candidates(recipe, view, texts, max_rows=args.rows, progress=progress)
     front = {score.anchor_id for score in pareto_front(scored.scores)}
     for note in scored.notes:
@@ -125,13 +127,6 @@ def _write_page(args: argparse.Namespace, recipe: Recipe, scored: AnchorScores) 
         for name in (recipe.task.path, recipe.model.model_name_or_path)
     )
     write_anchor_page(args.html, scored, task=task, model=model, include_text=not args.no_text)
-
-
-def _own_text(recipe: Recipe) -> list[str]:
-    """The recipe's own anchor, where it is a text."""
-    text = recipe.anchor.text
-    is_text = text is not None and text != "auto" and not text.startswith(("file:", "pool:"))
-    return [text] if is_text and text is not None else []
 
 
 def _figure(value: float | None, ends: tuple[float, float] | None, *, signed: bool = False) -> str:

@@ -18,6 +18,7 @@ from levertune.errors import RecipeError
 
 if TYPE_CHECKING:
     from levertune.anchors.asking import Ask
+    from levertune.anchors.candidates import DesignCost
 
 _WAYS = ("template", "pool", "features", "model", "transfer", "evolve")
 _ASKING = {"model", "evolve"}
@@ -64,6 +65,11 @@ def add_parser(subparsers: Any) -> None:
         help=f"most rows that evolve looks at, counted once a candidate (default: {_EVOLVE_CALLS})",
     )
     parser.add_argument(
+        "--ablate",
+        action="store_true",
+        help="add the candidate of features without each of its sentences, for a comparison",
+    )
+    parser.add_argument(
         "--to",
         metavar="FILE",
         help="write the candidates there as JSON Lines, for: levertune anchor score --from FILE",
@@ -74,6 +80,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write candidates and show them.
+
+    Returns:
+        0, or 1 if a way could not ask its model; what the others wrote is shown and written.
 
     Raises:
         UserError: If the recipe, its data, the model or the endpoint cannot be used, or the file is
@@ -103,25 +112,36 @@ def run(args: argparse.Namespace) -> int:
         generator=args.generator,
         store=_store(args.to) if {"transfer", *_ASKING} & set(ways) else None,
         evolve_calls=calls,
+        ablate=args.ablate,
         progress=progress,
     )
     count = view.workspace.tokenizer.count
     for note in suggested.notes:
         terminal.note(f"note: {note}")
-    columns = ("way", "tokens", "design cost", "anchor")
+    for line in suggested.failed:
+        terminal.warn(line)
+    columns = ("", "way", "tokens", "design cost", "anchor")
     rows = [
-        (one.way, count(one.text), _cost(one.cost.tokens, one.cost.seconds, one.cost.requests),
-         " ".join(one.text.split()))
-        for one in suggested.candidates
-    ]  # fmt: skip
+        (number, one.way, count(one.text), _cost(one.cost), " ".join(one.text.split()))
+        for number, one in enumerate(suggested.candidates, start=1)
+    ]
     terminal.table(columns, rows)
+    for number, one in enumerate(suggested.candidates, start=1):
+        for note in one.notes:
+            terminal.note(f"{number}: {note}")
     found = [{**one.to_json(), "tokens": count(one.text)} for one in suggested.candidates]
     if args.to is not None:
         write_jsonl_atomically(Path(args.to), found)
         terminal.note(f"written: {args.to}")
         terminal.note(f"next: levertune anchor score --from {args.to}, with the same recipe")
-    terminal.result({"candidates": found, "notes": list(suggested.notes)})
-    return 0
+    terminal.result(
+        {
+            "candidates": found,
+            "notes": list(suggested.notes),
+            "failed": list(suggested.failed),
+        }
+    )
+    return 1 if suggested.failed else 0
 
 
 def _endpoint(args: argparse.Namespace) -> Ask | None:
@@ -158,6 +178,8 @@ def _store(target: str | None) -> Path | None:
     return Path(f"{root}.answers.jsonl")
 
 
-def _cost(tokens: int | None, seconds: float, requests: int) -> str:
-    asked = f", {requests} requests, {'?' if tokens is None else f'{tokens:,}'} tokens"
-    return f"{seconds:.1f} s{asked if requests else ''}"
+def _cost(cost: DesignCost) -> str:
+    asked = [f"{cost.requests} requests"] if cost.requests else []
+    if cost.tokens != 0:
+        asked.append(f"{'?' if cost.tokens is None else f'{cost.tokens:,}'} tokens")
+    return ", ".join([f"{cost.seconds:.1f} s", *asked])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from levertune.errors import RecipeError
@@ -30,7 +31,7 @@ def read_anchor_texts(args: argparse.Namespace) -> list[str]:
     from levertune.results.files import read_jsonl
 
     path = Path(args.source)
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file, no error for a name that is too long
         raise RecipeError(
             f"--from {args.source}: no such file. Write it with: levertune anchor suggest"
         )

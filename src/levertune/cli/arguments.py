@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,8 +70,8 @@ def read_recipe(args: argparse.Namespace) -> Recipe:
     """
     from levertune.recipes.loading import load_recipe, recipe_for_task
 
-    named = [word for word in args.inputs if not _is_override(word)]
-    overrides = [word for word in args.inputs if _is_override(word)]
+    named = [word for word in args.inputs if not is_override(word)]
+    overrides = [word for word in args.inputs if is_override(word)]
     if args.task is not None:
         if named:
             raise RecipeError(f"--task {args.task}: stands beside {named[0]!r}. Name one of them.")
@@ -81,7 +82,7 @@ def read_recipe(args: argparse.Namespace) -> Recipe:
             f"one recipe is needed; {found}. Name a recipe, a run folder, or --task FILE."
         )
     target = Path(named[0])
-    if target.is_dir():
+    if os.path.isdir(target):  # unlike Path.is_dir, no error for a name that is too long
         return _read_run_folder(target, overrides)
     if target.suffix.lower() in _DATA_ENDINGS:
         raise RecipeError(
@@ -89,6 +90,21 @@ def read_recipe(args: argparse.Namespace) -> Recipe:
             f"with: levertune init {target}"
         )
     return load_recipe(target, overrides)
+
+
+def is_override(word: str) -> bool:
+    """Whether a word is `key=value`, and no file with such a name, as `lr=1.yaml`.
+
+    Args:
+        word: A word of the command line.
+    """
+    from levertune.recipes.recipe import Recipe
+
+    name, equals, _ = word.partition("=")
+    section, dot, _ = name.strip().partition(".")
+    if equals and dot and section in Recipe.model_fields:
+        return True
+    return bool(equals) and not os.path.exists(word)
 
 
 def add_adapter_arguments(parser: argparse.ArgumentParser) -> None:
@@ -119,10 +135,6 @@ def find_base_name(args: argparse.Namespace) -> str | None:
         if (place / RECIPE_FILE).is_file():
             return load_recipe(place / RECIPE_FILE).model.model_name_or_path
     return None
-
-
-def _is_override(word: str) -> bool:
-    return "=" in word and not Path(word).exists()
 
 
 def _read_run_folder(folder: Path, overrides: list[str]) -> Recipe:

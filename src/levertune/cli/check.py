@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 from levertune.cli.arguments import (
     add_output_arguments,
     add_recipe_arguments,
+    is_override,
     make_terminal,
     read_recipe,
 )
@@ -71,7 +71,7 @@ def _with_shorthands(args: argparse.Namespace) -> argparse.Namespace:
         overrides.append(f"task.test={args.test}")
     if args.general is not None:
         # `--general a.jsonl seeds=3`: argparse gives every word up to the next option to --general.
-        is_setting = ["=" in word and not Path(word).exists() for word in args.general]
+        is_setting = [is_override(word) for word in args.general]
         words = list(zip(args.general, is_setting, strict=True))
         sources = [{"path": word} for word, is_set in words if not is_set]
         overrides.append(f"general.sources={json.dumps(sources, ensure_ascii=False)}")

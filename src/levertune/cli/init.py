@@ -99,6 +99,7 @@ def describe_rows(recipe: Recipe, rows: RecordFile) -> dict[str, str]:
         rows: The task rows.
     """
     from levertune.anchors.auto import choose_anchor
+    from levertune.data.language_names import language_name
     from levertune.scoring.kinds import choose_metrics, recognise_kind
 
     kind = recognise_kind([record.completion for record in rows.records])
@@ -106,7 +107,14 @@ def describe_rows(recipe: Recipe, rows: RecordFile) -> dict[str, str]:
     metrics = choose_metrics(kind, recipe.task.metric)
     notes["task.metric"] = f"auto is {metrics.primary}: kind {kind.kind}, {kind.reason}"
     if recipe.anchor.text == "auto":
-        choice = choose_anchor("auto", rows.records, kind=kind.kind, labels=kind.labels)
+        choice = choose_anchor(
+            "auto",
+            rows.records,
+            kind=kind.kind,
+            labels=kind.labels,
+            prompt_language=language_name(recipe.task.prompt_language),
+            answer_language=language_name(recipe.task.answer_language),
+        )
         if choice.anchor is not None:
             words = textwrap.shorten(choice.anchor.text, _QUOTED_CHARACTERS, placeholder=" ...")
             notes["anchor.text"] = f'auto is "{words}": {choice.reason}'

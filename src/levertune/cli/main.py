@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import importlib
 import os
 import shlex
@@ -60,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Its words, without the program's name; those of the process if None.
 
     Returns:
-        The exit status: 0, 1 if a cell of a run failed, 2 for a mistake the user can mend, 130
-        after Ctrl-C, 141 if the reader of the output went away, 143 after SIGTERM.
+        The exit status: 0, 1 if a part failed and the rest is done, 2 for a mistake the user can
+        mend, 130 after Ctrl-C, 141 if the reader of the output went away, 143 after SIGTERM.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     # Read when torch is loaded, later. Threads that wait long awake, as by default, make torch many
@@ -83,6 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _close_output()
         return EXIT_BROKEN_PIPE
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            name = str(error.filename)[:60]
+            return _fail(f"{name}...: is too long for the name of a file. Name one that there is.")
         full = find_full_disk(error)
         if full is None:
             raise

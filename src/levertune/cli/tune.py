@@ -49,13 +49,17 @@ def add_parser(subparsers: Any) -> None:
         "--budget",
         type=_duration,
         metavar="TIME",
-        help="most time by estimate, as 30m or 2h; the dearest candidates are left out to meet it",
+        help="most time of the trials by estimate, as 30m or 2h; the dearest candidates are left "
+        "out to meet it",
     )
     parser.add_argument(
         "--ways",
         metavar="LIST",
-        help="with --what anchor: how to write anchors, of template, features, pool and model "
-        "(the base model); all of them if not given",
+        help="with --what anchor: how to write anchors, of template, features, pool, model (the "
+        "base model) and, with --generator, transfer; all of them if not given",
+    )
+    parser.add_argument(
+        "--generator", metavar="FOLDER", help="the generator of the way transfer, a folder of learn"
     )
     add_anchor_text_arguments(parser)
     parser.add_argument(
@@ -80,14 +84,20 @@ def run(args: argparse.Namespace) -> int:
 
     what = parse_what(args.what)
     texts = read_anchor_texts(args)
-    if "anchor" not in what and (texts or args.ways is not None):
+    has_anchor_option = texts or args.ways is not None or args.generator is not None
+    if "anchor" not in what and has_anchor_option:
         raise RecipeError(
-            f"--text, --from and --ways: are for --what anchor; found --what {args.what}."
+            "--text, --from, --ways and --generator: are for --what anchor; found --what "
+            f"{args.what}."
         )
     outcome = tune_recipe(
         recipe,
         what=what,
-        anchors=AnchorField(ways=parse_ways(args.ways), texts=tuple(texts)),
+        anchors=AnchorField(
+            ways=parse_ways(args.ways, args.generator),
+            texts=tuple(texts),
+            generator=args.generator,
+        ),
         arms=[name.strip() for name in args.arm.split(",")],
         budget_seconds=args.budget,
         dry_run=args.dry_run,

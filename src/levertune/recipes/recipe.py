@@ -17,6 +17,7 @@ from levertune.recipes.values import (
     Auto,
     Count,
     Encoding,
+    Language,
     Modules,
     Seed,
     Seeds,
@@ -79,6 +80,14 @@ class TaskSection(Section):
     encoding: Encoding | None = Field(
         default=None,
         description="Text encoding of the task file. null: UTF-8, with or without a BOM.",
+    )
+    prompt_language: Language | None = Field(
+        default=None,
+        description="Language of the prompts, as `de`; anchors are written and found by it. null: "
+        "not said.",
+    )
+    answer_language: Language | None = Field(
+        default=None, description="Language of the answers, in the same way. null: not said."
     )
 
 

@@ -8,7 +8,10 @@ from typing import Any
 MAX_REFINE_EVERY = 0.4
 """A switch needs two checks, and none comes in the last part of the training."""
 
-_REFINE_KEYS = ("refine_every", "refine_rows", "challengers")
+_KEYS_OF = {
+    "anneal": ("served_tokens",),
+    "refine": ("refine_every", "refine_rows", "challengers"),
+}
 
 
 def fault_of_schedule(anchor: Mapping[str, Any], defaults: Mapping[str, Any]) -> str | None:
@@ -21,22 +24,16 @@ def fault_of_schedule(anchor: Mapping[str, Any], defaults: Mapping[str, Any]) ->
         defaults: The defaults by key.
     """
     schedule = anchor["schedule"]
-    if schedule == "refine":
-        if anchor["text"] is None:
-            return (
-                "schedule: refine needs an anchor to begin with; found anchor.text=null. Give one, "
-                "or use auto."
-            )
-        if anchor["served_tokens"] != defaults["served_tokens"]:
-            return (
-                f"served_tokens: belongs to anneal; found {anchor['served_tokens']} with "
-                "anchor.schedule=refine. Remove it."
-            )
-        return None
-    for key in _REFINE_KEYS:
-        if anchor[key] != defaults[key]:
-            return (
-                f"{key}: belongs to refine; found {anchor[key]} with anchor.schedule={schedule}. "
-                "Remove it, or set anchor.schedule=refine."
-            )
+    if schedule != "constant" and anchor["text"] is None:
+        return (
+            f"schedule: {schedule} needs an anchor to begin with; found anchor.text=null. Give "
+            "one, or use auto."
+        )
+    for owner, keys in _KEYS_OF.items():
+        for key in keys:
+            if schedule != owner and anchor[key] != defaults[key]:
+                return (
+                    f"{key}: belongs to {owner}; found {anchor[key]} with "
+                    f"anchor.schedule={schedule}. Remove it, or set anchor.schedule={owner}."
+                )
     return None

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from levertune.data.language_names import LANGUAGE_RULE, primary_tag
 from levertune.data.url_names import is_url, url_stem
 from levertune.recipes.rules import Rule
 
@@ -74,8 +75,15 @@ def _expand_trackers(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+def _check_language(value: str) -> str:
+    if primary_tag(value) is None:
+        raise ValueError(LANGUAGE_RULE)
+    return value
+
+
 Text = Annotated[str, AfterValidator(_check_text), Rule(_TEXT_RULE)]
 Encoding = Annotated[str, AfterValidator(_check_encoding), Rule(_ENCODING_RULE)]
+Language = Annotated[str, AfterValidator(_check_language), Rule(LANGUAGE_RULE)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(gt=0, lt=1)]

@@ -189,7 +189,7 @@ def _write_error(target: Path, error: OSError) -> RunError:
             "untouched. Free some space, then run the same command again."
         )
     return RunError(
-        f"{target}: cannot be written; {error.strerror or error}. Choose another output_dir."
+        f"{target}: cannot be written; {error.strerror or error}. Choose another place."
     )
 
 

@@ -6,36 +6,33 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-import numpy as np
-
-from levertune.anchors.anchor import Anchor, plain_example
-from levertune.anchors.asking import Ask
+from levertune.anchors.anchor import Anchor
+from levertune.anchors.asking import Ask, AskError
 from levertune.anchors.candidates import AnchorCandidate, DesignCost
 from levertune.anchors.guard import FindFault
 from levertune.anchors.quotes import spoken
 from levertune.data.draws import evenly_spaced
-from levertune.data.general import read_general
-from levertune.data.records import Record
-from levertune.errors import DataError, RecipeError
+from levertune.data.language_names import language_name
+from levertune.errors import RecipeError
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
 from levertune.runs.anchor_evolution import NUM_CALLS, evolve_candidates, require_reflection
 from levertune.runs.anchor_generator import check_generator, write_by_generator
 from levertune.runs.anchor_rules import settle_placement
+from levertune.runs.inputs import task_languages
 from levertune.runs.task_view import TaskView, make_view_guard
 
 if TYPE_CHECKING:
     from levertune.runs.anchor_scores import ScoredAnchors
 
 Way = Literal["template", "features", "pool", "model", "transfer", "evolve"]
-Array = np.ndarray[Any, np.dtype[Any]]
 
 WAYS: tuple[Way, ...] = get_args(Way)
+NUM_POOL = 3
+"""Entries of the pool that are taken, by default."""
 
-# Prompts of all kinds, so that words no task owns (you, can, was) are not taken for its domain.
-_EVERYDAY = "embedded-self"
 _SEED = 0
 
 
@@ -46,10 +43,12 @@ class Suggested:
     Args:
         candidates: Each text once, in the order of the ways asked for.
         notes: What was refused, and why; one sentence each.
+        failed: Ways that wrote nothing since their model could not be asked; one sentence each.
     """
 
     candidates: tuple[AnchorCandidate, ...]
     notes: tuple[str, ...]
+    failed: tuple[str, ...] = ()
 
 
 def suggest_anchors(
@@ -57,16 +56,20 @@ def suggest_anchors(
     view: TaskView,
     *,
     ways: Sequence[Way] = ("template", "pool"),
-    num_pool: int = 3,
+    num_pool: int = NUM_POOL,
     only_alike: bool = False,
     ask: Ask | None = None,
     asked_model: str = "",
     generator: str | Path | None = None,
     store: Path | None = None,
     evolve_calls: int = NUM_CALLS,
+    ablate: bool = False,
     progress: Progress | None = None,
 ) -> Suggested:
     """Write candidates for the anchor.
+
+    A model that cannot be asked costs its own way alone: what the others wrote is given all the
+    same.
 
     Args:
         recipe: The recipe.
@@ -82,6 +85,8 @@ def suggest_anchors(
         store: Where a model's answers are kept, so that a break loses none.
         evolve_calls: Most rows the way `evolve` looks at. It goes last, and starts from what the
             others wrote, or from `template` if it is asked for alone.
+        ablate: Whether the way `features` adds its candidate without each of its sentences, so that
+            a comparison says which of them earned its tokens.
         progress: Where to show progress.
 
     Returns:
@@ -90,34 +95,51 @@ def suggest_anchors(
     Raises:
         RecipeError: If a way is unknown, `transfer` has no generator, or `evolve` lacks a model or
             its package.
-        UserError: If the model cannot be asked, or the pool not be read.
+        AskError: If a model cannot be asked, and no way has written anything.
+        UserError: If the pool cannot be read.
     """
     for way in ways:
         if way not in WAYS:
             raise RecipeError(f"--way: must be among {list(WAYS)}; found {way!r}.")
+    if ablate and "features" not in ways:
+        raise RecipeError("--ablate: stands without --way features. Add it.")
     require_reflection(ways, ask)
     check_generator(ways, generator)
     progress = progress or SilentProgress()
     guard = make_view_guard(view)
     found: dict[str, AnchorCandidate] = {}
     notes = list(view.notes)
-    for way in sorted(dict.fromkeys(ways), key=lambda way: way == "evolve"):  # evolve goes last
-        note = None
+    errors: dict[Way, AskError] = {}
+
+    def write(way: Way) -> tuple[list[AnchorCandidate], str | None]:
         if way == "template":
-            written = [_write_template(view)]
-        elif way == "features":
-            written = [_write_features(view, recipe.training.max_length, progress)]
-        elif way == "pool":
-            written, note = _find_in_pool(recipe, view, num_pool, only_alike=only_alike)
-        elif way == "evolve" and ask is not None:
-            written, note = evolve_candidates(
-                recipe, view, tuple(found.values()) or (_write_template(view),), guard, ask,
+            return [_write_template(recipe, view)], None
+        if way == "features":
+            from levertune.runs.anchor_features import write_features
+
+            limit = recipe.training.max_length
+            return write_features(
+                view, _describe_answers(recipe, view), limit, progress, ablate=ablate
+            )
+        if way == "pool":
+            return _find_in_pool(recipe, view, num_pool, only_alike=only_alike)
+        if way == "evolve" and ask is not None:
+            if "model" in errors:
+                raise AskError("it reflects by the same model.")
+            return evolve_candidates(
+                recipe, view, tuple(found.values()) or (_write_template(recipe, view),), guard, ask,
                 asked_model=asked_model, store=store, num_calls=evolve_calls, progress=progress,
             )  # fmt: skip
-        elif way == "transfer" and generator is not None:
-            written, note = write_by_generator(view.train, guard, generator, store)
-        else:
-            written, note = _ask_model(view, guard, ask, asked_model, store)
+        if way == "transfer" and generator is not None:
+            return write_by_generator(view.train, guard, generator, store)
+        return _ask_model(view, guard, ask, asked_model, store)
+
+    for way in sorted(dict.fromkeys(ways), key=lambda way: way == "evolve"):  # evolve goes last
+        try:
+            written, note = write(way)
+        except AskError as error:
+            errors[way] = error
+            continue
         notes += [note] if note is not None else []
         for candidate in written:
             fault = guard(candidate.text)
@@ -125,7 +147,10 @@ def suggest_anchors(
                 notes.append(f"A candidate of {way} is left out: it {fault}.")
             else:
                 found.setdefault(spoken(candidate.text), candidate)
-    return Suggested(tuple(found.values()), tuple(notes))
+    if errors and not found:
+        raise next(iter(errors.values()))
+    failed = (f"--way {way} has written nothing: {error}" for way, error in errors.items())
+    return Suggested(tuple(found.values()), tuple(notes), tuple(failed))
 
 
 def score_candidates(
@@ -188,64 +213,27 @@ def _labels(view: TaskView) -> list[str]:
     return [label for label in view.inputs.kind.labels if label in seen]
 
 
-def _write_template(view: TaskView) -> AnchorCandidate:
+def _write_template(recipe: Recipe, view: TaskView) -> AnchorCandidate:
     from levertune.anchors.template import write_template
 
-    return write_template(view.verbatim, view.inputs.kind.kind, _labels(view))
-
-
-def _write_features(view: TaskView, max_length: int, progress: Progress) -> AnchorCandidate:
-    from levertune.anchors.features import (
-        anchor_parts,
-        describe_features,
-        find_features,
-        join_parts,
+    return write_template(
+        view.verbatim,
+        view.inputs.kind.kind,
+        _labels(view),
+        prompt_language=language_name(recipe.task.prompt_language),
+        answer_language=language_name(recipe.task.answer_language),
     )
+
+
+def _describe_answers(recipe: Recipe, view: TaskView) -> str:
     from levertune.anchors.template import describe_rows
-    from levertune.data.row_texts import make_own_text
 
-    started = time.perf_counter()
-    own_text = make_own_text(None)
-    tokenizer = view.workspace.tokenizer
-    task, general = (
-        [row for row in rows if len(tokenizer.encode_prompt(plain_example(row))) <= max_length]
-        for rows in (view.train, view.general)
-    )
-    if not task:
-        raise DataError(
-            f"anchor suggest: no task row is within training.max_length={max_length}. Raise it."
-        )
-    features = find_features(
-        [own_text(record) for record in task],
-        [own_text(record) for record in general],
-        _prompt_states(view, task, "states of task prompts", progress),
-        _prompt_states(view, general, "states of general prompts", progress),
-        seed=_SEED,
-        more_texts=[own_text(row) for file in read_general(_EVERYDAY) for row in file.records],
-    )
-    answer = describe_rows(view.train, view.inputs.kind.kind, _labels(view))
-    seconds = time.perf_counter() - started
-    text = join_parts(anchor_parts(features, answer))
-    cost = DesignCost(tokens=0, seconds=seconds)
-    return AnchorCandidate(text, "features", cost, tuple(describe_features(features)))
-
-
-def _prompt_states(
-    view: TaskView, records: Sequence[Record], label: str, progress: Progress
-) -> Array:
-    from levertune.selection.encoder import LAYER_SHARE
-    from levertune.selection.states import count_layers, last_states
-
-    workspace = view.workspace
-    model = workspace.base()
-    return last_states(
-        model,
-        [workspace.tokenizer.encode_prompt(plain_example(record)) for record in records],
-        num_layers=max(1, round(LAYER_SHARE * count_layers(model))),
-        hardware=workspace.hardware,
-        pad_id=workspace.tokenizer.pad_id,
-        progress=progress,
-        label=label,
+    return describe_rows(
+        view.train,
+        view.inputs.kind.kind,
+        _labels(view),
+        prompt_language=language_name(recipe.task.prompt_language),
+        answer_language=language_name(recipe.task.answer_language),
     )
 
 
@@ -259,7 +247,13 @@ def _find_in_pool(
 
     started = time.perf_counter()
     pool = merge_pools((SHIPPED, *recipe.anchor.pools))
-    found = rank(pool.entries, view.train, answer=view.inputs.kind.kind, num_similar=num)
+    found = rank(
+        pool.entries,
+        view.train,
+        answer=view.inputs.kind.kind,
+        languages=task_languages(recipe),
+        num_similar=num,
+    )
     kept = [one for one in found if one.match.is_alike or not only_alike]
     note = None
     if len(kept) < len(found):

@@ -99,13 +99,17 @@ def evolve_candidates(
         return None
 
     def measure(text: str, records: Sequence[Record]) -> list[RowLoss]:
+        given = tokenized(text, records)
         found = score_likelihood(
             workspace.base(),
-            tokenized(text, records),
+            given,
             hardware=workspace.hardware,
             pad_id=workspace.tokenizer.pad_id,
         )
-        return [RowLoss(row.nll, row.num_tokens) for row in found]
+        return [
+            RowLoss(loss.nll, loss.num_tokens, len(row.input_ids))
+            for loss, row in zip(found, given, strict=True)
+        ]
 
     asked_with = f"{workspace.tokenizer_hash} {section.placement} {section.lead_in!r}"
     found = evolve(

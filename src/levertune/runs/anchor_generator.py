@@ -70,8 +70,21 @@ def open_generator(folder: str | Path) -> tuple[Ask, str]:
     )
     sampled = LocalModel(sampler, assistant.tokenizer)
     greedy = LocalModel(sampler, assistant.tokenizer, temperature=0.0)
+    return greedy_first(greedy, sampled), name_generator(folder)
+
+
+def name_generator(folder: str | Path) -> str:
+    """A name that no other generator has: what its base model and its adapter are.
+
+    Args:
+        folder: The folder of `anchor learn`, or its adapter's.
+
+    Raises:
+        ModelError: If the folder holds no adapter.
+    """
+    adapter = find_adapter(folder)
     weights = hashlib.sha256((adapter / "adapter_model.safetensors").read_bytes()).hexdigest()
-    return greedy_first(greedy, sampled), f"{WAY} {card.base_sha256} {weights}"
+    return f"{WAY} {read_card(adapter).base_sha256} {weights}"
 
 
 def write_by_generator(

@@ -63,6 +63,8 @@ def learn_generator(
     if seed < 0:
         raise RecipeError(f"--seed: must be at least 0; found {seed}.")
     place = Path(folder)
+    if place.is_file():
+        raise RunError(f"{place}: is a file. Name a folder with -o.")
     recipe = learning_recipe(place, seed=seed, overrides=overrides)
     pairs = make_pairs(
         num_pairs, hold_out=hold_out, with_pool=with_pool, num_test=num_test, seed=seed
@@ -103,7 +105,6 @@ def learning_recipe(folder: Path, *, seed: int, overrides: Sequence[str] = ()) -
 def _write_once(path: Path, pairs: Iterable[Pair]) -> None:
     text = "".join(json.dumps(pair.to_json(), ensure_ascii=False) + "\n" for pair in pairs)
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomically(path, text)
     elif path.read_text(encoding="utf-8") != text:
         raise RunError(

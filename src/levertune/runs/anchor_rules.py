@@ -35,19 +35,28 @@ def settle_placement(recipe: Recipe, tokenizer: ChatTokenizer) -> tuple[Recipe, 
     ]
 
 
-def require_refinable(recipe: Recipe) -> None:
-    """Refuse to refine the anchor where no arm has one.
+def require_changeable(recipe: Recipe) -> None:
+    """Refuse settings of how the anchor changes while training where no arm has one.
 
     Args:
         recipe: The recipe.
 
     Raises:
-        RecipeError: If no arm of a recipe with `anchor.schedule: refine` carries the anchor.
+        RecipeError: If no arm of a recipe with `anchor.schedule` or `anchor.dropout` carries the
+            anchor.
     """
-    if recipe.anchor.schedule == "refine" and not _has_anchored(recipe.arms):
+    if _has_anchored(recipe.arms):
+        return
+    anchor, arms = recipe.anchor, list(recipe.arms)
+    if anchor.schedule != "constant":
         raise RecipeError(
-            f"anchor.schedule: refine changes the anchor of tell; found arms={list(recipe.arms)}. "
+            f"anchor.schedule: {anchor.schedule} changes the anchor of tell; found arms={arms}. "
             "Add tell, or remove anchor.schedule."
+        )
+    if anchor.dropout:
+        raise RecipeError(
+            f"anchor.dropout: leaves out the anchor of tell; found arms={arms}. Add tell, or "
+            "remove anchor.dropout."
         )
 
 
@@ -84,9 +93,17 @@ def require_fair_anchor(recipe: Recipe, inputs: Inputs) -> None:
         inputs: The inputs.
 
     Raises:
-        RecipeError: If the anchor holds a whole prompt or answer of a training row, or an answer of
-            a test row that no training row has, of at least five words each.
+        RecipeError: If the anchor or its lead-in holds a whole prompt or answer of a training row,
+            or an answer of a test row that no training row has, of at least five words each.
     """
+    lead_in = recipe.anchor.lead_in
+    if lead_in is not None:
+        for split in inputs.splits:
+            if fault := find_fault(lead_in, split.train, split.test):
+                raise RecipeError(
+                    f"anchor.lead_in: {fault}; found in {lead_in[:60]!r}. Every answer starts with "
+                    "it: say what the answers have in common, not what one of them says."
+                )
     for key, own in (("anchor.text", recipe), ("evaluation.anchor", as_tested(recipe))):
         text = own.anchor.text
         if text is None or text == "auto":

@@ -13,6 +13,7 @@ from levertune.anchors.line_up import Proposal, fresh_first, line_up
 from levertune.anchors.refine import find_contenders
 from levertune.anchors.rewrite import rewrite_anchor
 from levertune.anchors.template import describe_rows
+from levertune.data.language_names import language_name
 from levertune.data.records import Record
 from levertune.data.row_texts import make_own_text
 from levertune.recipes.recipe import Recipe
@@ -190,7 +191,14 @@ class Challenges:
         kind = self._rows.inputs.kind
         seen = {record.completion.strip() for record in self._view.train}
         labels = [label for label in kind.labels if label in seen]
-        return describe_rows(self._view.train, kind.kind, labels)
+        task = self._recipe.task
+        return describe_rows(
+            self._view.train,
+            kind.kind,
+            labels,
+            prompt_language=language_name(task.prompt_language),
+            answer_language=language_name(task.answer_language),
+        )
 
     @cached_property
     def _longest(self) -> int:

@@ -17,7 +17,7 @@ from levertune.models.rendering import ChatTokenizer
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.recipes.url_secrets import without_secrets
-from levertune.runs.anchor_rules import require_fair_anchor, require_refinable, settle_placement
+from levertune.runs.anchor_rules import require_changeable, require_fair_anchor, settle_placement
 from levertune.runs.answers import require_backend
 from levertune.runs.arm_rows import (
     choose_arm_anchor,
@@ -107,7 +107,7 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
     Raises:
         UserError: If a run of this recipe would be refused before it trains.
     """
-    require_refinable(recipe)
+    require_changeable(recipe)
     require_backend(recipe)
     workspace = Workspace(recipe)
     tokenizer = workspace.tokenizer

@@ -12,6 +12,7 @@ from levertune.data.checks import require_task_rows, unseen_labels
 from levertune.data.draws import draw_rows
 from levertune.data.embedded.catalog import TASK_PREFIX
 from levertune.data.general import is_self_written, read_general, read_retention
+from levertune.data.language_names import language_name, primary_tag
 from levertune.data.leak_policy import Leakage
 from levertune.data.leaks import PreparedRows
 from levertune.data.length_filter import LengthLimits
@@ -186,7 +187,20 @@ def choose_fold_anchor(recipe: Recipe, train: Sequence[Record], kind: TaskKind) 
         replace_varied=recipe.anchor.varied == "replace",
         replace_shared=recipe.anchor.shared == "replace",
         pools=recipe.anchor.pools,
+        prompt_language=language_name(recipe.task.prompt_language),
+        answer_language=language_name(recipe.task.answer_language),
     )
+
+
+def task_languages(recipe: Recipe) -> tuple[str, ...]:
+    """Primary tags of the languages that a recipe says its rows are in.
+
+    Args:
+        recipe: The recipe.
+    """
+    tags = (recipe.task.prompt_language, recipe.task.answer_language)
+    found = [primary for tag in tags if tag is not None and (primary := primary_tag(tag))]
+    return tuple(dict.fromkeys(found))
 
 
 def as_tested(recipe: Recipe) -> Recipe:

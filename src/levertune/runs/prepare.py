@@ -22,8 +22,8 @@ from levertune.results.inputs import AutoSetting
 from levertune.results.tuning import Tuning
 from levertune.runs.anchor_rules import (
     describe_test_anchor,
+    require_changeable,
     require_fair_anchor,
-    require_refinable,
     settle_placement,
 )
 from levertune.runs.cells import CellData, CellPlan, build_cell, expand_cells
@@ -145,7 +145,7 @@ def prepare_run(
             recipe's run, or this is one of several processes.
     """
     refuse_several_processes(os.environ)
-    require_refinable(recipe)
+    require_changeable(recipe)
     recipe = keep_precision(Path(recipe.output_dir), recipe)
     workspace = Workspace(recipe)
     written = write_self_sources(recipe, workspace, progress=progress)

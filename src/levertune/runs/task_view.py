@@ -14,7 +14,7 @@ from levertune.recipes.recipe import Recipe
 from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellPlan, draw_training_rows
 from levertune.runs.control_tokens import keep_out_control_tokens
-from levertune.runs.inputs import Inputs, read_inputs
+from levertune.runs.inputs import Inputs, choose_fold_anchor, read_inputs
 from levertune.runs.workspace import Workspace
 
 _GENERAL_ROWS = 200
@@ -108,4 +108,28 @@ def view_rows(
 def make_view_guard(view: TaskView) -> FindFault:
     """Says what makes a text unusable as an anchor of the rows in view."""
     tokens = view.workspace.tokenizer.control_tokens
-    return make_guard(view.verbatim, view.test, find_control_token=tokens.describe_in)
+
+    def find_control_token(text: str) -> str | None:
+        fault = tokens.describe_in(text)
+        return None if fault is None else fault.removesuffix(".")  # a sentence goes on behind it
+
+    return make_guard(view.verbatim, view.test, find_control_token=find_control_token)
+
+
+def own_anchor_text(recipe: Recipe, view: TaskView) -> str | None:
+    """The words of the recipe's own anchor, read from a file or the pool where it names one.
+
+    Args:
+        recipe: The recipe.
+        view: Its rows.
+
+    Returns:
+        The words; None where the recipe leaves the anchor to `auto` or asks for none.
+
+    Raises:
+        UserError: If the file or the pool cannot be read.
+    """
+    if recipe.anchor.text in (None, "auto"):
+        return None
+    anchor = choose_fold_anchor(recipe, view.verbatim, view.inputs.kind).anchor
+    return None if anchor is None else anchor.text

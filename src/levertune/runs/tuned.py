@@ -28,6 +28,8 @@ from levertune.runs.same_recipe import FREE_TRAINING
 _APART = ("arms", "seeds", "output_dir", "evaluation")
 # Settings the plain arms do not have.
 _LEVERAGED_ALONE = ("general.rows", "anchor.text", "anchor.shared")
+# Keys that came later: unset they change nothing, and choices made before them still count.
+_LATER_TASK = ("prompt_language", "answer_language")
 _LEAST_RECIPE = {"version": 1, "task": {"path": "rows.jsonl"}}
 
 
@@ -76,6 +78,9 @@ def fingerprint_tuning(recipe: Recipe, inputs: Inputs, model_hash: str, keys: Se
     for key in keys:
         section, _, name = key.partition(".")
         del values[section][name]
+    for name in _LATER_TASK:
+        if values["task"][name] is None:
+            del values["task"][name]
     content = [
         values,
         inputs.task.sha256,

@@ -15,7 +15,12 @@ from levertune.runs.cells import CellPlan
 from levertune.runs.estimate import measure_rate
 from levertune.runs.general_amounts import drawable
 from levertune.runs.prepare import Prepared
-from levertune.tuning.anchor_race import AnchorField, anchor_settings, propose_anchors
+from levertune.tuning.anchor_race import (
+    AnchorField,
+    anchor_settings,
+    expect_anchors,
+    propose_anchors,
+)
 from levertune.tuning.candidates import What, list_candidates
 from levertune.tuning.halving import Halving, Rule, Settings
 from levertune.tuning.paired_race import PairedRace
@@ -40,6 +45,7 @@ class Contest:
         candidates: The settings to choose among, the cheapest first.
         rule: Who stays in the race and who wins it.
         anchors: The anchors written for it; empty where anchors are not tuned.
+        num_answers: Most answers that models are still to be asked for, to write these.
     """
 
     arm: str
@@ -50,6 +56,7 @@ class Contest:
     candidates: list[dict[str, Value]]
     rule: Rule
     anchors: tuple[ProposedAnchor, ...] = ()
+    num_answers: int = 0
 
     def anchor_tokens(self, settings: Settings) -> int | None:
         """Tokens of a candidate's anchor; None where anchors are not tuned."""
@@ -93,6 +100,8 @@ def make_contest(
     what: Sequence[What],
     progress: Progress,
     field: AnchorField | None = None,
+    *,
+    dry_run: bool = False,
 ) -> Contest:
     """Draw up a choice: the rows it is made on, their inner folds and the candidates.
 
@@ -103,15 +112,19 @@ def make_contest(
         what: What to tune.
         progress: Where to show progress.
         field: Which anchors to look at, where they are tuned.
+        dry_run: Whether it is for a look only: anchors that are not written yet are not written.
     """
     trials = make_trials(prepared, arm, fold, what, progress)
     recipe = trials.base
     notes = warn_of_large_groups(trials.folds)
     anchors: tuple[ProposedAnchor, ...] = ()
+    num_answers = 0
     if "anchor" in what:
-        proposal = propose_anchors(
-            prepared, recipe, trials.records, fold, field or AnchorField(), trials.folder, progress
-        )
+        asked = prepared, recipe, trials.records, fold, field or AnchorField(), trials.folder
+        if dry_run:
+            proposal, num_answers = expect_anchors(*asked)
+        else:
+            proposal = propose_anchors(*asked, progress)
         anchors = proposal.anchors
         notes += proposal.notes
     raced = [anchor_settings(anchor, recipe) for anchor in anchors if anchor.left_out is None]
@@ -126,7 +139,15 @@ def make_contest(
         anchors=raced,
     )
     contest = Contest(
-        arm, fold, trials, len(trials.folds), tuple(notes), candidates, Halving(), anchors
+        arm,
+        fold,
+        trials,
+        len(trials.folds),
+        tuple(notes),
+        candidates,
+        Halving(),
+        anchors,
+        num_answers,
     )
     if "anchor" not in what:
         return contest

@@ -115,49 +115,31 @@ def tune_recipe(
     keys = tuned_keys(what)
     retuned = Retuned(keys, tuple(arms))
     prepared = prepare_run(recipe, retuned=retuned)
-    contests = [
-        make_contest(prepared, arm, fold, what, progress, anchors)
-        for arm in arms
-        for fold in outer_folds(prepared)
-    ]
-    shared = choose_jobs(
-        jobs,
-        device=prepared.workspace.hardware.device,
-        num_trainings=max(len(contest.candidates) for contest in contests),
-        weight_bytes=prepared.workspace.weight_bytes,
-        memory_bytes=memory_bytes(prepared.workspace.hardware.device),
-    )
-    with shared.limit_threads():
+    with contextlib.ExitStack() as held:
+        if not dry_run:  # writing anchors takes long and keeps them in the folder
+            held.enter_context(hold_folder(prepared.run_dir, what="a run or a tuning"))
+        contests = [
+            make_contest(prepared, arm, fold, what, progress, anchors, dry_run=dry_run)
+            for arm in arms
+            for fold in outer_folds(prepared)
+        ]
+        shared = choose_jobs(
+            jobs,
+            device=prepared.workspace.hardware.device,
+            num_trainings=max(len(contest.candidates) for contest in contests),
+            weight_bytes=prepared.workspace.weight_bytes,
+            memory_bytes=memory_bytes(prepared.workspace.hardware.device),
+        )
+        held.enter_context(shared.limit_threads())
         rate = measure_trials(prepared, contests[0])
-    if not shared.is_asked_for and estimate_seconds(contests, rate, 1) <= WORTH_SECONDS:
-        shared = replace(shared, count=1)
-    contests = _within_budget(contests, rate, shared.count, budget_seconds, say)
-    for line in _describe_start(contests, rate, shared):
-        say(line)
-    if dry_run:
-        return TuneOutcome(None, None)
-    choices = []
-    with (
-        hold_folder(prepared.run_dir, what="a run or a tuning"),
-        shared.limit_threads(),
-        _trial_runner(recipe, what, arms, prepared, shared, progress) as run,
-    ):
-        for contest in contests:
-            found = race(
-                contest.candidates,
-                contest.num_folds,
-                partial(_run_trials, contest, run, say),
-                contest.rule,
-            )
-            choices.append(
-                TunedChoice(
-                    arm=contest.arm,
-                    fold=contest.fold,
-                    settings=dict(contest.candidates[found.winner]),
-                    candidates=_summarise(contest, found.trials, found.winner),
-                    anchors=contest.anchors,
-                )
-            )
+        if not shared.is_asked_for and estimate_seconds(contests, rate, 1) <= WORTH_SECONDS:
+            shared = replace(shared, count=1)
+        contests = _within_budget(contests, rate, shared.count, budget_seconds, say)
+        for line in _describe_start(contests, rate, shared):
+            say(line)
+        if dry_run:
+            return TuneOutcome(None, None)
+        choices = _choose(recipe, what, arms, prepared, contests, shared, progress, say)
     for choice in choices:
         warning = warn_of_collapse(choice)
         if warning is not None:
@@ -175,6 +157,38 @@ def tune_recipe(
         provenance=collect_provenance(),
     )
     return TuneOutcome(tuning, write_tuning(prepared.run_dir, tuning))
+
+
+def _choose(
+    recipe: Recipe,
+    what: Sequence[What],
+    arms: Sequence[str],
+    prepared: Prepared,
+    contests: Sequence[Contest],
+    shared: Jobs,
+    progress: Progress,
+    say: Say,
+) -> list[TunedChoice]:
+    """Run the races."""
+    choices = []
+    with _trial_runner(recipe, what, arms, prepared, shared, progress) as run:
+        for contest in contests:
+            found = race(
+                contest.candidates,
+                contest.num_folds,
+                partial(_run_trials, contest, run, say),
+                contest.rule,
+            )
+            choices.append(
+                TunedChoice(
+                    arm=contest.arm,
+                    fold=contest.fold,
+                    settings=dict(contest.candidates[found.winner]),
+                    candidates=_summarise(contest, found.trials, found.winner),
+                    anchors=contest.anchors,
+                )
+            )
+    return choices
 
 
 @contextlib.contextmanager
@@ -267,6 +281,11 @@ def _describe_start(contests: list[Contest], rate: float, shared: Jobs) -> list[
         counts = " + ".join(map(str, contest.rule.most_trials(num, contest.num_folds)))
         most = "at most " if contest.anchors else ""
         lines.append(f"{contest.arm}, {where}: {num} candidates, {most}{counts} trials")
+        if contest.num_answers:
+            lines.append(
+                f"{contest.arm}, {where}: anchors are still to be written, by at most "
+                f"{contest.num_answers} answers of a model; the estimate leaves that out"
+            )
         lines += [f"warning: {contest.arm}, {where}: {note}" for note in contest.notes]
     if shared.count > 1:
         lines.append(f"jobs: {shared.count} trials at once ({shared.reason})")
