@@ -62,8 +62,9 @@ class Workspace:
 
     @cached_property
     def model_hash(self) -> str:
-        """Fingerprint of the base weights."""
-        return fingerprint_model(self.location)
+        """Fingerprint of the base model."""
+        trusted = self._settings.trust_remote_code
+        return fingerprint_model(self.location, trust_remote_code=trusted)
 
     @cached_property
     def weight_bytes(self) -> int:
