@@ -1,6 +1,8 @@
 """Going on with an interrupted run: what makes it another is refused by name, all else goes on."""
 
 import contextlib
+import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -15,6 +17,7 @@ from levertune.cli.terminal import Terminal
 from levertune.errors import RunError
 from levertune.models import hardware
 from levertune.models.hardware import Hardware
+from levertune.models.rendering import IGNORE_INDEX, ChatTokenizer
 from levertune.results.files import read_json
 from levertune.results.folder_lock import hold_folder
 from levertune.runs.run import run_recipe
@@ -101,6 +104,11 @@ def change_template(project):
     path.write_text(path.read_text() + " ")
 
 
+def change_end_token(project):
+    path = Path("model/tokenizer_config.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token": "<pad>"}))
+
+
 @pytest.mark.parametrize(
     ("change", "named", "words"),
     [
@@ -108,6 +116,7 @@ def change_template(project):
         (change_general, "general_hashes.general: ", "the general rows"),
         (change_anchor, "anchor.id: ", "the anchor"),
         (change_weights, "model_hash: ", "the base model"),
+        (change_end_token, "tokenizer_hash: ", "the tokenizer or its template"),
         (change_template, "tokenizer_hash: ", "the tokenizer or its template"),
     ],
 )
@@ -120,6 +129,21 @@ def test_changed_files_are_refused_and_named(copy, change, named, words):
     assert words in line.partition("What changed: ")[2]
     assert line.endswith("Change it back, or choose another output_dir.")
     assert (TELL / "checkpoints/checkpoint-2").is_dir()
+
+
+def test_rows_that_come_to_other_ids_or_labels_are_refused_and_named(copy, monkeypatch):
+    """As under a levertune whose renderer has changed: neither file nor tokenizer has."""
+    tokenize = ChatTokenizer.tokenize
+
+    def without_end(self, example):
+        row = tokenize(self, example)
+        return dataclasses.replace(row, labels=(*row.labels[:-1], IGNORE_INDEX))
+
+    monkeypatch.setattr(ChatTokenizer, "tokenize", without_end)
+    with pytest.raises(RunError) as caught:
+        run_recipe(recipe_of(copy))
+    assert "; task_ids_hash: " in str(caught.value)
+    assert "What changed: how task rows become tokens, the general rows. " in str(caught.value)
 
 
 @pytest.mark.parametrize(
