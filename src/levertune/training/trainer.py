@@ -20,17 +20,17 @@ from levertune.models.adapters import save_adapter
 from levertune.models.batches import Batching
 from levertune.models.head import select_logits
 from levertune.models.memory import release_unused_memory
+from levertune.models.micro_batch_limit import (
+    NO_ROOM_FOR_A_ROW,
+    MicroBatchLimit,
+    is_out_of_memory,
+)
 from levertune.models.rendering import TokenizedExample
 from levertune.training.callbacks import AtBegin
 from levertune.training.checkpoints import Checkpoints
 from levertune.training.divergence import LossWatch, diverged
-from levertune.training.micro_batches import (
-    MicroBatchLimit,
-    is_out_of_memory,
-    random_state,
-    set_random_state,
-)
 from levertune.training.processes import Team, share_rows
+from levertune.training.random_state import random_state, set_random_state
 from levertune.training.team_trainer import TeamTrainer
 
 _Pass = tuple[list[int], bool]
@@ -226,7 +226,8 @@ class StepTrainer(TeamTrainer):
                 # Those that have but a part of the model would wait for this one's in this pass.
                 if not is_out_of_memory(error) or self._is_spread:
                     raise
-                self._limit.lower(examples, indices, step=self.state.global_step + 1)
+                where = f"step {self.state.global_step + 1}"
+                self._limit.lower(examples, indices, where=where, advice=NO_ROOM_FOR_A_ROW)
                 return step_loss, len(indices)
             step_loss += loss.detach()
             if counts:
