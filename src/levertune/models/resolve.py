@@ -20,8 +20,9 @@ from levertune.models.embedded import (
     find_embedded_weights,
 )
 
-_TOKENIZER_FILES = ["tokenizer*", "special_tokens_map.json", "*.jinja", "added_tokens.json"]
-_MODEL_FILES = [*_TOKENIZER_FILES, "*.safetensors", "*.safetensors.index.json", "config.json",
+_TOKENIZER_FILES = ["tokenizer*", "special_tokens_map.json", "*.jinja", "added_tokens.json",
+                    "config.json"]  # fmt: skip
+_MODEL_FILES = [*_TOKENIZER_FILES, "*.safetensors", "*.safetensors.index.json",
                 "generation_config.json", "*.model"]  # fmt: skip
 
 
