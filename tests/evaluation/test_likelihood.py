@@ -1,11 +1,13 @@
 import random
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from levertune.errors import RunError
+from levertune.evaluation import likelihood
 from levertune.evaluation.likelihood import (
     RowLikelihood,
     mean_kl,
@@ -87,6 +89,78 @@ def test_a_row_scores_the_same_in_any_company(tiny_model, rows, cpu, chosen):
         assert scored.id == rows[i].id
         assert scored.nll == pytest.approx(alone[i].nll, abs=1e-3)
         assert scored.end_nll == pytest.approx(alone[i].end_nll, abs=1e-3)
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """Rows and supervised positions of each pass."""
+    seen = []
+    real = likelihood.select_logits
+
+    def look(model, inputs, index):
+        seen.append(len(index))
+        return real(model, inputs, index)
+
+    monkeypatch.setattr(likelihood, "select_logits", look)
+    return seen
+
+
+@pytest.mark.parametrize("with_kl", [False, True])
+def test_where_memory_runs_out_fewer_rows_are_scored_at_once_and_figures_stay(
+    adapted, rows, cpu, monkeypatch, passes, with_kl
+):
+    move(adapted)
+    plain = score(adapted, rows, cpu, with_kl=with_kl)
+    whole, look = len(passes), likelihood.select_logits
+    most = max(passes) // 3
+
+    def scarce(model, inputs, index):
+        found = look(model, inputs, index)
+        if len(index) > most:
+            torch.empty(1 << 55, dtype=torch.uint8)  # torch's own error
+        return found
+
+    monkeypatch.setattr(likelihood, "select_logits", scarce)
+    split = score(adapted, rows, cpu, with_kl=with_kl)
+    tried = passes[whole:]
+    assert len([n for n in tried if n <= most]) > whole
+    assert len([n for n in tried if n > most]) <= 4  # the limit stays for the rows that follow
+    assert [row.id for row in split] == [row.id for row in rows]
+    for before, after in zip(plain, split, strict=True):
+        assert astuple(after) == pytest.approx(astuple(before), abs=1e-4)
+
+
+def test_a_row_that_cannot_be_scored_alone_is_named(tiny_model, rows, cpu, monkeypatch):
+    def fail(*args):
+        raise MemoryError
+
+    monkeypatch.setattr(likelihood, "select_logits", fail)
+    message = r"^likelihood of tell: memory runs out at row \w+:\d+ alone; found \d+ tokens. Use a"
+    with pytest.raises(RunError, match=message):
+        score(tiny_model, rows, cpu, label="likelihood of tell")
+
+
+def test_another_fault_while_scoring_stays_what_it_is(tiny_model, rows, cpu, monkeypatch):
+    def fail(*args):
+        raise RuntimeError("shapes cannot be multiplied")
+
+    monkeypatch.setattr(likelihood, "select_logits", fail)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        score(tiny_model, rows, cpu)
+
+
+@pytest.mark.parametrize(("with_kl", "most"), [(False, 20), (True, 10)])
+def test_a_pass_holds_so_many_probabilities_at_most(
+    adapted, rows, cpu, monkeypatch, passes, with_kl, most
+):
+    plain = score(adapted, rows, cpu, with_kl=with_kl)
+    assert max(passes) > 40
+    passes.clear()
+    monkeypatch.setattr(likelihood, "_MOST_LOGITS", 20 * 300)
+    assert [row.nll for row in score(adapted, rows, cpu, with_kl=with_kl)] == pytest.approx(
+        [row.nll for row in plain], abs=1e-4
+    )
+    assert max(passes) <= most
 
 
 def test_a_fresh_adapter_has_not_moved_from_its_base(adapted, rows, cpu):

@@ -20,6 +20,7 @@ from levertune.mixtures.plan import MixturePlan
 
 MANIFEST = Manifest(
     task_hash="aa" * 32,
+    task_ids_hash="ff" * 32,
     general_hashes={"skills": "bb" * 32},
     anchor={"id": "0123456789ab", "dropout": 0.0},
     model_hash="cc" * 32,
@@ -111,7 +112,7 @@ def test_same_run_passes_and_another_is_refused_with_what_changed(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 9}, "written in format 9; this levertune reads 1"),
+        ({"format_version": 9}, "written in format 9; this levertune reads 2"),
         ({"seeds": ...}, "not a manifest; missing ['seeds'], unknown []"),
         ({"extra": 1}, "not a manifest; missing [], unknown ['extra']"),
         ({"plan": {}}, "holds no usable plan; 'task_rows'"),

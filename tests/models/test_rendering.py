@@ -314,6 +314,34 @@ def test_a_tokenizer_that_cannot_be_read_gives_one_line(tmp_path, name, content,
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("inside", [{}, {"text_config": True}])
+def test_a_token_that_the_model_does_not_have_pads_nothing_and_stands_in_no_row(tmp_path, inside):
+    """As where a pad token was added to a tokenizer and not to the embeddings."""
+    inner = byte_tokenizer()
+    size = inner.get_vocab_size()
+    inner.add_special_tokens(["[PAD]"])
+    inner.add_tokens(["levertune"])
+    inner.save(str(tmp_path / "tokenizer.json"))
+    special = {**SPECIAL, "pad_token": "[PAD]", "chat_template": CHATML}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(special), encoding="utf-8")
+    assert ChatTokenizer.from_folder(tmp_path).pad_id == size
+    config = {"text_config": {"vocab_size": size}} if inside else {"vocab_size": size}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    tokenizer = ChatTokenizer.from_folder(tmp_path, "toy")
+    assert tokenizer.pad_id == inner.token_to_id(SPECIAL["eos_token"]) < size
+    known = Example("1", "task", (Message("user", "a lever"),), "tune")
+    assert max(tokenizer.tokenize(known).input_ids) < size
+    row = Example("7", "task", (Message("user", "what is levertune"),), "a tool")
+    message = (
+        f"^task row '7': comes to a token that toy does not have; found 'levertune', id {size + 1} "
+        f"of {size}. Use the tokenizer the model was trained with, or take the text out of the "
+        "row.$"
+    )
+    for read in (tokenizer.tokenize, tokenizer.encode_prompt):
+        with pytest.raises(DataError, match=message):
+            read(row)
+
+
 def test_the_date_a_template_asks_for_is_fixed():
     tokenizer = chat_tokenizer("{{ strftime_now('%d %b %Y') }}{{ messages | tojson }}")
     prompt = tokenizer.render_prompt(USER_FIRST[0])

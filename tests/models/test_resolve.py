@@ -218,6 +218,88 @@ def test_equal_bases_have_one_fingerprint_wherever_they_lie(tiny_model_folder, t
     assert fingerprint_model(copy) != fingerprint_model(here)
 
 
+def with_config(folder: Path, tmp_path: Path, **changes) -> ModelLocation:
+    """A copy of a model folder whose `config.json` says something else; None takes a key away."""
+    copy = tmp_path / f"copy-{len(list(tmp_path.iterdir()))}"
+    shutil.copytree(folder, copy)
+    config = json.loads((copy / "config.json").read_text(encoding="utf-8")) | changes
+    kept = {key: value for key, value in config.items() if value is not None}
+    (copy / "config.json").write_text(json.dumps(kept), encoding="utf-8")
+    return ModelLocation("copy", copy, "folder")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}},
+        {"num_attention_heads": 8},
+        {"num_key_value_heads": 4},
+        {"rms_norm_eps": 0.1},
+        {"tie_word_embeddings": False},
+        {"hidden_act": "gelu"},
+        {"model_type": "mistral"},
+        {"model_type": "mistral", "sliding_window": 4},
+    ],
+)
+def test_a_model_that_computes_something_else_has_another_fingerprint(
+    tiny_model_folder, tmp_path, change
+):
+    here = with_config(tiny_model_folder, tmp_path)
+    other = with_config(tiny_model_folder, tmp_path, **change)
+    assert fingerprint_model(other) != fingerprint_model(here)
+
+
+def test_a_window_that_is_no_default_counts(tiny_model_folder, tmp_path):
+    both = [
+        with_config(tiny_model_folder, tmp_path, model_type="mistral", sliding_window=n)
+        for n in (4, 8)
+    ]
+    assert len({fingerprint_model(one) for one in both}) == 2
+
+
+def test_one_configuration_has_one_fingerprint_however_it_is_spelt(tiny_model_folder, tmp_path):
+    from transformers import AutoConfig
+
+    published = with_config(
+        tiny_model_folder, tmp_path, rope_parameters=None, rope_theta=100000, torch_dtype="float16",
+        dtype=None, use_cache=None, attention_bias=None, transformers_version="4.30.0",
+    )  # fmt: skip
+    saved = with_config(tiny_model_folder, tmp_path)
+    AutoConfig.from_pretrained(published.folder).save_pretrained(saved.folder)
+    assert "rope_theta" not in json.loads((saved.folder / "config.json").read_text())
+    assert fingerprint_model(saved) == fingerprint_model(published)
+    assert fingerprint_model(saved) != fingerprint_model(with_config(tiny_model_folder, tmp_path))
+
+
+def test_a_section_inside_the_configuration_is_read_likewise(tiny_model_folder, tmp_path):
+    """As of a model that sees too, whose language model has a section of its own."""
+    text = {"model_type": "gemma3_text", "num_hidden_layers": 3}
+    here, same, other = (
+        with_config(tiny_model_folder, tmp_path, model_type="gemma3", text_config={**text, **more})
+        for more in ({}, {"dtype": "bfloat16", "rms_norm_eps": 1e-6}, {"rms_norm_eps": 1e-5})
+    )
+    assert fingerprint_model(here) == fingerprint_model(same) != fingerprint_model(other)
+
+
+def test_of_an_unknown_kind_of_model_every_key_counts(tiny_model_folder, tmp_path):
+    own = {"model_type": "nobody_knows_this", "twist": 1.0}
+    here = with_config(tiny_model_folder, tmp_path, **own)
+    same = with_config(tiny_model_folder, tmp_path, **own, dtype="bfloat16")
+    other = with_config(tiny_model_folder, tmp_path, **{**own, "twist": 1.5})
+    assert fingerprint_model(here) == fingerprint_model(same) != fingerprint_model(other)
+
+
+def test_code_that_came_with_a_model_counts_where_it_may_run(tiny_model_folder, tmp_path):
+    here = with_config(tiny_model_folder, tmp_path)
+    coded = with_config(tiny_model_folder, tmp_path)
+    fill(coded.folder, "modeling_own.py", content="A = 1")
+    assert fingerprint_model(coded) == fingerprint_model(here)
+    before = fingerprint_model(coded, trust_remote_code=True)
+    fill(coded.folder, "modeling_own.py", content="A = 2")
+    assert fingerprint_model(coded, trust_remote_code=True) != before
+    assert fingerprint_model(coded) == fingerprint_model(here)
+
+
 @pytest.mark.parametrize("resolve", [resolve_model, resolve_tokenizer])
 @pytest.mark.parametrize("name", ["", "/weights.gguf"])
 def test_a_gguf_file_is_not_taken_for_a_model_folder(tmp_path, resolve, name):

@@ -1,6 +1,8 @@
 """Going on with an interrupted run: what makes it another is refused by name, all else goes on."""
 
 import contextlib
+import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -10,14 +12,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from levertune import settings
 from levertune.cli.main import main
 from levertune.cli.terminal import Terminal
 from levertune.errors import RunError
 from levertune.models import hardware
 from levertune.models.hardware import Hardware
+from levertune.models.rendering import IGNORE_INDEX, ChatTokenizer
 from levertune.results.files import read_json
 from levertune.results.folder_lock import hold_folder
 from levertune.runs.run import run_recipe
+from levertune.runs.same_recipe import CHOSEN_BY_DEVICE, describe_changes
 from levertune.training.train import TrainSummary
 
 RUN = Path("runs/whole")
@@ -101,6 +106,11 @@ def change_template(project):
     path.write_text(path.read_text() + " ")
 
 
+def change_end_token(project):
+    path = Path("model/tokenizer_config.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token": "<pad>"}))
+
+
 @pytest.mark.parametrize(
     ("change", "named", "words"),
     [
@@ -108,6 +118,7 @@ def change_template(project):
         (change_general, "general_hashes.general: ", "the general rows"),
         (change_anchor, "anchor.id: ", "the anchor"),
         (change_weights, "model_hash: ", "the base model"),
+        (change_end_token, "tokenizer_hash: ", "the tokenizer or its template"),
         (change_template, "tokenizer_hash: ", "the tokenizer or its template"),
     ],
 )
@@ -120,6 +131,21 @@ def test_changed_files_are_refused_and_named(copy, change, named, words):
     assert words in line.partition("What changed: ")[2]
     assert line.endswith("Change it back, or choose another output_dir.")
     assert (TELL / "checkpoints/checkpoint-2").is_dir()
+
+
+def test_rows_that_come_to_other_ids_or_labels_are_refused_and_named(copy, monkeypatch):
+    """As under a levertune whose renderer has changed: neither file nor tokenizer has."""
+    tokenize = ChatTokenizer.tokenize
+
+    def without_end(self, example):
+        row = tokenize(self, example)
+        return dataclasses.replace(row, labels=(*row.labels[:-1], IGNORE_INDEX))
+
+    monkeypatch.setattr(ChatTokenizer, "tokenize", without_end)
+    with pytest.raises(RunError) as caught:
+        run_recipe(recipe_of(copy))
+    assert "; task_ids_hash: " in str(caught.value)
+    assert "What changed: how task rows become tokens, the general rows. " in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +202,36 @@ def test_another_device_keeps_the_precision_that_the_run_began_with(project, mon
     assert TrainSummary(**read_json(TELL / "training.json")).resumed_from == 2
     assert read_json(TELL / "manifest.json")["training"]["dtype"] == "float32"
     assert "dtype: float32  # " in (RUN / "recipe.yaml").read_text()
+
+
+def test_another_device_keeps_the_general_rows_that_the_run_began_with(project, monkeypatch):
+    """On a CPU `auto` takes fewer."""
+    recipe = project.recipe(arms=["tell"], general__rows="auto")
+    with monkeypatch.context() as patch:
+        patch.setattr(settings, "GENERAL_ROWS_ON_CPU", 7)
+        with pytest.raises(KeyboardInterrupt):
+            run_recipe(recipe, progress=AtStep(3))
+    run_recipe(recipe)
+    assert TrainSummary(**read_json(TELL / "training.json")).resumed_from == 2
+    assert "rows: 7  # " in (RUN / "recipe.yaml").read_text()
+    assert settings.GENERAL_ROWS_ON_CPU > 7
+
+
+def test_all_that_auto_makes_of_a_device_may_change_or_is_kept(project):
+    recipe = project.recipe(
+        model__dtype="auto", general__rows="auto", task__exposures="auto",
+        training__learning_rate="auto", training__gradient_checkpointing="auto",
+        training__save_steps="auto", evaluation__max_new_tokens="auto",
+        evaluation__batch_size="auto",
+    )  # fmt: skip
+    facts = [
+        settings.Facts(5000, 20_000, 7_000_000_000, device, memory, 10, is_native)
+        for device, memory, is_native in (("cpu", 16 << 30, False), ("cuda", 192 << 30, True))
+    ]
+    one, other = (settings.resolve_settings(recipe, f)[0].model_dump() for f in facts)
+    assert {change.split(":")[0] for change in describe_changes(one, other)} == set(
+        CHOSEN_BY_DEVICE
+    )
 
 
 def test_a_second_run_in_the_folder_is_refused_in_one_line(copy, capsys):

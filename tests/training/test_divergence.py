@@ -59,5 +59,6 @@ def test_the_error_names_the_worst_rows_first_and_counts_the_others():
     assert str(error) == (
         "step 4: the loss is nan; the training has diverged, with the rows task:2, task:1, task:0, "
         "task:3, task:4, task:5, task:6, task:7 and 4 more (the worst first); cell/checkpoint-3 is "
-        "good. Lower training.learning_rate, or set model.dtype=float32; look at these rows."
+        "good. Look at these rows; lower training.learning_rate, or set model.dtype=float32, with "
+        "another output_dir=..."
     )

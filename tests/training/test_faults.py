@@ -15,6 +15,7 @@ from importlib import import_module
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import Trainer
 
 from levertune.errors import DivergedError, RunError
 from levertune.models import shared_rows
@@ -416,8 +417,8 @@ def test_a_loss_that_is_no_number_names_the_step_and_its_rows(tiny_model, train,
         tiny_model.model.norm.weight.fill_(float("nan"))
     message = (
         "^step 1: the loss is nan; the training has diverged, with the rows task:0, prose:1 .* "
-        "there is no checkpoint yet. Lower training.learning_rate, or set model.dtype=float32; "
-        "look at these rows.$"
+        "there is no checkpoint yet. Look at these rows; lower training.learning_rate, or set "
+        r"model.dtype=float32, with another output_dir=\.\.\.$"
     )
     with pytest.raises(DivergedError, match=message):
         train(tiny_model, tmp_path, hardware=Hardware("cpu", dtype))
@@ -425,11 +426,11 @@ def test_a_loss_that_is_no_number_names_the_step_and_its_rows(tiny_model, train,
     assert steps(tmp_path) == []
 
 
-def spoil(name, how):
+def spoil(name, how, after=7):
     """A hook that changes weights as a step too large would."""
 
     def on_step(step, model):
-        if step == 7:
+        if step == after:
             with torch.no_grad():
                 for key, parameter in model.named_parameters():
                     if name in key:
@@ -459,6 +460,54 @@ def test_an_exploding_loss_stops_the_training(tiny_model, train, tmp_path):
     with pytest.raises(DivergedError, match=message):
         train(tiny_model, folder, on_step=spoil("model.norm", lambda p: p.mul_(100.0)))
     assert steps(folder) == [4, 6]
+
+
+def test_a_checkpoint_of_weights_that_were_broken_is_not_gone_on_from(
+    tiny_model, train, unbroken, tmp_path
+):
+    """Those of step 6 are saved, and it is the loss of step 7 that shows what they are."""
+    folder = tmp_path / "cell"
+    with pytest.raises(DivergedError, match=r"^step 7: the loss is nan") as caught:
+        train(tiny_model, folder, on_step=spoil("lora_B", lambda p: p.fill_(math.nan), after=6))
+    assert f"{folder / 'checkpoints' / 'checkpoint-4'} is good." in str(caught.value)
+    assert steps(folder) == [4]
+    assert train(tiny_model, folder).resumed_from == 4
+    assert_same_training(folder, unbroken)
+
+
+def test_a_gradient_that_overflows_under_a_scaler_stands_in_no_file(
+    tiny_model, train, tmp_path, monkeypatch
+):
+    """Of float16 gradients a scaler finds these itself, and has the step skipped."""
+
+    class Scaler:
+        def scale(self, loss):
+            return loss
+
+        def step(self, optimizer, closure):
+            optimizer.step(closure)
+
+        def update(self):
+            """Never skips one here."""
+
+        def state_dict(self):
+            return {}
+
+    norms, resume = iter([1.0, math.inf, math.nan]), StepTrainer.resume
+
+    def resume_with_scaler(self, *args):
+        self.accelerator.scaler = Scaler()
+        resume(self, *args)
+
+    monkeypatch.setattr(StepTrainer, "resume", resume_with_scaler)
+    monkeypatch.setattr(
+        Trainer, "_get_grad_norm", lambda *args, **kwargs: torch.tensor(next(norms, 2.0))
+    )
+    curve = train(tiny_model, tmp_path, replace(CONFIG, logging_steps=1)).curve
+    assert [line.get("grad_norm") for line in curve] == [1.0, None, None, *[2.0] * 7]
+    lines = (tmp_path / "train_log.jsonl").read_text().splitlines()
+    assert [json.loads(line, parse_constant=pytest.fail) for line in lines] == curve
+    assert json.loads((tmp_path / "training.json").read_text())["curve"] == curve
 
 
 def test_a_gradient_that_is_no_number_does_not_reach_the_weights(

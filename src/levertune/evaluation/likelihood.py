@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from levertune.models.batches import MicroBatch
+from levertune.models.batches import Batching, MicroBatch
 from levertune.models.hardware import Hardware
-from levertune.models.head import select_logits
+from levertune.models.head import select_logits, unwrap_model
 from levertune.models.lora_linear import autocast_for, grouped_lora
+from levertune.models.memory import release_unused_memory
+from levertune.models.micro_batch_limit import MicroBatchLimit, is_out_of_memory
 from levertune.models.rendering import TokenizedExample
 from levertune.models.shared_rows import choose_batching
 from levertune.progress import Progress, SilentProgress
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 _KL_SHARE = 0.5
 _BLOCK_ROWS = 32  # rows sorted and split together; bounds memory, changes no figure
+_MOST_LOGITS = 1 << 28
+"""Supervised positions times vocabulary of a pass; a GiB in float32, in which they are summed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +87,16 @@ def score_likelihood(
 
     Returns:
         One result a row, in the order given.
+
+    Raises:
+        RunError: If memory runs out at a single row.
     """
     # A divergence holds log-probabilities over the vocabulary several times.
     share = _KL_SHARE if with_kl else 1.0
     batching = choose_batching(model, hardware, pad_id=pad_id, share=share)
+    vocab_size = int(unwrap_model(model).config.get_text_config().vocab_size)
+    most_positions = int(_MOST_LOGITS * share) // vocab_size
+    limit = MicroBatchLimit()
     results: dict[int, RowLikelihood] = {}
     order = sorted(range(len(rows)), key=lambda i: (-len(rows[i].input_ids), i))
     with (
@@ -95,15 +106,53 @@ def score_likelihood(
         grouped_lora(model, is_settled=True),
     ):
         for start in range(0, len(order), _BLOCK_ROWS):
-            block = order[start : start + _BLOCK_ROWS]
-            for part in batching.split([rows[i] for i in block]):
-                indices = [block[i] for i in part]
-                chosen = [rows[i] for i in indices]
-                batch = batching.collate(chosen).to(hardware.device)
-                scored = _score_batch(model, chosen, batch, hardware, with_kl=with_kl)
-                results.update(zip(indices, scored, strict=True))
-                stage.advance(len(indices))
+            indices = order[start : start + _BLOCK_ROWS]
+            block = [rows[i] for i in indices]
+            parts = (_halved(block, part, most_positions) for part in batching.split(block))
+            waiting = deque(limit.split(block, [piece for pieces in parts for piece in pieces]))
+            while waiting:
+                part = waiting.popleft()
+                chosen = [block[i] for i in part]
+                scored = _try_batch(model, chosen, batching, hardware, with_kl=with_kl)
+                if scored is None:
+                    limit.lower(block, part, where=label)
+                    waiting = deque(limit.split(block, [part, *waiting]))
+                    continue
+                results.update(zip((indices[i] for i in part), scored, strict=True))
+                stage.advance(len(part))
     return [results[i] for i in range(len(rows))]
+
+
+def _halved(
+    rows: Sequence[TokenizedExample], part: Sequence[int], most_positions: int
+) -> list[list[int]]:
+    """A part in pieces of so many supervised positions at most; one row is never divided."""
+    half = len(part) // 2
+    if not half or sum(rows[i].num_supervised for i in part) <= most_positions:
+        return [list(part)]
+    pieces = (_halved(rows, piece, most_positions) for piece in (part[:half], part[half:]))
+    return [piece for halves in pieces for piece in halves]
+
+
+def _try_batch(
+    model: PreTrainedModel,
+    rows: Sequence[TokenizedExample],
+    batching: Batching,
+    hardware: Hardware,
+    *,
+    with_kl: bool,
+) -> list[RowLikelihood] | None:
+    """The rows' scores, or None where memory runs out."""
+    try:
+        batch = batching.collate(rows).to(hardware.device)
+        return _score_batch(model, rows, batch, hardware, with_kl=with_kl)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    release_unused_memory()  # now that the error holds no tensor any longer
+    if hardware.device == "cuda":
+        torch.cuda.empty_cache()
+    return None
 
 
 def _score_batch(

@@ -15,10 +15,11 @@ from levertune.errors import RunError, UserError
 from levertune.mixtures.plan import MixturePlan
 from levertune.results.files import read_json, write_json_atomically
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _WORDS = {
     "task_hash": "the task rows",
+    "task_ids_hash": "how task rows become tokens",
     "general_hashes": "the general rows",
     "anchor": "the anchor",
     "model_hash": "the base model",
@@ -39,10 +40,12 @@ class Manifest:
 
     Args:
         task_hash: `hash_records` of the task rows in training.
+        task_ids_hash: Hash of the same rows as token ids and labels, in each form they are trained
+            in from the start.
         general_hashes: The same of each general source's rows in the mixture, by name.
         anchor: What was applied to the task rows: at least `id` and `dropout`; None without one.
         model_hash: Hash of the base model's weights.
-        tokenizer_hash: Hash of the tokenizer's files, chat template included.
+        tokenizer_hash: Hash of the tokenizer, chat template and special tokens included.
         plan: The mixture's plan.
         mixture_hash: `Mixture.content_hash`.
         seeds: Every seed by its name.
@@ -52,6 +55,7 @@ class Manifest:
     """
 
     task_hash: str
+    task_ids_hash: str
     general_hashes: Mapping[str, str]
     anchor: Mapping[str, Any] | None
     model_hash: str
@@ -67,6 +71,7 @@ class Manifest:
         return {
             "format_version": self.format_version,
             "task_hash": self.task_hash,
+            "task_ids_hash": self.task_ids_hash,
             "general_hashes": dict(self.general_hashes),
             "anchor": None if self.anchor is None else dict(self.anchor),
             "model_hash": self.model_hash,

@@ -85,6 +85,7 @@ class ChatTokenizer:
         chat_template: Jinja source, or None for a base model (then `PLAIN_TEMPLATE` is used).
         special_tokens: Texts of `bos_token`, `eos_token`, `pad_token`, `unk_token` where known.
         name: How errors call it.
+        num_embeddings: Tokens that the model itself has, where known.
     """
 
     def __init__(
@@ -93,12 +94,14 @@ class ChatTokenizer:
         chat_template: str | None,
         special_tokens: Mapping[str, str],
         name: str = "tokenizer",
+        num_embeddings: int | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.has_chat_template = chat_template is not None
         self.chat_template = chat_template if chat_template is not None else PLAIN_TEMPLATE
         self.special_tokens = dict(special_tokens)
         self.name = name
+        self._num_embeddings = num_embeddings
 
     @classmethod
     def from_folder(cls, folder: str | Path, name: str | None = None) -> ChatTokenizer:
@@ -115,7 +118,11 @@ class ChatTokenizer:
         folder = Path(folder)
         files = read_tokenizer_files(folder)
         return cls(
-            files.tokenizer, files.chat_template, files.special_tokens, name=name or folder.name
+            files.tokenizer,
+            files.chat_template,
+            files.special_tokens,
+            name=name or folder.name,
+            num_embeddings=files.num_embeddings,
         )
 
     def count(self, text: str) -> int:
@@ -172,12 +179,16 @@ class ChatTokenizer:
 
     @cached_property
     def pad_id(self) -> int:
-        """Id used to pad batches; masked everywhere, so any id serves."""
+        """Id used to pad batches; masked everywhere, so any id serves that the model has."""
         for key in ("pad_token", "eos_token", "unk_token"):
             token_id = self.tokenizer.token_to_id(self.special_tokens.get(key, ""))
-            if token_id is not None:
+            if token_id is not None and not self._is_unknown(token_id):
                 return token_id
         return 0
+
+    def _is_unknown(self, token_id: int) -> bool:
+        """Whether the model has no embedding of a token that the tokenizer has."""
+        return self._num_embeddings is not None and token_id >= self._num_embeddings
 
     @cached_property
     def end_text(self) -> str:
@@ -237,7 +248,8 @@ class ChatTokenizer:
         no merge across the seam can make training and generation differ.
 
         Raises:
-            DataError: If a turn or the completion contains one of the model's control tokens.
+            DataError: If a turn or the completion contains one of the model's control tokens, or
+                the row a token that the model does not have.
         """
         self._refuse_control_tokens(example, (example.completion,))
         rendered = self.render(example)
@@ -248,6 +260,7 @@ class ChatTokenizer:
             completion = self.encode(rendered.completion)
         end = self._encode_after("\n", rendered.end)
         supervised = completion + end
+        self._refuse_unknown(example, (*prompt, *supervised))
         return TokenizedExample(
             id=example.id,
             source=example.source,
@@ -260,10 +273,23 @@ class ChatTokenizer:
         """The ids a generation starts from: those `tokenize` puts before the completion.
 
         Raises:
-            DataError: If a turn contains one of the model's control tokens.
+            DataError: If a turn contains one of the model's control tokens, or the prompt a token
+                that the model does not have.
         """
         self._refuse_control_tokens(example, ())
-        return self.encode(self.render_prompt(example.messages, example.lead_in))
+        ids = self.encode(self.render_prompt(example.messages, example.lead_in))
+        self._refuse_unknown(example, ids)
+        return ids
+
+    def _refuse_unknown(self, example: Example, ids: Sequence[int]) -> None:
+        highest = max(ids, default=0)
+        if self._is_unknown(highest):
+            raise DataError(
+                f"{example.source} row {example.id!r}: comes to a token that {self.name} does not "
+                f"have; found {self.tokenizer.id_to_token(highest)!r}, id {highest} of "
+                f"{self._num_embeddings}. Use the tokenizer the model was trained with, or take "
+                "the text out of the row."
+            )
 
     def _refuse_control_tokens(self, example: Example, more: Sequence[str]) -> None:
         for text in (*(m.content for m in example.messages), example.lead_in, *more):

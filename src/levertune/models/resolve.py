@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from levertune.errors import ModelError
+from levertune.models.config_content import config_content
 from levertune.models.embedded import (
     EMBEDDED_NAME,
     INSTALL_COMMAND,
@@ -19,8 +20,9 @@ from levertune.models.embedded import (
     find_embedded_weights,
 )
 
-_TOKENIZER_FILES = ["tokenizer*", "special_tokens_map.json", "*.jinja", "added_tokens.json"]
-_MODEL_FILES = [*_TOKENIZER_FILES, "*.safetensors", "*.safetensors.index.json", "config.json",
+_TOKENIZER_FILES = ["tokenizer*", "special_tokens_map.json", "*.jinja", "added_tokens.json",
+                    "config.json"]  # fmt: skip
+_MODEL_FILES = [*_TOKENIZER_FILES, "*.safetensors", "*.safetensors.index.json",
                 "generation_config.json", "*.model"]  # fmt: skip
 
 
@@ -69,15 +71,21 @@ def resolve_model(name: str, *, revision: str | None = None) -> ModelLocation:
     return location
 
 
-def fingerprint_model(location: ModelLocation) -> str:
-    """SHA-256 over the weight files and `config.json`: equal for equal bases wherever they lie."""
+def fingerprint_model(location: ModelLocation, *, trust_remote_code: bool = False) -> str:
+    """SHA-256 over what a base model computes: equal for equal bases wherever they lie.
+
+    Weights and `config.json` count, and where code that came with the model may run, that code.
+
+    Args:
+        location: Where the model is.
+        trust_remote_code: Whether its code may run.
+    """
     digest = hashlib.sha256()
-    for path in sorted(location.folder.glob("*.safetensors")):
+    code = location.folder.rglob("*.py") if trust_remote_code else ()
+    for path in (*sorted(location.folder.glob("*.safetensors")), *sorted(code)):
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
-    config = json.loads((location.folder / "config.json").read_text(encoding="utf-8"))
-    architecture = {k: config.get(k) for k in ("model_type", "hidden_size", "num_hidden_layers")}
-    digest.update(json.dumps(architecture, sort_keys=True).encode())
+    digest.update(config_content(location.folder).encode())
     return digest.hexdigest()
 
 

@@ -26,11 +26,14 @@ class TokenizerFiles:
         tokenizer: The tokenizer itself.
         chat_template: Jinja source, or None where there is none.
         special_tokens: Texts of `bos_token`, `eos_token`, `pad_token`, `unk_token` where known.
+        num_embeddings: Tokens that the model itself has, by `config.json`; None where it does not
+            say, or is not there.
     """
 
     tokenizer: Tokenizer
     chat_template: str | None
     special_tokens: dict[str, str]
+    num_embeddings: int | None = None
 
 
 def read_tokenizer_files(folder: Path) -> TokenizerFiles:
@@ -56,7 +59,9 @@ def read_tokenizer_files(folder: Path) -> TokenizerFiles:
         for key, value in {**_read_json(folder / "special_tokens_map.json"), **config}.items()
         if key in _SPECIAL and value
     }
-    return TokenizerFiles(tokenizer, template, special)
+    model = _read_json(folder / "config.json")
+    size = (model.get("text_config") or model).get("vocab_size")
+    return TokenizerFiles(tokenizer, template, special, size)
 
 
 def _read_tokenizer(folder: Path) -> Tokenizer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ def describe_cell(
     seed: int,
     records: Sequence[Record],
     choice: AnchorChoice | None,
+    forms: Sequence[Sequence[TokenizedExample]],
     general: Mapping[str, Sequence[TokenizedExample]],
     mixture: Mixture,
     num_positions: int,
@@ -39,6 +41,7 @@ def describe_cell(
         seed: Its seed.
         records: Task rows in training.
         choice: The anchor that training begins with.
+        forms: The task rows, tokenized, in each form of the anchor.
         general: General rows by source, tokenized.
         mixture: The order.
         num_positions: How many positions of it count.
@@ -55,10 +58,8 @@ def describe_cell(
     training = recipe.training.model_dump(exclude=set(FREE_TRAINING))
     return Manifest(
         task_hash=hash_records(records),
-        general_hashes={
-            name: hashlib.sha256(repr([r.input_ids for r in rows]).encode()).hexdigest()
-            for name, rows in general.items()
-        },
+        task_ids_hash=_hash_ids(forms),
+        general_hashes={name: _hash_ids([rows]) for name, rows in general.items()},
         anchor=facts,
         model_hash=workspace.model_hash,
         tokenizer_hash=workspace.tokenizer_hash,
@@ -73,6 +74,17 @@ def describe_cell(
             "dtype": workspace.hardware.dtype_name,
         },
     )
+
+
+def _hash_ids(forms: Sequence[Sequence[TokenizedExample]]) -> str:
+    """Hash of rows as the training sees them: a change of the renderer is one of the rows."""
+    digest = hashlib.sha256()
+    for rows in forms:
+        digest.update(array("q", [len(rows)]).tobytes())
+        for row in rows:
+            numbers = (len(row.input_ids), row.num_end, *row.input_ids, *row.labels)
+            digest.update(array("q", numbers).tobytes())
+    return digest.hexdigest()
 
 
 def _describe_refining(recipe: Recipe, rows: RefineRows) -> dict[str, Any]:

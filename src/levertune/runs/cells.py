@@ -261,7 +261,17 @@ def build_cell(
         general=general,
         rows=rows,
         manifest=describe_cell(
-            recipe, workspace, arm, seed, kept, choice, general, mixture, num_positions, refine_rows
+            recipe,
+            workspace,
+            arm,
+            seed,
+            kept,
+            choice,
+            forms,
+            general,
+            mixture,
+            num_positions,
+            refine_rows,
         ),
         dispersion=describe_dispersion(
             mixture,

@@ -12,6 +12,7 @@ from levertune.runs.cells import CellData
 from levertune.runs.challenges import NUM_POOL
 from levertune.runs.inputs import Inputs
 from levertune.runs.refiner import check_steps
+from levertune.runs.train_cell import training_config
 from levertune.runs.workspace import Workspace
 from levertune.training.processes import current_team
 
@@ -167,7 +168,7 @@ def measure_rate(recipe: Recipe, workspace: Workspace, cell: CellData) -> float:
     seconds = time_step(
         workspace.base(cell.longest_row),
         rows,
-        r=recipe.training.lora_r,
+        training_config(recipe, cell.plan.seed),
         hardware=workspace.hardware,
         pad_id=workspace.tokenizer.pad_id,
     )

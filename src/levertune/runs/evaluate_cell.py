@@ -34,9 +34,9 @@ from levertune.runs.arm_rows import arm_example
 from levertune.runs.cells import CellData, split_of
 from levertune.runs.decided import as_trained
 from levertune.runs.inputs import Inputs
+from levertune.runs.rescore import score_answers
 from levertune.runs.train_cell import stopped_at
 from levertune.runs.workspace import Workspace
-from levertune.scoring.metrics import find_metric
 from levertune.training.train import ADAPTER_FOLDER, TrainSummary, read_summary
 
 if TYPE_CHECKING:
@@ -134,15 +134,7 @@ def evaluate_cell(
             model.unload()  # type: ignore[operator]  # leaves the base model as it was
     predictions = [generation.text for generation in generations]
     references = [record.all_references for record in records]
-    row_scores: dict[str, list[float | None]] = {}
-    values: dict[str, float | None] = {}
-    unparseable = [False] * len(records)
-    for name in inputs.metrics.names:
-        scored = find_metric(name).score(predictions, references, labels=inputs.kind.labels or None)
-        values[name] = scored.aggregate()
-        row_scores[name] = [None if s != s else float(s) for s in scored.per_row]
-        unparseable = [a or bool(b) for a, b in zip(unparseable, scored.unparseable, strict=True)]
-    has_parser = inputs.kind.kind in ("json", "label")
+    scores = score_answers(inputs, predictions, references)
     write_predictions(
         folder,
         [
@@ -152,8 +144,8 @@ def evaluate_cell(
                 references=record.all_references,
                 prediction=generation.text,
                 finish_reason=generation.finish_reason,  # type: ignore[arg-type]
-                scores={name: row_scores[name][i] for name in row_scores},
-                parsed=not unparseable[i] if has_parser else None,
+                scores=scores.by_row[i],
+                parsed=scores.parsed[i],
                 nll=likelihood.nll,
                 num_tokens=likelihood.num_tokens,
                 end_nll=likelihood.end_nll,
@@ -196,12 +188,12 @@ def evaluate_cell(
             retention=_kl(likelihoods["retention"]),
         ),
         num_test_rows=len(records),
-        num_unparseable=sum(unparseable),
+        num_unparseable=scores.num_unparseable,
         dispersion=data.dispersion if arm.is_trained else None,
         curve=_curve(summary),
         fingerprint=fingerprint_cell(recipe, inputs, data, probes),
         provenance=collect_provenance(),
-        scores=values,
+        scores=scores.values,
         checks=tuple(read_checks(folder)) if data.refine_rows is not None else (),
     )
     write_cell(folder, cell)

@@ -18,6 +18,7 @@ from levertune.runs.assemble import assemble_result
 from levertune.runs.cells import CellData
 from levertune.runs.evaluate_cell import fingerprint_cell
 from levertune.runs.prepare import Prepared
+from levertune.runs.rescore import rescore_cell
 from levertune.runs.selection_summary import collect_selection_texts
 from levertune.runs.summary import ArmRows, gather_arm
 from levertune.runs.train_cell import check_adapter, claim_folder
@@ -41,12 +42,17 @@ def is_done(prepared: Prepared, cell: CellData) -> bool:
 
 
 def gather_done(prepared: Prepared, failures: Sequence[Failure]) -> dict[str, ArmRows]:
-    """The arms of which every cell is done; an arm with a failed cell is left out whole."""
+    """The arms of which every cell is done; an arm with a failed cell is left out whole.
+
+    What cells say of their scores is brought up to date with the metrics.
+    """
     failed = {failure.cell for failure in failures}
     arms: dict[str, ArmRows] = {}
     for name in dict.fromkeys(plan.arm.name for plan in prepared.plans):
         plans = [plan for plan in prepared.plans if plan.arm.name == name]
         if not any(plan.folder in failed for plan in plans):
+            for plan in plans:
+                rescore_cell(prepared.run_dir / plan.folder, prepared.inputs)
             arms[name] = gather_arm(
                 prepared.run_dir,
                 plans,

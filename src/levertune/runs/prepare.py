@@ -19,7 +19,7 @@ from levertune.recipes.recipe import Recipe
 from levertune.recipes.url_secrets import without_secrets
 from levertune.results.files import write_text_atomically
 from levertune.results.inputs import AutoSetting
-from levertune.results.tuning import Tuning
+from levertune.results.tuning import Tuning, read_tuning
 from levertune.runs.anchor_rules import (
     describe_test_anchor,
     require_changeable,
@@ -33,7 +33,7 @@ from levertune.runs.general_amounts import describe_shortfalls, drawable, requir
 from levertune.runs.general_draw import hold_out_general
 from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.inputs import Inputs, read_inputs
-from levertune.runs.same_recipe import RECIPE_FILE, keep_precision, require_same_recipe
+from levertune.runs.same_recipe import RECIPE_FILE, keep_choices, require_same_recipe
 from levertune.runs.self_sources import write_self_sources
 from levertune.runs.system_turns import describe_system_turns
 from levertune.runs.tuned import describe_choices, find_tuning, tuned_settings, with_settings
@@ -146,7 +146,8 @@ def prepare_run(
     """
     refuse_several_processes(os.environ)
     require_changeable(recipe)
-    recipe = keep_precision(Path(recipe.output_dir), recipe)
+    run_dir = Path(recipe.output_dir)
+    recipe = keep_choices(run_dir, recipe, apart=_keys_of_tunings(run_dir, retuned))
     workspace = Workspace(recipe)
     written = write_self_sources(recipe, workspace, progress=progress)
     inputs = read_inputs(recipe, written=written, progress=progress)
@@ -159,7 +160,6 @@ def prepare_run(
     warnings = [*inputs.warnings, *dropped, *moved, *describe_test_anchor(recipe)]
     require_room(resolved, pool, count_tokens=workspace.count_record)
     warnings += describe_shortfalls(resolved, pool, count_tokens=workspace.count_record)
-    run_dir = Path(recipe.output_dir)
     tuning, notes = find_tuning(run_dir, recipe, resolved, inputs, workspace.model_hash)
     warnings += notes
     if tuning is not None and retuned is not None:
@@ -193,6 +193,12 @@ def prepare_run(
         tuning=tuning,
         is_quick=quick,
     )
+
+
+def _keys_of_tunings(run_dir: Path, retuned: Retuned | None) -> set[str]:
+    """What a tuning of this folder chose, or is about to."""
+    earlier = read_tuning(run_dir)
+    return {*(earlier.keys if earlier else ()), *(retuned.keys if retuned else ())}
 
 
 def write_recipe(prepared: Prepared) -> None:

@@ -159,7 +159,8 @@ class AnchorRefiner:
         if not all(map(math.isfinite, current)):
             raise DivergedError(
                 f"step {step}: the loss of the rows that judge the anchor is no number; the "
-                "training has diverged. Lower training.learning_rate, or set model.dtype=float32."
+                "training has diverged. Lower training.learning_rate, or set model.dtype=float32, "
+                "with another output_dir=..."
             )
         order = sorted(range(len(current)), key=lambda i: (-current[i], i))
         worst = [self._judging[i] for i in order]

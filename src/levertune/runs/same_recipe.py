@@ -17,7 +17,8 @@ FREE_TRAINING = ("save_steps", "save_minutes", "save_total_limit", "report_to", 
                  "gradient_checkpointing")  # fmt: skip
 """Keys of `training` that no weight depends on: no manifest holds them."""
 
-_DTYPE_KEY = "model.dtype"
+CHOSEN_BY_DEVICE = ("model.dtype", "general.rows")
+"""Keys whose `auto` depends on the device, and on which cells depend."""
 
 # May change from one call to the next in one folder: they change what is done, not any cell.
 _FREE_KEYS = frozenset(
@@ -52,25 +53,32 @@ def require_same_recipe(run_dir: Path, recipe: Recipe, *, unsettled: Collection[
         )
 
 
-def keep_precision(run_dir: Path, recipe: Recipe) -> Recipe:
-    """A recipe with the precision that its run began with, where both leave it to levertune.
+def keep_choices(run_dir: Path, recipe: Recipe, *, apart: Collection[str] = ()) -> Recipe:
+    """A recipe with what its run chose for the device it began on, where both say `auto`.
 
-    `model.dtype: auto` depends on the device. Without this, a run could not go on on another one.
+    Without this, a run could not go on on another device. What follows from the rows or the model
+    is not kept: where it differs, these do, and the run is another one.
 
     Args:
         run_dir: The run folder; it need not be there.
         recipe: The recipe.
+        apart: Keys that a tuning chooses.
 
     Raises:
         RecipeError: If the recipe there cannot be read.
     """
     path = run_dir / RECIPE_FILE
-    if recipe.model.dtype != "auto" or not path.is_file():
+    if not path.is_file():
         return recipe
-    if _DTYPE_KEY not in read_reasons(path.read_text("utf-8")):
-        return recipe  # the user's choice then: `auto` may be another one
-    model = recipe.model.model_copy(update={"dtype": load_recipe(path).model.dtype})
-    return recipe.model_copy(update={"model": model})
+    # A key without a reason was the user's choice then: `auto` may be another one.
+    reasons, earlier = read_reasons(path.read_text("utf-8")), load_recipe(path)
+    for key in CHOSEN_BY_DEVICE:
+        section, _, name = key.partition(".")
+        values = getattr(recipe, section)
+        if getattr(values, name) == "auto" and key in reasons and key not in apart:
+            kept = values.model_copy(update={name: getattr(getattr(earlier, section), name)})
+            recipe = recipe.model_copy(update={section: kept})
+    return recipe
 
 
 def describe_changes(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Sequence
 from functools import cached_property
@@ -50,9 +51,14 @@ class Workspace:
 
     @cached_property
     def tokenizer_hash(self) -> str:
-        """Hash of vocabulary, merges and template."""
-        content = self.tokenizer.tokenizer.to_str() + self.tokenizer.chat_template
-        return hashlib.sha256(content.encode("utf-8")).hexdigest()
+        """Hash of vocabulary, merges, template and special tokens."""
+        tokenizer = self.tokenizer
+        parts = (
+            tokenizer.tokenizer.to_str(),
+            tokenizer.chat_template,
+            dict(sorted(tokenizer.special_tokens.items())),
+        )
+        return hashlib.sha256(json.dumps(parts).encode("ascii")).hexdigest()
 
     @cached_property
     def location(self) -> ModelLocation:
@@ -62,8 +68,9 @@ class Workspace:
 
     @cached_property
     def model_hash(self) -> str:
-        """Fingerprint of the base weights."""
-        return fingerprint_model(self.location)
+        """Fingerprint of the base model."""
+        trusted = self._settings.trust_remote_code
+        return fingerprint_model(self.location, trust_remote_code=trusted)
 
     @cached_property
     def weight_bytes(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -85,7 +86,10 @@ class StepCallback(TrainerCallback):
         if not logs or "loss" not in logs:
             return
         line: dict[str, float] = {"step": state.global_step}
-        line.update({key: float(logs[key]) for key in _KEPT if key in logs})
+        # With a scaler of float16 gradients a norm that is no number is no fault, and the step is
+        # skipped; files hold numbers only.
+        found = {key: float(logs[key]) for key in _KEPT if key in logs}
+        line.update({key: value for key, value in found.items() if math.isfinite(value)})
         self.curve.append(line)
         if self.team.leads:
             with self.log_path.open("a", encoding="utf-8") as file:

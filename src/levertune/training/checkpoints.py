@@ -55,6 +55,16 @@ class Checkpoints:
         found = list_checkpoints(self.folder)
         return next((p for step, p in reversed(found) if up_to is None or step <= up_to), None)
 
+    def drop_after(self, step: int) -> None:
+        """Remove the checkpoints of later steps.
+
+        Args:
+            step: The last step whose checkpoint stays.
+        """
+        for saved, path in list_checkpoints(self.folder):
+            if saved > step:
+                shutil.rmtree(path, ignore_errors=True)
+
     def find(self, warn: Callable[[str], None]) -> tuple[Path, int] | None:
         """The newest whole checkpoint and its step; what is no checkpoint, or damaged, is removed.
 

@@ -79,6 +79,6 @@ def diverged(
     good = "there is no checkpoint yet" if checkpoint is None else f"{checkpoint} is good"
     return DivergedError(
         f"step {step}: {fault}; the training has diverged, with the rows "
-        f"{', '.join(named[:_ROWS_NAMED])}{more} (the worst first); {good}. Lower "
-        "training.learning_rate, or set model.dtype=float32; look at these rows."
+        f"{', '.join(named[:_ROWS_NAMED])}{more} (the worst first); {good}. Look at these rows; "
+        "lower training.learning_rate, or set model.dtype=float32, with another output_dir=..."
     )

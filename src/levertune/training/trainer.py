@@ -20,17 +20,17 @@ from levertune.models.adapters import save_adapter
 from levertune.models.batches import Batching
 from levertune.models.head import select_logits
 from levertune.models.memory import release_unused_memory
+from levertune.models.micro_batch_limit import (
+    NO_ROOM_FOR_A_ROW,
+    MicroBatchLimit,
+    is_out_of_memory,
+)
 from levertune.models.rendering import TokenizedExample
 from levertune.training.callbacks import AtBegin
 from levertune.training.checkpoints import Checkpoints
 from levertune.training.divergence import LossWatch, diverged
-from levertune.training.micro_batches import (
-    MicroBatchLimit,
-    is_out_of_memory,
-    random_state,
-    set_random_state,
-)
 from levertune.training.processes import Team, share_rows
+from levertune.training.random_state import random_state, set_random_state
 from levertune.training.team_trainer import TeamTrainer
 
 _Pass = tuple[list[int], bool]
@@ -226,7 +226,8 @@ class StepTrainer(TeamTrainer):
                 # Those that have but a part of the model would wait for this one's in this pass.
                 if not is_out_of_memory(error) or self._is_spread:
                     raise
-                self._limit.lower(examples, indices, step=self.state.global_step + 1)
+                where = f"step {self.state.global_step + 1}"
+                self._limit.lower(examples, indices, where=where, advice=NO_ROOM_FOR_A_ROW)
                 return step_loss, len(indices)
             step_loss += loss.detach()
             if counts:
@@ -269,23 +270,26 @@ class StepTrainer(TeamTrainer):
             self._watch = LossWatch(self._vocab_size)
         found = self._watch.judge(loss)
         if found is not None:
-            self._stop(*found)
+            # The weights from before the first of these steps gave its loss: they are no good.
+            fault, num_steps = found
+            self._stop(fault, last_good=self.state.global_step - num_steps)
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
         """The norm; a scaler of float16 gradients looks at them itself, and skips the step."""
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)
         if self.accelerator.scaler is None and not math.isfinite(norm):
-            self._stop(f"the gradient's norm is {float(norm)}", 1)
+            self._stop(f"the gradient's norm is {float(norm)}", last_good=self.state.global_step)
         return norm
 
-    def _stop(self, fault: str, num_steps: int) -> NoReturn:
-        """Give up a training that went wrong over its last so many steps."""
-        step = self.state.global_step + 1
+    def _stop(self, fault: str, *, last_good: int) -> NoReturn:
+        """Give up a training that went wrong after a step; what was saved since then goes."""
+        if self.args.should_save:
+            self._checkpoints.drop_after(last_good)
         raise diverged(
             fault,
-            step=step,
+            step=self.state.global_step + 1,
             rows=[(self._examples_of_step[i], value) for i, value in self._losses_of_step],
-            checkpoint=self._checkpoints.newest(up_to=step - num_steps),
+            checkpoint=self._checkpoints.newest(up_to=last_good),
         )
 
     @property

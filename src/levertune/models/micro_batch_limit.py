@@ -1,4 +1,4 @@
-"""Smaller micro-batches where memory runs out: a step keeps its rows, only their split changes."""
+"""Smaller micro-batches where memory runs out: the rows stay the same, only their split changes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ _NO_MEMORY = (
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
 
+NO_ROOM_FOR_A_ROW = (
+    "Set training.gradient_checkpointing=true, lower training.max_length, or use a device with "
+    "more memory."
+)
+"""What to do where training has no room for a single row."""
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out, on whatever device.
@@ -31,8 +37,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 class MicroBatchLimit:
     """The padded tokens a micro-batch may hold; halved whenever one does not fit into memory.
 
-    It stays for the steps that follow, and for a resumed training: the same step is split in the
-    same way, so its sums are the same to the last bit.
+    It stays for what follows, and for a resumed training: the same step is split in the same way,
+    so its sums are the same to the last bit.
 
     Args:
         tokens: Most tokens, or None for no limit beside the batching's own.
@@ -47,7 +53,7 @@ class MicroBatchLimit:
         """Halve micro-batches until each is within the limit; one row is never divided.
 
         Args:
-            rows: Rows of a step.
+            rows: Rows of a step, or of whatever is done at once.
             micro_batches: Indices of the rows of each micro-batch.
 
         Returns:
@@ -62,13 +68,21 @@ class MicroBatchLimit:
                 pieces += self.split(rows, (indices[:half], indices[half:]))
         return pieces
 
-    def lower(self, rows: Sequence[TokenizedExample], failed: Sequence[int], *, step: int) -> None:
+    def lower(
+        self,
+        rows: Sequence[TokenizedExample],
+        failed: Sequence[int],
+        *,
+        where: str,
+        advice: str = "Use a device with more memory.",
+    ) -> None:
         """Allow half of a micro-batch that did not fit.
 
         Args:
-            rows: Rows of the step.
+            rows: The rows that were split.
             failed: Indices of the rows of the micro-batch.
-            step: Number of the step.
+            where: What was done, for the message.
+            advice: What to do about a row that does not fit alone.
 
         Raises:
             RunError: If it is a single row.
@@ -76,37 +90,11 @@ class MicroBatchLimit:
         if len(failed) == 1:
             [row] = [rows[i] for i in failed]
             raise RunError(
-                f"step {step}: memory runs out at row {row.source}:{row.id} alone; found "
-                f"{len(row.input_ids)} tokens. Set training.gradient_checkpointing=true, lower "
-                "training.max_length, or use a device with more memory."
+                f"{where}: memory runs out at row {row.source}:{row.id} alone; found "
+                f"{len(row.input_ids)} tokens. {advice}"
             )
         self.tokens = _size(rows, failed) // 2
 
 
 def _size(rows: Sequence[TokenizedExample], indices: Sequence[int]) -> int:
     return len(indices) * max(len(rows[i].input_ids) for i in indices)
-
-
-RandomState = tuple[torch.Tensor, torch.Tensor | None]
-
-
-def random_state(device: torch.device) -> RandomState:
-    """What dropout draws from: a step that is taken again draws the same.
-
-    Args:
-        device: Where the model is.
-    """
-    on_device = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-    return torch.get_rng_state(), on_device
-
-
-def set_random_state(state: RandomState, device: torch.device) -> None:
-    """Go back to a state.
-
-    Args:
-        state: What `random_state` gave.
-        device: Where the model is.
-    """
-    torch.set_rng_state(state[0])
-    if state[1] is not None:
-        torch.cuda.set_rng_state(state[1], device)
