@@ -376,7 +376,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
     assert train(tiny_model, tmp_path / "cell", progress=progress).resumed_from == 2
     (line,) = progress.warnings
     assert f"checkpoint-4: is damaged; {name} " in line
-    assert line.endswith("checkpoint-2, the one before, is used.")
+    assert line.endswith("The training goes on from checkpoint-2.")
     assert_same_training(tmp_path / "cell", unbroken)
 
 
@@ -385,7 +385,7 @@ def test_a_warning_without_a_listener_goes_to_the_log(tiny_model, train, tmp_pat
         train(tiny_model, tmp_path / "cell", on_step=at(3, interrupt))
     truncate(tmp_path / "cell" / "checkpoints" / "checkpoint-2" / "optimizer.pt")
     assert train(tiny_model, tmp_path / "cell").resumed_from is None
-    assert "no other is there: the training starts anew" in caplog.text
+    assert "No checkpoint is whole: the training starts anew" in caplog.text
 
 
 # --- two at once ----------------------------------------------------------------------------------
