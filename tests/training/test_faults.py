@@ -25,9 +25,10 @@ from levertune.models.resolve import resolve_model
 from levertune.models.shared_rows import SharedRows
 from levertune.results.full_disk import find_full_disk
 from levertune.training import saving
-from levertune.training.checkpoints import list_checkpoints
-from levertune.training.seal import read_seal
-from levertune.training.train import TrainingConfig, train_adapter
+from levertune.training import train as train_module
+from levertune.training.checkpoints import list_checkpoints, remove_checkpoints
+from levertune.training.seal import DamagedError, read_seal
+from levertune.training.train import TrainingConfig, check_finished, read_summary, train_adapter
 from levertune.training.trainer import StepTrainer
 
 # Saved between two lines of the log, too, and with dropout, which draws random numbers.
@@ -351,6 +352,38 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
     assert train(tiny_model, tmp_path / "cell", progress=progress).resumed_from == 4
     assert progress.warnings == []
     assert_same_training(tmp_path / "cell", unbroken)
+
+
+def test_the_adapter_is_on_the_disk_before_the_checkpoints_go(
+    tiny_model, train, tmp_path, monkeypatch
+):
+    """A power cut keeps what was brought to the disk, in the order in which it was."""
+    folder = tmp_path / "cell"
+    adapter, events = folder / "adapter", []
+
+    def sync(descriptor):
+        events.append((os.fstat(descriptor).st_ino, adapter.exists()))
+
+    def remove(place):
+        events.append(("checkpoints", adapter.exists()))
+        remove_checkpoints(place)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(train_module, "remove_checkpoints", remove)
+    summary = train(tiny_model, folder)
+    names = {path.stat().st_ino: path.name for path in (*adapter.iterdir(), adapter, folder)}
+    last = [(names.get(number, number), there) for number, there in events][-5:]
+    assert last == [
+        ("adapter_config.json", False), ("adapter_model.safetensors", False), ("adapter", False),
+        ("cell", True), ("checkpoints", True),
+    ]  # fmt: skip
+    assert set(summary.adapter_files) == {"adapter_config.json", "adapter_model.safetensors"}
+    assert read_summary(folder) == summary
+    check_finished(folder, summary)
+    flip_a_bit(adapter / "adapter_model.safetensors")
+    with pytest.raises(DamagedError, match="^adapter_model.safetensors does not have its checksu"):
+        check_finished(folder, summary)
+    check_finished(folder, replace(summary, adapter_files={}))  # written by an older levertune
 
 
 def truncate(path):

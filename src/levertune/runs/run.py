@@ -15,6 +15,7 @@ from levertune.models.adapters import CARD_FILE, read_card, write_card
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
 from levertune.results.folder_lock import hold_folder
+from levertune.results.folders import write_folder_atomically
 from levertune.results.schema import Failure, RunResult
 from levertune.runs.answers import require_backend
 from levertune.runs.cells import CellData, CellPlan
@@ -261,13 +262,10 @@ def _keep_best(prepared: Prepared, arms: dict[str, ArmRows], progress: Progress)
     card = read_card(source / ADAPTER_FOLDER)
     if (best / CARD_FILE).is_file() and read_card(best).fingerprint == card.fingerprint:
         return best
-    partial = best.with_name(BEST_FOLDER + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source / ADAPTER_FOLDER, partial)
-    prepared.workspace.write_tokenizer(partial)
-    write_card(partial, card)
-    shutil.rmtree(best, ignore_errors=True)
-    partial.rename(best)
+    with write_folder_atomically(best) as partial:
+        shutil.copytree(source / ADAPTER_FOLDER, partial)
+        prepared.workspace.write_tokenizer(partial)
+        write_card(partial, card)
     return best
 
 

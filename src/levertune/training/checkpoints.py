@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from levertune.errors import RunError
+from levertune.results.files import sync_folder
 from levertune.training.seal import DamagedError, read_seal, seal
 
 LOG_FILE = "train_log.jsonl"
@@ -134,14 +135,14 @@ class Checkpoints:
             if (self.folder / name).is_file():
                 (written / _KEPT_FOLDER).mkdir(exist_ok=True)
                 shutil.copyfile(self.folder / name, written / _KEPT_FOLDER / name)
-                _sync(written / _KEPT_FOLDER)
+                sync_folder(written / _KEPT_FOLDER)
         position = min(step * self.step_rows, self.num_rows)
         seal(written, step=step, position=position, fingerprint=self.fingerprint)
         place = self.folder / CHECKPOINTS_FOLDER / written.name
         if place.exists():  # of the same step; it must not be missed for longer than it takes
             os.replace(place, self.staging / "replaced")
         os.replace(written, place)
-        _sync(place.parent)
+        sync_folder(place.parent)
         self.discard()
         for _, path in list_checkpoints(self.folder)[: -self.limit]:
             shutil.rmtree(path, ignore_errors=True)
@@ -219,13 +220,3 @@ def read_log(folder: Path) -> list[dict[str, float]]:
 def _remove_all(folder: Path, pattern: str) -> None:
     for path in folder.glob(pattern):
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    """Make a rename survive a power cut, where the system allows it."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
