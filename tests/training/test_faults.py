@@ -207,6 +207,26 @@ def test_sigterm_nobody_handles_ends_the_process_once_the_step_is_saved(
     assert steps(tmp_path / "cell") == [2, 3]
 
 
+def test_a_signal_is_not_lost_when_the_step_it_waits_for_fails(
+    tiny_model, train, tmp_path, monkeypatch, ctrl_c
+):
+    """A run would take the error for the cell's alone, and train the next one for hours."""
+    loss = StepTrainer._micro_batch_loss
+
+    def fail(self, *args):
+        if self.state.global_step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+            raise RuntimeError("struck by lightning")
+        return loss(self, *args)
+
+    monkeypatch.setattr(StepTrainer, "_micro_batch_loss", fail)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        train(tiny_model, tmp_path / "cell")
+    assert str(caught.value.__context__) == "struck by lightning"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert steps(tmp_path / "cell") == [2, 4]
+
+
 def test_a_second_ctrl_c_ends_the_training_at_once(tiny_model, train, tmp_path, ctrl_c):
     def twice():
         os.kill(os.getpid(), signal.SIGINT)
