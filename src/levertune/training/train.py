@@ -211,9 +211,7 @@ def train_adapter(
             on_start(checkpoint[1] if checkpoint else 0)
         return checkpoint, state, read_log(folder)
 
-    with _hold(folder, team) as is_locked:
-        if not is_locked:
-            progress.warn(f"{folder}: its file system has no locks; start no second run in it.")
+    with _hold(folder, team, lambda text: progress.warn(text)):
         checkpoint, state, curve = team.lead(begin)
         with borrowed(base, config) as model:
             callback = StepCallback(curve, folder / LOG_FILE, on_step, team)
@@ -267,9 +265,13 @@ def train_adapter(
         return summary
 
 
-def _hold(folder: Path, team: Team) -> contextlib.AbstractContextManager[bool]:
+def _hold(
+    folder: Path, team: Team, warn: Callable[[str], None]
+) -> contextlib.AbstractContextManager[None]:
     """Keep the folder to the first of the processes, and so to all of them."""
-    return hold_folder(folder, what="a training") if team.leads else contextlib.nullcontext(True)
+    if not team.leads:
+        return contextlib.nullcontext()
+    return hold_folder(folder, what="a training", warn=warn)
 
 
 def _make_trainer(

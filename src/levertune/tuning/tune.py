@@ -25,13 +25,14 @@ from levertune.results.tuning import (
     TunedChoice,
     Tuning,
     describe_settings,
+    read_tuning,
     write_tuning,
 )
 from levertune.runs.arms import ARMS
 from levertune.runs.jobs import WORTH_SECONDS, Jobs, choose_jobs
 from levertune.runs.pool import WorkerPool
 from levertune.runs.prepare import Prepared, Retuned, memory_bytes, prepare_run
-from levertune.runs.tuned import fingerprint_tuning, warn_of_collapse
+from levertune.runs.tuned import fingerprint_tuning, require_same_tuning, warn_of_collapse
 from levertune.tuning.anchor_race import AnchorField
 from levertune.tuning.candidates import What, tuned_keys
 from levertune.tuning.contests import (
@@ -114,6 +115,7 @@ def tune_recipe(
             raise RecipeError(f"--arm {arm}: has no anchor to tune. Use --arm tell.")
     keys = tuned_keys(what)
     retuned = Retuned(keys, tuple(arms))
+    earlier = read_tuning(Path(recipe.output_dir))
     prepared = prepare_run(recipe, retuned=retuned)
     contests = [
         make_contest(prepared, arm, fold, what, progress, anchors)
@@ -138,10 +140,11 @@ def tune_recipe(
         return TuneOutcome(None, None)
     choices = []
     with (
-        hold_folder(prepared.run_dir, what="a run or a tuning"),
+        hold_folder(prepared.run_dir, what="a run or a tuning", warn=lambda t: progress.warn(t)),
         shared.limit_threads(),
         _trial_runner(recipe, what, arms, prepared, shared, progress) as run,
     ):
+        require_same_tuning(prepared.run_dir, earlier)
         for contest in contests:
             found = race(
                 contest.candidates,
