@@ -338,40 +338,53 @@ def test_a_checkpoint_is_complete(tiny_model, train, tmp_path):
 # --- the disk -------------------------------------------------------------------------------------
 
 _FILL = {
-    "weights": ("levertune.training.trainer", "save_adapter"),
-    "optimizer": ("torch", "save"),
-    "seal": ("levertune.training.checkpoints", "seal"),
+    "weights": ("levertune.training.trainer", "save_adapter", ""),
+    "optimizer": ("torch", "save", ""),
+    "seal": ("levertune.training.checkpoints", "seal", ""),
+    "log line": ("pathlib", "Path.open", "train_log.jsonl"),
+    "state": ("pathlib", "Path.write_text", "levertune_state.json"),
+    "copy of the log": ("shutil", "copyfile", "train_log.jsonl"),
+    "adapter": ("levertune.training.train", "save_adapter", ""),
+    "adapter, on its way to the disk": ("levertune.results.folders", "_bring_to_disk", ""),
+    "summary": ("levertune.training.train", "write_json_atomically", ""),
 }
+"""Where it is written, by which function, and which of the files that this writes."""
+_LAST = {name: 10 if name.startswith(("adapter", "summary")) else 4 for name in _FILL}
 
 
 @pytest.mark.parametrize("file", _FILL)
 def test_a_full_disk_leaves_the_last_good_checkpoint(
     tiny_model, train, unbroken, tmp_path, monkeypatch, file
 ):
-    module, name = _FILL[file]
-    owner = import_module(module)
+    module, name, path = _FILL[file]
+    owner, folder, last = import_module(module), tmp_path / "cell", _LAST[file]
+    for part in name.split(".")[:-1]:
+        owner = getattr(owner, part)
+    name = name.rpartition(".")[2]
     write = getattr(owner, name)
-    calls = []
 
     def fill(*args, **options):
         # optimizer, scheduler and random numbers are three calls
-        calls.append(args)
-        if (tmp_path / "cell" / "checkpoints" / "checkpoint-4").exists():
+        is_meant = not path or str(args[0]).endswith(path)
+        if is_meant and (folder / "checkpoints" / f"checkpoint-{last}").exists():
+            if name == "save_adapter":  # for some of it there was room
+                args[1].mkdir(parents=True, exist_ok=True)
+                (args[1] / "part").write_bytes(b"part")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(*args, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, fill)
         with pytest.raises(OSError, match="No space left") as caught:
-            train(tiny_model, tmp_path / "cell")
+            train(tiny_model, folder)
     assert find_full_disk(caught.value) is not None
-    assert calls
-    assert steps(tmp_path / "cell") == [2, 4]
-    assert not (tmp_path / "cell" / "checkpoints" / ".partial").exists()
+    assert steps(folder) == [last - 2, last]
+    assert not (folder / "checkpoints" / ".partial").exists()
+    assert not list(folder.glob("*.partial"))  # it would keep the disk full
     progress = Listener()
-    assert train(tiny_model, tmp_path / "cell", progress=progress).resumed_from == 4
+    assert train(tiny_model, folder, progress=progress).resumed_from == last
     assert progress.warnings == []
-    assert_same_training(tmp_path / "cell", unbroken)
+    assert_same_training(folder, unbroken)
 
 
 def test_the_adapter_is_on_the_disk_before_the_checkpoints_go(
