@@ -211,6 +211,8 @@ def make_card(recipe: Recipe, workspace: Workspace, data: CellData) -> AdapterCa
         lifting=choice.lifting if choice is not None else Lifting(),
         max_new_tokens=int(recipe.evaluation.max_new_tokens),
         fingerprint=data.manifest.fingerprint,
+        revision=recipe.model.revision,
+        dtype=workspace.hardware.dtype_name,
     )
 
 
