@@ -25,9 +25,12 @@ class Run:
 
     Args:
         folder: The run folder.
+        trust_remote_code: Whether `best` may run code that came with the base model; as the recipe
+            says, where `run` made this, and else no.
     """
 
     folder: Path
+    trust_remote_code: bool = False
 
     @cached_property
     def result(self) -> RunResult:
@@ -69,7 +72,9 @@ class Run:
 
         # The adapter knows a local base model by its folder's name alone, the recipe by its path.
         base = load_recipe(self.folder / "recipe.yaml").model.model_name_or_path
-        return Assistant.load(self.folder / "best", base=base)
+        return Assistant.load(
+            self.folder / "best", base=base, trust_remote_code=self.trust_remote_code
+        )
 
 
 def run(
@@ -111,7 +116,8 @@ def run(
     else:
         loaded = recipe_for_task(str(task), overrides)
     outcome = run_recipe(loaded, quick=quick, jobs=jobs, progress=progress)
-    return Run(Path(outcome.run_dir or loaded.output_dir))
+    folder = Path(outcome.run_dir or loaded.output_dir)
+    return Run(folder, trust_remote_code=loaded.model.trust_remote_code)
 
 
 def _as_yaml(value: object) -> str:

@@ -120,4 +120,20 @@ def test_chat_finds_a_local_base_model_in_the_recipe_of_the_run(worker, tmp_path
 def test_chat_can_leave_the_anchor_out(worker):
     calls = worker("levertune.serving.chat", "chat", None)
     assert main(["chat", "runs/a", "--no-anchor"]) == 0
-    assert calls == [(("runs/a",), {"max_new_tokens": None, "use_anchor": False, "base": None})]
+    options = {"max_new_tokens": None, "base": None, "trust_remote_code": False}
+    assert calls == [(("runs/a",), {**options, "use_anchor": False})]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("chat", ["chat", "runs/a"]),
+        ("generate", ["generate", "runs/a", "in.csv", "-o", "out.jsonl"]),
+    ],
+)
+def test_code_that_came_with_the_base_model_runs_by_an_option(worker, name, words):
+    function = "generate_file" if name == "generate" else name
+    calls = worker(f"levertune.serving.{name}", function, 0)
+    for options in ([], ["--trust-remote-code"]):
+        main([*words, *options])
+        assert calls[-1][1]["trust_remote_code"] is bool(options)

@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import pytest
 import torch
 
@@ -41,3 +44,18 @@ def test_broken_weights_are_one_line(tiny_model_folder, tmp_path, cpu):
     (tmp_path / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(ModelError, match="^model 'odd': cannot be loaded; "):
         load_base_model(ModelLocation("odd", tmp_path, "folder"), cpu)
+
+
+def test_a_model_that_brings_code_is_told_how_to_let_it_run(tiny_model_folder, tmp_path, cpu):
+    folder = tmp_path / "odd"
+    shutil.copytree(tiny_model_folder, folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["model_type"] = "odd"
+    config["auto_map"] = {
+        "AutoConfig": "odd.OddConfig", "AutoModelForCausalLM": "odd.OddForCausalLM"
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    (folder / "odd.py").write_text("raise AssertionError('it runs')", "utf-8")
+    message = "^model 'odd': cannot be loaded; it brings code of its own.*--trust-remote-code$"
+    with pytest.raises(ModelError, match=message):
+        load_base_model(ModelLocation("odd", folder, "folder"), cpu)

@@ -1,6 +1,7 @@
 """A disk that fills up in training: one line, status 2, and the rerun ends as if unbroken."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -39,14 +40,43 @@ def fill_for_torch(patch):
     patch.setattr(torch, "save", lambda content, path: save(content, "/dev/full"))
 
 
+def fill_for(name):
+    """The disk is full when a file of that name is to get it."""
+
+    def fill(patch):
+        replace = os.replace
+
+        def replace_or_fail(source, target, **options):
+            if Path(target).name == name:
+                raise OSError(28, "No space left on device")
+            return replace(source, target, **options)
+
+        patch.setattr(os, "replace", replace_or_fail)
+
+    return fill
+
+
+def fill_for_best(patch):
+    """Copying a folder, Python gathers the errors of its files in one without a number."""
+    copy = shutil.copyfile
+
+    def copy_or_fail(source, target, **options):
+        if "best.partial" in Path(target).parts:
+            raise OSError(28, "No space left on device", str(target))
+        return copy(source, target, **options)
+
+    patch.setattr(shutil, "copyfile", copy_or_fail)
+
+
 @pytest.mark.parametrize(
     ("fill", "line"),
     [
         (fill_for_python, "error: checkpoint-2: the disk is full. Free some space"),
         (fill_for_safetensors, "error: the disk is full. Free some space"),
         (fill_for_torch, "error: a file could not be written whole, most likely because the disk"),
+        (fill_for_best, "error: the disk is full. Free some space"),
     ],
-    ids=["Python", "safetensors", "torch"],
+    ids=["Python", "safetensors", "torch", "best"],
 )
 def test_a_disk_that_fills_up_in_training_ends_the_run_in_one_line(
     project, finished, snapshot, capsys, fill, line
@@ -60,13 +90,35 @@ def test_a_disk_that_fills_up_in_training_ends_the_run_in_one_line(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(line)
-    assert err.endswith(f"levertune run {recipe} --quiet --jobs=1\n")
+    assert err.endswith(f"type the same command again: levertune run {recipe} --quiet --jobs=1\n")
+    assert_the_rerun_completes_it(err, recipe, finished, snapshot)
+
+
+def assert_the_rerun_completes_it(err, recipe, finished, snapshot):
     assert err.count("\n") == 1
     assert not list(RUN.rglob("failure.json"))  # the disk is at fault, no cell is
+    assert not list(RUN.rglob("*.partial"))  # it would keep the disk full
+    assert not list(RUN.rglob(".tmp-*"))
     assert not (RUN / "result.json").exists()
     assert main(["run", recipe, "--quiet", "--jobs=1"]) == 0
     origin, outcome, _ = finished
     assert snapshot(RUN) == snapshot(origin.folder / outcome.run_dir)
+
+
+@pytest.mark.parametrize(
+    "name", ["training.json", "levertune.json", "predictions.jsonl", "cell.json", "result.json"]
+)
+def test_a_file_that_finds_no_room_is_named_and_the_rerun_completes_the_run(
+    project, finished, snapshot, capsys, name
+):
+    recipe = project.recipe_file()
+    with pytest.MonkeyPatch.context() as patch:
+        fill_for(name)(patch)
+        assert main(["run", recipe, "--quiet", "--jobs=1"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {RUN}/")
+    assert f"{name}: the disk is full; the file was not written" in err
+    assert_the_rerun_completes_it(err, recipe, finished, snapshot)
 
 
 def test_any_other_error_of_these_libraries_is_a_failed_cell(project, monkeypatch, capsys):

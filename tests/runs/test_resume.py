@@ -91,7 +91,7 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(
     deaths = [
         (breaker("find the stop of sft-steps", 3, kill), nothing),
         (None, before(train_module, "write_json_atomically", is_stop)),  # the trial has ended
-        (None, before(engine, "_write_adapter")),  # its summary is there
+        (None, before(engine, "write_json_atomically")),  # its adapter is there, without its name
         (None, before(train_module, "write_card")),  # its adapter is there
         (breaker("train tell", 2, kill), nothing),
         (None, before(evaluate_module, "write_cell")),  # its predictions are there
@@ -136,3 +136,23 @@ def test_the_final_adapter_goes_on_where_it_was_interrupted(project, breaker):
     train_module.train_cell(prepared.recipe, prepared.workspace, data, other, SilentProgress())
     weights = "adapter_model.safetensors"
     assert (RUN / "best" / weights).read_bytes() == (other / "adapter" / weights).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda path: os.truncate(path, 0), "adapter_model.safetensors has 0 bytes, not "),
+        (lambda path: path.unlink(), "adapter_model.safetensors is missing"),
+    ],
+)
+def test_an_adapter_that_is_not_as_it_was_written_is_trained_again(
+    finished_copy, capsys, whole, snapshot, damage, reason
+):
+    """As a power cut would leave it on a disk that forgets what it has said it holds."""
+    cell = RUN / "arms/tell/seed-0"
+    damage(cell / "adapter/adapter_model.safetensors")
+    (cell / "adapter/levertune.json").unlink()
+    (cell / "cell.json").unlink()
+    assert main(["run", finished_copy.recipe_file(), "--jobs=1"]) == 0
+    assert f"{cell}/adapter: is damaged; {reason}" in capsys.readouterr().err
+    assert snapshot(RUN) == whole

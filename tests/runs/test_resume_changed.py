@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -19,8 +20,12 @@ from levertune.errors import RunError
 from levertune.models import hardware
 from levertune.models.hardware import Hardware
 from levertune.models.rendering import IGNORE_INDEX, ChatTokenizer
+from levertune.results import folder_lock
 from levertune.results.files import read_json
 from levertune.results.folder_lock import hold_folder
+from levertune.results.provenance import collect_provenance
+from levertune.results.tuning import Tuning, write_tuning
+from levertune.runs import run as run_module
 from levertune.runs.run import run_recipe
 from levertune.runs.same_recipe import CHOSEN_BY_DEVICE, describe_changes
 from levertune.training.train import TrainSummary
@@ -237,11 +242,67 @@ def test_all_that_auto_makes_of_a_device_may_change_or_is_kept(project):
 def test_a_second_run_in_the_folder_is_refused_in_one_line(copy, capsys):
     words = ["run", copy.recipe_file(arms=["tell"], model__model_name_or_path="./model",
                                      anchor={"text": "file:anchor.txt"}), "--quiet"]  # fmt: skip
-    with hold_folder(RUN, what="a run"):
+    with hold_folder(RUN, what="a run", warn=print):
         assert main(words) == 2
     err = capsys.readouterr().err
     assert f"error: {RUN}: a run or a tuning is under way in this folder already" in err
     assert err.count("\n") == 1
+
+
+@pytest.fixture
+def before_the_lock(monkeypatch):
+    """Has something happen in a run folder after a run got ready and before it holds the lock."""
+
+    def arrange(action):
+        @contextlib.contextmanager
+        def act_then_hold(folder, **options):
+            action()
+            with hold_folder(folder, **options):
+                yield
+
+        monkeypatch.setattr(run_module, "hold_folder", act_then_hold)
+
+    return arrange
+
+
+def test_a_recipe_that_came_before_the_lock_is_not_written_over(copy, before_the_lock):
+    text = (RUN / "recipe.yaml").read_text()
+    (RUN / "recipe.yaml").unlink()
+    other = text.replace("learning_rate: 0.01", "learning_rate: 0.05")
+    before_the_lock(lambda: (RUN / "recipe.yaml").write_text(other))
+    with pytest.raises(RunError, match=r"changed: training.learning_rate: 0\.05 -> 0\.01"):
+        run_recipe(recipe_of(copy), jobs=1)
+    assert (RUN / "recipe.yaml").read_text() == other
+
+
+def test_a_tuning_that_came_before_the_lock_is_not_passed_over(copy, before_the_lock):
+    tuning = Tuning(("general.rows",), 0, "abc", (), collect_provenance())
+    before_the_lock(lambda: write_tuning(RUN, tuning))
+    with pytest.raises(RunError, match="was tuned by another process while this one got ready"):
+        run_recipe(recipe_of(copy), jobs=1)
+
+
+def test_a_cell_that_was_done_before_the_lock_is_not_done_again(
+    finished_copy, before_the_lock, monkeypatch
+):
+    path = RUN / "arms/base/seed-0/cell.json"
+    content = path.read_bytes()
+    path.unlink()
+    before_the_lock(lambda: path.write_bytes(content))
+    monkeypatch.setattr(run_module, "do_cell", None)
+    run_recipe(finished_copy.recipe(), jobs=1)
+    assert path.read_bytes() == content
+
+
+def test_a_run_says_that_its_file_system_has_no_locks(finished_copy, monkeypatch):
+    def refuse(descriptor):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(folder_lock, "_lock", refuse)
+    listener = AtStep(-1)
+    run_recipe(finished_copy.recipe(), progress=listener)
+    line = f"{RUN}: its file system has no locks; start no second run in it."
+    assert line in listener.warnings
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from levertune.cli.main import main
 from levertune.errors import RecipeError, RunError
+from levertune.results.files import read_jsonl
 from levertune.runs import together
 from levertune.runs.run import _share_machine
 from levertune.training.processes import Team
@@ -109,6 +110,75 @@ def test_train_works_under_the_usual_launchers(project, start, finished, launche
     for arm in ("sft-steps", "tell"):
         cell = f"arms/{arm}/seed-0"
         assert_like(Path("runs/whole") / cell, origin.folder / outcome.run_dir / cell)
+
+
+FSDP_CONFIG = """\
+compute_environment: LOCAL_MACHINE
+debug: false
+distributed_type: FSDP
+downcast_bf16: 'no'
+enable_cpu_affinity: false
+fsdp_config:
+  fsdp_activation_checkpointing: false
+  fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP
+  fsdp_cpu_ram_efficient_loading: true
+  fsdp_offload_params: false
+  fsdp_reshard_after_forward: true
+  fsdp_state_dict_type: SHARDED_STATE_DICT
+  fsdp_version: 2
+machine_rank: 0
+main_training_function: main
+mixed_precision: 'no'
+num_machines: 1
+num_processes: 2
+rdzv_backend: static
+same_network: true
+tpu_env: []
+tpu_use_cluster: false
+tpu_use_sudo: false
+use_cpu: false
+"""
+"""What `accelerate config` writes for FSDP 2 and its own answers to all other questions."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)  # as below
+def test_a_run_under_accelerates_configuration_of_fsdp_is_that_of_one_process(
+    project, start, finished, monkeypatch
+):
+    """Two trainings with what comes after each; the base model is spread for the first alone."""
+    Path("fsdp.yaml").write_text(FSDP_CONFIG, encoding="utf-8")
+    recipe = project.recipe_file(arms=["base", "sft", "tell"])
+    words = ["--config_file", "fsdp.yaml", "-m", "levertune.cli.main", "run", recipe]
+    status, out, err = finish(start(*words, module="accelerate.commands.launch"))
+    assert status == 0, err
+    assert out.count("report: ") == 1
+    assert "Traceback" not in err
+    origin, outcome, _ = finished
+    whole = origin.folder / outcome.run_dir / CELL.relative_to("runs/whole")
+    assert files_below(CELL) == files_below(whole)
+    assert_like(CELL, whole)
+    for name in ("likelihoods", "predictions"):
+        left, right = (read_jsonl(place / f"{name}.jsonl") for place in (CELL, whole))
+        assert [row["id"] for row in left] == [row["id"] for row in right]
+        figures = [[row["nll"] for row in rows] for rows in (left, right)]
+        assert figures[0] == pytest.approx(figures[1], rel=1e-2)
+    assert (Path("runs/whole/best") / "adapter_model.safetensors").is_file()
+    monkeypatch.setattr(together, "train_adapter", None)
+    assert main(["run", recipe, "--quiet"]) == 0  # one process finds it done
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)  # as below
+def test_under_that_configuration_an_arm_that_needs_the_whole_model_is_refused(project, start):
+    """So the run above was spread: without FSDP this arm is trained."""
+    Path("fsdp.yaml").write_text(FSDP_CONFIG, encoding="utf-8")
+    recipe = project.recipe_file(arms=["sft-steps"])
+    words = ["--config_file", "fsdp.yaml", "-m", "levertune.cli.main", "train", recipe]
+    status, out, err = finish(start(*words, module="accelerate.commands.launch"))
+    assert (status != 0, out) == (True, "")
+    assert err.count("error: runs/whole/arms/sft-steps/seed-0/trial: this training looks at ") == 1
+    assert "under FSDP no process has the whole model to ask" in err
 
 
 @pytest.mark.slow

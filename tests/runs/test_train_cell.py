@@ -151,6 +151,12 @@ def test_the_other_arms_hold_nothing_out(engine, train, arm):
     assert stopped_at(folder) is None
 
 
+def test_the_card_says_which_revision_and_precision_the_base_model_had(engine, train):
+    _, _, folder = train("tell", model__revision="v1.1")
+    card = json.loads((folder / "adapter/levertune.json").read_text("utf-8"))
+    assert (card["revision"], card["dtype"]) == ("v1.1", "float32")
+
+
 def test_the_seed_reaches_the_engine_and_the_card_the_adapter(engine, train):
     _, cell, folder = train("tell", seed=3)
     assert engine["trainings"][0][2].seed == 3

@@ -7,6 +7,7 @@ from levertune.anchors.anchor import Anchor
 from levertune.anchors.lift import Lifting
 from levertune.data.records import Message, Record
 from levertune.errors import DataError, ModelError, RecipeError
+from levertune.models import load as load_module
 from levertune.models import resolve
 from levertune.models.embedded import EMBEDDED_NAME
 from levertune.models.resolve import ModelLocation
@@ -167,9 +168,60 @@ def test_the_embedded_form_of_the_default_model_is_tried_too(
 ):
     other = ModelLocation(EMBEDDED_NAME, tmp_path / "published", "hub cache")
     hashes = {other.folder: "0" * 64, tiny_model_folder: card.base_sha256}
-    monkeypatch.setattr(adapter, "resolve_model", lambda name: other)
+    monkeypatch.setattr(adapter, "resolve_model", lambda name, revision: other)
     monkeypatch.setattr(adapter, "fingerprint_model", lambda location: hashes[location.folder])
     monkeypatch.setattr(adapter, "find_embedded_weights", lambda: tmp_path / "weights.gguf")
     monkeypatch.setattr(adapter, "embedded_model", lambda gguf: tiny_model_folder)
     folder = make_adapter(tmp_path / "best", base_model=EMBEDDED_NAME)
     assert Assistant.load(folder, device="cpu").answer("red")
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """What base models are looked for and loaded with."""
+    seen = {}
+    load, find = load_module.load_base_model, adapter.resolve_model
+
+    def note_and_load(location, hardware, **options):
+        seen.update(options, dtype=hardware.dtype_name)
+        return load(location, hardware)
+
+    def note_and_find(name, *, revision=None):
+        seen["revision"] = revision
+        return find(name)
+
+    monkeypatch.setattr(load_module, "load_base_model", note_and_load)
+    monkeypatch.setattr(adapter, "resolve_model", note_and_find)
+    return seen
+
+
+def test_the_base_model_is_the_revision_and_in_the_precision_of_the_training(
+    make_adapter, tmp_path, loaded
+):
+    folder = make_adapter(tmp_path / "best", revision="v1.1", dtype="bfloat16")
+    assistant = Assistant.load(folder, device="cpu")
+    assert loaded == {"revision": "v1.1", "dtype": "bfloat16", "trust_remote_code": False}
+    assert assistant.hardware.dtype is torch.bfloat16
+
+
+def test_the_revision_is_that_of_the_cards_model_alone(
+    make_adapter, tiny_model_folder, tmp_path, loaded
+):
+    folder = make_adapter(tmp_path / "best", revision="v1.1")
+    Assistant.load(folder, device="cpu", base=str(tiny_model_folder))
+    assert loaded["revision"] is None
+
+
+def test_where_a_device_does_not_compute_in_the_precision_another_is_chosen(
+    make_adapter, tmp_path, loaded
+):
+    Assistant.load(make_adapter(tmp_path / "best", dtype="float16"), device="cpu")
+    assert loaded["dtype"] == "float32"
+
+
+def test_code_that_came_with_the_model_runs_only_where_it_is_asked_for(
+    make_adapter, tmp_path, loaded
+):
+    folder = make_adapter(tmp_path / "best")
+    Assistant.load(folder, device="cpu", trust_remote_code=True)
+    assert loaded["trust_remote_code"] is True

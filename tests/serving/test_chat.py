@@ -29,7 +29,7 @@ def talk(card, monkeypatch):
     def run(*lines, end=EOFError, **options):
         assistant = FakeAssistant(card)
         monkeypatch.setattr(
-            chat_module.Assistant, "load", classmethod(lambda cls, folder, base=None: assistant)
+            chat_module.Assistant, "load", classmethod(lambda cls, folder, **options: assistant)
         )
         left, shown = list(lines), []
 

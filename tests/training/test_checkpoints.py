@@ -1,8 +1,11 @@
 """Checkpoints as folders: whole or not there, sealed, pruned, found again, put back."""
 
+import errno
 import json
 import os
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -30,14 +33,14 @@ def store(tmp_path):
 
 @pytest.fixture
 def save(store):
-    def save(step, **state):
+    def save(step, *, to=store, **state):
         folder = store.staging / f"checkpoint-{step}"
         (folder / "sharded").mkdir(parents=True)
         (folder / WEIGHTS).write_bytes(bytes([step]) * 5000)
         (folder / "sharded" / "part").write_bytes(b"part")
         with (store.folder / "train_log.jsonl").open("a") as log:
             log.write(json.dumps({"step": step}) + "\n")
-        store.publish(step, state)
+        to.publish(step, state)
 
     return save
 
@@ -108,7 +111,7 @@ def flip_a_bit(path):
     [
         (WEIGHTS, truncate, f"{WEIGHTS} has 2500 bytes, not 5000"),
         (WEIGHTS, flip_a_bit, f"{WEIGHTS} does not have its checksum"),
-        (WEIGHTS, lambda path: path.unlink(), f"{WEIGHTS} cannot be read"),
+        (WEIGHTS, lambda path: path.unlink(), f"{WEIGHTS} is missing"),
         ("sharded/part", flip_a_bit, "sharded/part does not have its checksum"),
         (SEAL_FILE, truncate, f"{SEAL_FILE} cannot be read"),
         (SEAL_FILE, lambda path: path.write_text('{"content": []}'), f"{SEAL_FILE} cannot be read"),
@@ -135,7 +138,72 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     assert (path.name, step) == ("checkpoint-2", 2)
     (line,) = told
     assert line.startswith(f"{damaged}: is damaged; {reason}")
-    assert line.endswith("It is removed; checkpoint-2, the one before, is used.")
+    aside = damaged.with_name("damaged-checkpoint-4")
+    assert line.endswith(
+        f"It is kept as {aside} until the training is done. The training goes on from checkpoint-2."
+    )
+    assert steps(store) == [2]
+    assert aside.is_dir()
+    remove_checkpoints(store.folder)
+    assert not aside.parent.exists()
+
+
+def test_one_damaged_checkpoint_at_most_is_kept_and_each_line_says_what_is_used(store, save):
+    store = replace(store, limit=4)
+    for step in (2, 4, 6):
+        save(step, to=store)
+    truncate(store.newest() / WEIGHTS)
+    store.find(lambda text: None)
+    for step in (6, 8):
+        save(step, to=store)
+    for _, path in list_checkpoints(store.folder)[1:]:
+        truncate(path / WEIGHTS)
+    told = []
+    assert store.find(told.append)[1] == 2
+    assert [line.split(": ")[0].rpartition("-")[2] for line in told] == ["8", "6", "4"]
+    assert all(line.endswith("The training goes on from checkpoint-2.") for line in told)
+    assert "It is kept as " in told[0]
+    assert all("It is removed, since a newer damaged one is kept." in line for line in told[1:])
+    names = {path.name for path in (store.folder / "checkpoints").iterdir()}
+    assert names == {"checkpoint-2", "damaged-checkpoint-8"}
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, SEAL_FILE])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ESTALE, errno.EACCES])
+def test_a_file_that_the_system_cannot_read_stops_with_a_line_and_costs_no_checkpoint(
+    store, save, monkeypatch, number, name
+):
+    """It says nothing of what is in the file: another time it may be read."""
+    save(2)
+    save(4)
+    opened = Path.open
+
+    def fail(self, *args, **options):
+        if self.name == name:
+            raise OSError(number, os.strerror(number), str(self))
+        return opened(self, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", fail)
+        message = f"{store.newest() / name}: cannot be read; {os.strerror(number)}. It stays"
+        with pytest.raises(RunError, match=re.escape(message)):
+            store.find(no_warning)
+        with pytest.raises(RunError, match="cannot be read"):
+            step_to_go_on_from(store.folder)
+    assert steps(store) == [2, 4]
+    assert store.find(no_warning)[1] == 4
+
+
+def test_a_damaged_checkpoint_that_cannot_be_moved_stops_with_a_line(store, save, monkeypatch):
+    save(2)
+    truncate(store.newest() / WEIGHTS)
+
+    def refuse(*args):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(RunError, match="and it cannot be set aside: Permission denied. Move it"):
+        store.find(no_warning)
     assert steps(store) == [2]
 
 
@@ -160,7 +228,7 @@ def test_where_all_are_damaged_the_training_starts_anew_and_says_so(store, save)
     truncate(store.newest() / WEIGHTS)
     told = []
     assert store.find(told.append) is None
-    assert told[0].endswith("It is removed; no other is there: the training starts anew.")
+    assert told[0].endswith("No checkpoint is whole: the training starts anew.")
     assert step_to_go_on_from(store.folder) is None
 
 

@@ -26,9 +26,10 @@ from levertune.models.resolve import resolve_model
 from levertune.models.shared_rows import SharedRows
 from levertune.results.full_disk import find_full_disk
 from levertune.training import saving
-from levertune.training.checkpoints import list_checkpoints
-from levertune.training.seal import read_seal
-from levertune.training.train import TrainingConfig, train_adapter
+from levertune.training import train as train_module
+from levertune.training.checkpoints import list_checkpoints, remove_checkpoints
+from levertune.training.seal import DamagedError, read_seal
+from levertune.training.train import TrainingConfig, check_finished, read_summary, train_adapter
 from levertune.training.trainer import StepTrainer
 
 # Saved between two lines of the log, too, and with dropout, which draws random numbers.
@@ -207,6 +208,26 @@ def test_sigterm_nobody_handles_ends_the_process_once_the_step_is_saved(
     assert steps(tmp_path / "cell") == [2, 3]
 
 
+def test_a_signal_is_not_lost_when_the_step_it_waits_for_fails(
+    tiny_model, train, tmp_path, monkeypatch, ctrl_c
+):
+    """A run would take the error for the cell's alone, and train the next one for hours."""
+    loss = StepTrainer._micro_batch_loss
+
+    def fail(self, *args):
+        if self.state.global_step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+            raise RuntimeError("struck by lightning")
+        return loss(self, *args)
+
+    monkeypatch.setattr(StepTrainer, "_micro_batch_loss", fail)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        train(tiny_model, tmp_path / "cell")
+    assert str(caught.value.__context__) == "struck by lightning"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert steps(tmp_path / "cell") == [2, 4]
+
+
 def test_a_second_ctrl_c_ends_the_training_at_once(tiny_model, train, tmp_path, ctrl_c):
     def twice():
         os.kill(os.getpid(), signal.SIGINT)
@@ -318,40 +339,85 @@ def test_a_checkpoint_is_complete(tiny_model, train, tmp_path):
 # --- the disk -------------------------------------------------------------------------------------
 
 _FILL = {
-    "weights": ("levertune.training.trainer", "save_adapter"),
-    "optimizer": ("torch", "save"),
-    "seal": ("levertune.training.checkpoints", "seal"),
+    "weights": ("levertune.training.trainer", "save_adapter", ""),
+    "optimizer": ("torch", "save", ""),
+    "seal": ("levertune.training.checkpoints", "seal", ""),
+    "log line": ("pathlib", "Path.open", "train_log.jsonl"),
+    "state": ("pathlib", "Path.write_text", "levertune_state.json"),
+    "copy of the log": ("shutil", "copyfile", "train_log.jsonl"),
+    "adapter": ("levertune.training.train", "save_adapter", ""),
+    "adapter, on its way to the disk": ("levertune.results.folders", "_bring_to_disk", ""),
+    "summary": ("levertune.training.train", "write_json_atomically", ""),
 }
+"""Where it is written, by which function, and which of the files that this writes."""
+_LAST = {name: 10 if name.startswith(("adapter", "summary")) else 4 for name in _FILL}
 
 
 @pytest.mark.parametrize("file", _FILL)
 def test_a_full_disk_leaves_the_last_good_checkpoint(
     tiny_model, train, unbroken, tmp_path, monkeypatch, file
 ):
-    module, name = _FILL[file]
-    owner = import_module(module)
+    module, name, path = _FILL[file]
+    owner, folder, last = import_module(module), tmp_path / "cell", _LAST[file]
+    for part in name.split(".")[:-1]:
+        owner = getattr(owner, part)
+    name = name.rpartition(".")[2]
     write = getattr(owner, name)
-    calls = []
 
     def fill(*args, **options):
         # optimizer, scheduler and random numbers are three calls
-        calls.append(args)
-        if (tmp_path / "cell" / "checkpoints" / "checkpoint-4").exists():
+        is_meant = not path or str(args[0]).endswith(path)
+        if is_meant and (folder / "checkpoints" / f"checkpoint-{last}").exists():
+            if name == "save_adapter":  # for some of it there was room
+                args[1].mkdir(parents=True, exist_ok=True)
+                (args[1] / "part").write_bytes(b"part")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(*args, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, fill)
         with pytest.raises(OSError, match="No space left") as caught:
-            train(tiny_model, tmp_path / "cell")
+            train(tiny_model, folder)
     assert find_full_disk(caught.value) is not None
-    assert calls
-    assert steps(tmp_path / "cell") == [2, 4]
-    assert not (tmp_path / "cell" / "checkpoints" / ".partial").exists()
+    assert steps(folder) == [last - 2, last]
+    assert not (folder / "checkpoints" / ".partial").exists()
+    assert not list(folder.glob("*.partial"))  # it would keep the disk full
     progress = Listener()
-    assert train(tiny_model, tmp_path / "cell", progress=progress).resumed_from == 4
+    assert train(tiny_model, folder, progress=progress).resumed_from == last
     assert progress.warnings == []
-    assert_same_training(tmp_path / "cell", unbroken)
+    assert_same_training(folder, unbroken)
+
+
+def test_the_adapter_is_on_the_disk_before_the_checkpoints_go(
+    tiny_model, train, tmp_path, monkeypatch
+):
+    """A power cut keeps what was brought to the disk, in the order in which it was."""
+    folder = tmp_path / "cell"
+    adapter, events = folder / "adapter", []
+
+    def sync(descriptor):
+        events.append((os.fstat(descriptor).st_ino, adapter.exists()))
+
+    def remove(place):
+        events.append(("checkpoints", adapter.exists()))
+        remove_checkpoints(place)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(train_module, "remove_checkpoints", remove)
+    summary = train(tiny_model, folder)
+    names = {path.stat().st_ino: path.name for path in (*adapter.iterdir(), adapter, folder)}
+    last = [(names.get(number, number), there) for number, there in events][-5:]
+    assert last == [
+        ("adapter_config.json", False), ("adapter_model.safetensors", False), ("adapter", False),
+        ("cell", True), ("checkpoints", True),
+    ]  # fmt: skip
+    assert set(summary.adapter_files) == {"adapter_config.json", "adapter_model.safetensors"}
+    assert read_summary(folder) == summary
+    check_finished(folder, summary)
+    flip_a_bit(adapter / "adapter_model.safetensors")
+    with pytest.raises(DamagedError, match="^adapter_model.safetensors does not have its checksu"):
+        check_finished(folder, summary)
+    check_finished(folder, replace(summary, adapter_files={}))  # written by an older levertune
 
 
 def truncate(path):
@@ -377,7 +443,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
     assert train(tiny_model, tmp_path / "cell", progress=progress).resumed_from == 2
     (line,) = progress.warnings
     assert f"checkpoint-4: is damaged; {name} " in line
-    assert line.endswith("checkpoint-2, the one before, is used.")
+    assert line.endswith("The training goes on from checkpoint-2.")
     assert_same_training(tmp_path / "cell", unbroken)
 
 
@@ -386,7 +452,7 @@ def test_a_warning_without_a_listener_goes_to_the_log(tiny_model, train, tmp_pat
         train(tiny_model, tmp_path / "cell", on_step=at(3, interrupt))
     truncate(tmp_path / "cell" / "checkpoints" / "checkpoint-2" / "optimizer.pt")
     assert train(tiny_model, tmp_path / "cell").resumed_from is None
-    assert "no other is there: the training starts anew" in caplog.text
+    assert "No checkpoint is whole: the training starts anew" in caplog.text
 
 
 # --- two at once ----------------------------------------------------------------------------------

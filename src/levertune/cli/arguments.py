@@ -108,13 +108,18 @@ def is_override(word: str) -> bool:
 
 
 def add_adapter_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the adapter's folder and `--base`."""
+    """Add the adapter's folder, `--base` and `--trust-remote-code`."""
     parser.add_argument("folder", metavar="FOLDER", help="an adapter, or a run folder for its best")
     parser.add_argument(
         "--base",
         metavar="MODEL",
         help="folder or Hub name of the base model; needed only for an adapter away from its run "
         "whose base model was a local folder",
+    )
+    parser.add_argument(
+        "--trust-remote-code",
+        action="store_true",
+        help="let code that came with the base model run; look at it first",
     )
 
 

@@ -33,5 +33,6 @@ def run(args: argparse.Namespace) -> int:
         max_new_tokens=args.max_new_tokens,
         use_anchor=not args.no_anchor,
         base=find_base_name(args),
+        trust_remote_code=args.trust_remote_code,
     )
     return 0

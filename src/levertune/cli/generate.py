@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         force=args.force,
         base=find_base_name(args),
+        trust_remote_code=args.trust_remote_code,
         progress=terminal.progress(),
     )
     terminal.say(f"{args.output}: {count} answers")

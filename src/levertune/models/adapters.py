@@ -33,6 +33,8 @@ class AdapterCard:
             gone on purpose); rows that still carry one have it taken off before use.
         max_new_tokens: Length limit its evaluation used.
         fingerprint: Manifest fingerprint of the run.
+        revision: Branch, tag or commit of the base model, where the recipe named one.
+        dtype: Precision of the base weights in training; None where it is not known.
     """
 
     base_model: str
@@ -42,6 +44,8 @@ class AdapterCard:
     lifting: Lifting
     max_new_tokens: int
     fingerprint: str
+    revision: str | None = None
+    dtype: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON."""

@@ -50,6 +50,11 @@ def load_base_model(
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
+        if not trust_remote_code and "trust_remote_code" in str(error):
+            reason = (
+                "it brings code of its own. Look at that code, then let it run: in a recipe by "
+                "model.trust_remote_code=true, in chat and generate by --trust-remote-code"
+            )
         raise ModelError(f"model {location.name!r}: cannot be loaded; {reason}") from error
     # Saved adapters name their base by these; a path of this machine must not get out.
     model.config._name_or_path = model.name_or_path = location.name

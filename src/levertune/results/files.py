@@ -54,7 +54,7 @@ def open_atomically(path: str | Path) -> Iterator[TextIO]:
     except BaseException:
         _remove(temporary)
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def write_text_atomically(path: str | Path, text: str) -> None:
@@ -137,6 +137,20 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
     ]
 
 
+def sync_folder(folder: Path) -> None:
+    """Make a rename in a folder survive a power cut, where the system allows it.
+
+    Args:
+        folder: The folder.
+    """
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def _dump(obj: Any, *, where: str, indent: int | None = None) -> str:
     try:
         text = json.dumps(obj, ensure_ascii=False, allow_nan=False, indent=indent)
@@ -196,13 +210,3 @@ def _write_error(target: Path, error: OSError) -> RunError:
 def _remove(temporary: Path) -> None:
     with suppress(OSError):
         temporary.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut, where the system allows it."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

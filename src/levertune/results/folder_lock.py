@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from levertune.errors import RunError
@@ -18,7 +18,7 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextlib.contextmanager
-def hold_folder(folder: Path, *, what: str) -> Iterator[bool]:
+def hold_folder(folder: Path, *, what: str, warn: Callable[[str], None]) -> Iterator[None]:
     """Keep a folder to this process while the context lasts.
 
     The system forgets the lock when the process ends, however it ends: the file that a kill leaves
@@ -27,9 +27,7 @@ def hold_folder(folder: Path, *, what: str) -> Iterator[bool]:
     Args:
         folder: The folder; it is made if it is not there.
         what: What is done in it, for the message, as `a training`.
-
-    Yields:
-        Whether it is locked; False where the file system has no locks.
+        warn: Told where the file system has no locks: the folder is not kept to anyone then.
 
     Raises:
         RunError: If another process holds it, or its file cannot be made.
@@ -45,7 +43,8 @@ def hold_folder(folder: Path, *, what: str) -> Iterator[bool]:
         ) from error
     except OSError as error:
         if error.errno in _NO_LOCKS:
-            yield False
+            warn(f"{folder}: its file system has no locks; start no second run in it.")
+            yield
             return
         raise RunError(
             f"{folder}: its lock cannot be made; {error.strerror or error}. Free some space, or "
@@ -55,7 +54,7 @@ def hold_folder(folder: Path, *, what: str) -> Iterator[bool]:
         with contextlib.suppress(OSError):  # a full disk: then the message names no number
             os.truncate(descriptor, 0)
             os.write(descriptor, str(os.getpid()).encode("ascii"))
-        yield True
+        yield
     finally:
         with contextlib.suppress(OSError):  # while it is still locked, so it is ours to remove
             path.unlink()

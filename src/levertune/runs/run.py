@@ -15,7 +15,9 @@ from levertune.models.adapters import CARD_FILE, read_card, write_card
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
 from levertune.results.folder_lock import hold_folder
+from levertune.results.folders import write_folder_atomically
 from levertune.results.schema import Failure, RunResult
+from levertune.results.tuning import read_tuning
 from levertune.runs.answers import require_backend
 from levertune.runs.cells import CellData, CellPlan
 from levertune.runs.estimate import Estimate, estimate_run
@@ -26,9 +28,11 @@ from levertune.runs.one_cell import do_cell
 from levertune.runs.pool import do_cells_in_workers
 from levertune.runs.prepare import Prepared, memory_bytes, prepare_run, write_recipe
 from levertune.runs.refiner import describe_refining
+from levertune.runs.same_recipe import require_same_recipe
 from levertune.runs.selection_summary import describe_selection
 from levertune.runs.summary import ArmRows, best_arm
 from levertune.runs.train_cell import steps_behind, train_cell
+from levertune.runs.tuned import require_same_tuning
 from levertune.training.processes import current_team
 from levertune.training.train import ADAPTER_FOLDER
 
@@ -104,6 +108,7 @@ def run_recipe(
     say = say or (lambda line: None)
     require_backend(recipe)
     started, clock = datetime.now(UTC), time.perf_counter()
+    tuning = read_tuning(Path(recipe.output_dir))
     prepared = prepare_run(recipe, quick=quick, progress=progress, dry_run=dry_run)
     cells = [prepared.build(plan) for plan in prepared.plans]
     todo = [cell for cell in cells if not is_done(prepared, cell)]
@@ -127,7 +132,10 @@ def run_recipe(
         return RunOutcome(tuple(lines), run_dir=prepared.run_dir)
     for line in lines:
         say(line)
-    with hold_folder(prepared.run_dir, what="a run or a tuning"):
+    with hold_folder(prepared.run_dir, what="a run or a tuning", warn=lambda t: progress.warn(t)):
+        # Another process may have been at work in the folder until now.
+        require_same_recipe(prepared.run_dir, prepared.recipe)
+        require_same_tuning(prepared.run_dir, tuning)
         write_recipe(prepared)
         write_row_lists(prepared, cells)
         with shared.limit_threads():
@@ -225,11 +233,14 @@ def _do_cells(
     progress: Progress,
 ) -> list[Failure]:
     """The cells that are not done, here or in workers; those that fail are returned."""
+    # Looked at once more: another process may have done some before the folder was locked.
+    left = {cell.plan.folder for cell in todo if not is_done(prepared, cell)}
     if estimate is not None and _pays_in_workers(shared, estimate):
         prepared.workspace.forget_base()  # it was loaded to time a step; the workers have their own
-        folders = [todo[i].plan.folder for i in estimate.longest_first]
+        ordered = [todo[i].plan.folder for i in estimate.longest_first]
+        folders = [folder for folder in ordered if folder in left]
         return do_cells_in_workers(recipe, folders, shared, progress, quick=prepared.is_quick)
-    failures = (do_cell(prepared, cell, progress) for cell in todo)
+    failures = (do_cell(prepared, cell, progress) for cell in todo if cell.plan.folder in left)
     return [failure for failure in failures if failure is not None]
 
 
@@ -261,13 +272,10 @@ def _keep_best(prepared: Prepared, arms: dict[str, ArmRows], progress: Progress)
     card = read_card(source / ADAPTER_FOLDER)
     if (best / CARD_FILE).is_file() and read_card(best).fingerprint == card.fingerprint:
         return best
-    partial = best.with_name(BEST_FOLDER + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source / ADAPTER_FOLDER, partial)
-    prepared.workspace.write_tokenizer(partial)
-    write_card(partial, card)
-    shutil.rmtree(best, ignore_errors=True)
-    partial.rename(best)
+    with write_folder_atomically(best) as partial:
+        shutil.copytree(source / ADAPTER_FOLDER, partial)
+        prepared.workspace.write_tokenizer(partial)
+        write_card(partial, card)
     return best
 
 

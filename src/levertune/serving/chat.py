@@ -20,6 +20,7 @@ def chat(
     max_new_tokens: int | None = None,
     use_anchor: bool = True,
     base: str | None = None,
+    trust_remote_code: bool = False,
     read: Callable[[str], str] | None = None,
     write: Callable[[str], object] | None = None,
 ) -> None:
@@ -34,6 +35,7 @@ def chat(
         use_anchor: Whether to apply the anchor.
         base: Folder or Hub name of the base model, where the adapter's own name for it does not
             lead to it.
+        trust_remote_code: Whether code that came with the base model may run.
         read: Shows its argument and gives the next line; by default `input`.
         write: Shows a text; by default standard output does.
 
@@ -42,7 +44,7 @@ def chat(
         RecipeError: If `max_new_tokens` is below 1.
     """
     read, write = read or input, write or sys.stdout.write
-    assistant = Assistant.load(folder, base=base)
+    assistant = Assistant.load(folder, base=base, trust_remote_code=trust_remote_code)
     for line in _introduce(assistant, use_anchor=use_anchor):
         write(printable(line) + "\n")
     turns: list[Message] = []

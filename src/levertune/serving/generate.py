@@ -26,6 +26,7 @@ def generate_file(
     batch_size: int | None = None,
     force: bool = False,
     base: str | None = None,
+    trust_remote_code: bool = False,
     progress: Progress | None = None,
 ) -> int:
     """Answer the prompts of a file, the anchor applied.
@@ -44,6 +45,7 @@ def generate_file(
         force: Whether to replace an output file that is there.
         base: Folder or Hub name of the base model, where the adapter's own name for it does not
             lead to it.
+        trust_remote_code: Whether code that came with the base model may run.
         progress: Where to show progress.
 
     Returns:
@@ -63,7 +65,7 @@ def generate_file(
     if target.exists() and Path(input).exists() and target.samefile(input):
         raise RunError(f"{output}: is the input itself. Name another file.")
     file = read_records(str(input), prompt=prompt, require_completion=False, keys=_OPTIONS)
-    assistant = Assistant.load(folder, base=base)
+    assistant = Assistant.load(folder, base=base, trust_remote_code=trust_remote_code)
     assistant.tokenizer.control_tokens.require_none_in(file)
     answers = assistant.answer_many(
         file.records, max_new_tokens=max_new_tokens, batch_size=batch_size, progress=progress

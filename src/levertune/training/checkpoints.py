@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from levertune.errors import RunError
+from levertune.results.files import sync_folder
 from levertune.training.seal import DamagedError, read_seal, seal
 
 LOG_FILE = "train_log.jsonl"
@@ -22,6 +23,7 @@ STATE_FILE = "levertune_state.json"
 _STAGING = ".partial"
 _KEPT_FOLDER = "kept"
 _PREFIX = "checkpoint-"
+_DAMAGED_PREFIX = "damaged-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,17 @@ class Checkpoints:
                 shutil.rmtree(path, ignore_errors=True)
 
     def find(self, warn: Callable[[str], None]) -> tuple[Path, int] | None:
-        """The newest whole checkpoint and its step; what is no checkpoint, or damaged, is removed.
+        """The newest whole checkpoint and its step.
+
+        What was not written to its end is removed. A damaged one is set aside, so that a fault of
+        the machine that reads it costs nothing for good; one at most, lest it fill the disk.
 
         Args:
             warn: Told of each damaged one, and of what is used in its place.
 
         Raises:
-            RunError: If it belongs to a training with another fingerprint.
+            RunError: If it belongs to a training with another fingerprint, the system cannot read
+                it, or a damaged one cannot be set aside.
         """
         self.discard()
         damaged = []
@@ -83,9 +89,9 @@ class Checkpoints:
                 damaged.append((path, error))
                 continue
             self._require_same(found["fingerprint"])
-            self._remove_damaged(damaged, f"{path.name}, the one before, is used", warn)
+            self._set_aside(damaged, f"The training goes on from {path.name}", warn)
             return path, step
-        self._remove_damaged(damaged, "no other is there: the training starts anew", warn)
+        self._set_aside(damaged, "No checkpoint is whole: the training starts anew", warn)
         return None
 
     def _require_same(self, old: dict[str, Any]) -> None:
@@ -98,15 +104,29 @@ class Checkpoints:
                 "Restore the setting, or name another output_dir."
             )
 
-    def _remove_damaged(
+    def _set_aside(
         self,
         damaged: Sequence[tuple[Path, DamagedError]],
         instead: str,
         warn: Callable[[str], None],
     ) -> None:
-        for path, reason in damaged:
-            warn(f"{path}: is damaged; {reason}. It is removed; {instead}.")
-            shutil.rmtree(path, ignore_errors=True)
+        """Keep the first, which is the newest, under another name; the others go."""
+        for number, (path, reason) in enumerate(damaged):
+            aside = path.with_name(_DAMAGED_PREFIX + path.name)
+            if number == 0:
+                _remove_all(path.parent, f"{_DAMAGED_PREFIX}*")
+                try:
+                    os.replace(path, aside)
+                except OSError as error:
+                    raise RunError(
+                        f"{path}: is damaged; {reason}, and it cannot be set aside: "
+                        f"{error.strerror or error}. Move it away, then run the same command again."
+                    ) from error
+                done = f"It is kept as {aside} until the training is done"
+            else:
+                shutil.rmtree(path, ignore_errors=True)
+                done = "It is removed, since a newer damaged one is kept"
+            warn(f"{path}: is damaged; {reason}. {done}. {instead}.")
 
     def publish(self, step: int, state: dict[str, Any]) -> None:
         """Give the checkpoint in `staging` its name, then remove those beyond the limit.
@@ -125,14 +145,14 @@ class Checkpoints:
             if (self.folder / name).is_file():
                 (written / _KEPT_FOLDER).mkdir(exist_ok=True)
                 shutil.copyfile(self.folder / name, written / _KEPT_FOLDER / name)
-                _sync(written / _KEPT_FOLDER)
+                sync_folder(written / _KEPT_FOLDER)
         position = min(step * self.step_rows, self.num_rows)
         seal(written, step=step, position=position, fingerprint=self.fingerprint)
         place = self.folder / CHECKPOINTS_FOLDER / written.name
         if place.exists():  # of the same step; it must not be missed for longer than it takes
             os.replace(place, self.staging / "replaced")
         os.replace(written, place)
-        _sync(place.parent)
+        sync_folder(place.parent)
         self.discard()
         for _, path in list_checkpoints(self.folder)[: -self.limit]:
             shutil.rmtree(path, ignore_errors=True)
@@ -179,6 +199,9 @@ def step_to_go_on_from(folder: Path) -> int | None:
 
     Args:
         folder: The training's folder.
+
+    Raises:
+        RunError: If the system cannot read one.
     """
     for step, path in reversed(list_checkpoints(folder)):
         with contextlib.suppress(DamagedError):
@@ -190,9 +213,8 @@ def step_to_go_on_from(folder: Path) -> int | None:
 def remove_checkpoints(folder: Path) -> None:
     """Remove the checkpoints, but nothing that a logger of the user's keeps beside them."""
     checkpoints = folder / CHECKPOINTS_FOLDER
-    for name in (f"{_PREFIX}*", _STAGING):
-        for path in checkpoints.glob(name):
-            shutil.rmtree(path, ignore_errors=True)
+    for name in (f"{_PREFIX}*", f"{_DAMAGED_PREFIX}*", _STAGING):
+        _remove_all(checkpoints, name)
     with contextlib.suppress(OSError):  # not empty, or not there
         checkpoints.rmdir()
 
@@ -205,11 +227,6 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
 
 
-def _sync(folder: Path) -> None:
-    """Make a rename survive a power cut, where the system allows it."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _remove_all(folder: Path, pattern: str) -> None:
+    for path in folder.glob(pattern):
+        shutil.rmtree(path, ignore_errors=True)

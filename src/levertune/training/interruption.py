@@ -16,6 +16,8 @@ _WAIT = b"\nthe step under way is finished and saved first; Ctrl-C again stops a
 class StopRequest:
     """Notes the first signal instead of ending the process; a second one acts as it always would.
 
+    Who holds it delivers the signal when the step is saved; where the step fails, leaving does.
+
     A signal that the process ignores, or that is handled outside of Python, is left alone; so are
     all of them in a thread, where Python takes none.
     """
@@ -47,6 +49,8 @@ class StopRequest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self.is_made and isinstance(error, Exception):
+            self.deliver()  # else the error would be taken for all that happened
         self._give_back()
 
     def deliver(self, number: int | None = None) -> NoReturn:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from levertune.errors import RunError
 from levertune.results.files import write_json_atomically
 
 SEAL_FILE = "seal.json"
@@ -56,27 +58,72 @@ def read_seal(folder: Path) -> dict[str, Any]:
 
     Raises:
         DamagedError: If the seal or a file is missing, or not as it was written.
+        RunError: If the system cannot read a file: that says nothing of what is in it.
     """
+    text = _read_seal_text(folder)
     try:
-        found = json.loads((folder / SEAL_FILE).read_text(encoding="utf-8"))
+        found = json.loads(text)
         content: dict[str, Any] = found["content"]
         is_whole = found["sha256"] == _hash(content)
-    except FileNotFoundError as error:
-        raise DamagedError(f"it has no {SEAL_FILE}: it was not written to its end") from error
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise DamagedError(f"{SEAL_FILE} cannot be read") from error
     if not is_whole:
         raise DamagedError(f"{SEAL_FILE} does not have its checksum")
-    for name, expected in content["files"].items():
+    compare_files(folder, content["files"])
+    return content
+
+
+def describe_file(path: Path) -> dict[str, Any]:
+    """Size and checksum of a file, as seals hold them.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    return _describe(path, to_disk=False)
+
+
+def compare_files(folder: Path, files: Mapping[str, Any]) -> None:
+    """Compare files with what they were when they were written.
+
+    Args:
+        folder: Their folder.
+        files: What `describe_file` gave then, by the path below the folder.
+
+    Raises:
+        DamagedError: If one is missing, or not as it was.
+        RunError: If the system cannot read one: that says nothing of what is in it.
+    """
+    for name, expected in files.items():
         try:
-            here = _describe(folder / name, to_disk=False)
+            here = describe_file(folder / name)
+        except FileNotFoundError as error:
+            raise DamagedError(f"{name} is missing") from error
         except OSError as error:
-            raise DamagedError(f"{name} cannot be read") from error
+            raise _unreadable(folder, folder / name, error) from error
         if here["bytes"] != expected["bytes"]:
             raise DamagedError(f"{name} has {here['bytes']} bytes, not {expected['bytes']}")
         if here != expected:
             raise DamagedError(f"{name} does not have its checksum")
-    return content
+
+
+def _read_seal_text(folder: Path) -> bytes:
+    path = folder / SEAL_FILE
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DamagedError(f"it has no {SEAL_FILE}: it was not written to its end") from error
+    except OSError as error:
+        raise _unreadable(folder, path, error) from error
+
+
+def _unreadable(folder: Path, path: Path, error: OSError) -> RunError:
+    return RunError(
+        f"{path}: cannot be read; {error.strerror or error}. It stays where it is: run the same "
+        f"command again once it can be read; if it never can, move {folder} away."
+    )
 
 
 def _describe(path: Path, *, to_disk: bool) -> dict[str, Any]:

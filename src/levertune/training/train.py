@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +21,14 @@ from levertune.models.rendering import TokenizedExample
 from levertune.progress import Progress, SilentProgress
 from levertune.results.files import write_json_atomically
 from levertune.results.folder_lock import hold_folder
+from levertune.results.folders import write_folder_atomically
 from levertune.training.arguments import make_arguments
 from levertune.training.borrowed import borrowed
 from levertune.training.checkpoints import LOG_FILE, Checkpoints, read_log, remove_checkpoints
 from levertune.training.interruption import StopRequest
 from levertune.training.loggers import check_loggers
 from levertune.training.processes import Team, current_team, refuse_several_processes
+from levertune.training.seal import compare_files, describe_file
 from levertune.training.sharded import gather_adapter
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class TrainSummary:
         peak_memory_bytes: Most memory used, or None where it cannot be read.
         resumed_from: Step a checkpoint was resumed from, or None.
         trainable_parameters: Parameters of the adapter.
+        adapter_files: Size and checksum of each file of the adapter; empty where none was kept.
     """
 
     steps: int
@@ -109,6 +111,7 @@ class TrainSummary:
     peak_memory_bytes: int | None = None
     resumed_from: int | None = None
     trainable_parameters: int = 0
+    adapter_files: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 StepHook = Callable[[int, "PeftModel"], bool]
@@ -208,9 +211,7 @@ def train_adapter(
             on_start(checkpoint[1] if checkpoint else 0)
         return checkpoint, state, read_log(folder)
 
-    with _hold(folder, team) as is_locked:
-        if not is_locked:
-            progress.warn(f"{folder}: its file system has no locks; start no second run in it.")
+    with _hold(folder, team, lambda text: progress.warn(text)):
         checkpoint, state, curve = team.lead(begin)
         with borrowed(base, config) as model:
             callback = StepCallback(curve, folder / LOG_FILE, on_step, team)
@@ -258,16 +259,19 @@ def train_adapter(
             )
             weights = gather_adapter(model) if trainer.is_fsdp_enabled else None
             if keep_adapter and team.leads:
-                write_json_atomically(folder / SUMMARY_FILE, asdict(summary))
-                _write_adapter(model, folder / ADAPTER_FOLDER, weights)
-        if team.leads:
+                summary = _write_adapter(model, folder, weights, summary)
+        if team.leads:  # from here on the adapter alone says that the training is done
             remove_checkpoints(folder)
         return summary
 
 
-def _hold(folder: Path, team: Team) -> contextlib.AbstractContextManager[bool]:
+def _hold(
+    folder: Path, team: Team, warn: Callable[[str], None]
+) -> contextlib.AbstractContextManager[None]:
     """Keep the folder to the first of the processes, and so to all of them."""
-    return hold_folder(folder, what="a training") if team.leads else contextlib.nullcontext(True)
+    if not team.leads:
+        return contextlib.nullcontext()
+    return hold_folder(folder, what="a training", warn=warn)
 
 
 def _make_trainer(
@@ -321,10 +325,30 @@ def read_summary(folder: Path) -> TrainSummary:
     return TrainSummary(**read_json(folder / SUMMARY_FILE))
 
 
-def _write_adapter(model: PeftModel, folder: Path, weights: dict[str, torch.Tensor] | None) -> None:
-    """Write the PEFT folder beside its place and move it there whole."""
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    save_adapter(model, partial, state_dict=weights)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+def check_finished(folder: Path, summary: TrainSummary) -> None:
+    """Compare the adapter of a finished training with what was written at its end.
+
+    Args:
+        folder: The training's folder.
+        summary: Its summary; one of an older levertune, without checksums, says nothing.
+
+    Raises:
+        DamagedError: If a file is missing, or not as it was.
+        RunError: If the system cannot read one.
+    """
+    compare_files(folder / ADAPTER_FOLDER, summary.adapter_files)
+
+
+def _write_adapter(
+    model: PeftModel,
+    folder: Path,
+    weights: dict[str, torch.Tensor] | None,
+    summary: TrainSummary,
+) -> TrainSummary:
+    """Write the summary and the PEFT folder, the latter's name last; the summary as written."""
+    with write_folder_atomically(folder / ADAPTER_FOLDER) as partial:
+        save_adapter(model, partial, state_dict=weights)
+        files = {path.name: describe_file(path) for path in sorted(partial.iterdir())}
+        summary = replace(summary, adapter_files=files)
+        write_json_atomically(folder / SUMMARY_FILE, asdict(summary))
+    return summary

@@ -25,13 +25,14 @@ from levertune.results.tuning import (
     TunedChoice,
     Tuning,
     describe_settings,
+    read_tuning,
     write_tuning,
 )
 from levertune.runs.arms import ARMS
 from levertune.runs.jobs import WORTH_SECONDS, Jobs, choose_jobs
 from levertune.runs.pool import WorkerPool
 from levertune.runs.prepare import Prepared, Retuned, memory_bytes, prepare_run
-from levertune.runs.tuned import fingerprint_tuning, warn_of_collapse
+from levertune.runs.tuned import fingerprint_tuning, require_same_tuning, warn_of_collapse
 from levertune.tuning.anchor_race import AnchorField
 from levertune.tuning.candidates import What, tuned_keys
 from levertune.tuning.contests import (
@@ -114,10 +115,16 @@ def tune_recipe(
             raise RecipeError(f"--arm {arm}: has no anchor to tune. Use --arm tell.")
     keys = tuned_keys(what)
     retuned = Retuned(keys, tuple(arms))
+    earlier = read_tuning(Path(recipe.output_dir))
     prepared = prepare_run(recipe, retuned=retuned)
     with contextlib.ExitStack() as held:
         if not dry_run:  # writing anchors takes long and keeps them in the folder
-            held.enter_context(hold_folder(prepared.run_dir, what="a run or a tuning"))
+            held.enter_context(
+                hold_folder(
+                    prepared.run_dir, what="a run or a tuning", warn=lambda t: progress.warn(t)
+                )
+            )
+            require_same_tuning(prepared.run_dir, earlier)
         contests = [
             make_contest(prepared, arm, fold, what, progress, anchors, dry_run=dry_run)
             for arm in arms
