@@ -183,7 +183,7 @@ def test_anchors_are_written_while_the_folder_is_held(project, engine, monkeypat
     def suggest(*args, **options):
         with (
             pytest.raises(RunError, match="a tuning is under way"),
-            hold_folder(RUN, what="a tuning"),
+            hold_folder(RUN, what="a tuning", warn=pytest.fail),
         ):
             pass
         held.append(1)
