@@ -1,12 +1,13 @@
 """Memory that is free inside the process goes back; the cache of kernels is limited."""
 
+import gc
 import os
 import subprocess
 import sys
 
 import pytest
 
-from levertune.models.memory import limit_kernel_cache, release_unused_memory
+from levertune.models.memory import limit_kernel_cache, release_unused_memory, settled_objects
 
 CAPACITY = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 
@@ -47,3 +48,9 @@ print(before - resident() if _find_trim() else 10**9)
 
 def test_releasing_is_harmless_anywhere():
     release_unused_memory()
+
+
+def test_what_is_there_is_not_looked_through_again_while_training():
+    with settled_objects():
+        assert gc.get_freeze_count() > 1000
+    assert gc.get_freeze_count() == 0
