@@ -280,9 +280,10 @@ def wait_for_children(command):
     parent = psutil.Process(command.pid)
     deadline = time.monotonic() + 900
     while time.monotonic() < deadline and command.poll() is None:
-        children = parent.children()
-        if len(children) == 2:
-            return sorted(children, key=lambda child: child.environ()["RANK"])
+        # Until a child runs its own program it shows the environment of the one that starts it.
+        by_rank = {child.environ().get("RANK"): child for child in parent.children()}
+        if set(by_rank) == {"0", "1"}:
+            return [by_rank["0"], by_rank["1"]]
         time.sleep(0.05)
     raise AssertionError(command.communicate())
 
