@@ -17,10 +17,11 @@ from pathlib import Path
 
 
 def train_with_levertune(config: str) -> None:
-    """As `levertune train CONFIG`."""
+    """As `levertune train CONFIG`, in this process alone or as one of a launcher's."""
     from levertune.cli.main import main
 
-    if main(["train", config, "--quiet"]):
+    alone = [] if "WORLD_SIZE" in os.environ else ["--num-processes", "1"]
+    if main(["train", config, "--quiet", *alone]):
         raise SystemExit("levertune train failed")
 
 

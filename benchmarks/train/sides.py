@@ -45,7 +45,7 @@ class Side:
 SIDES = {
     side.name: side
     for side in (
-        Side("levertune", "`levertune train`", "levertune"),
+        Side("levertune", "`levertune train --num-processes 1`", "levertune"),
         Side(
             "levertune-jobs",
             "two of them at once with half of the threads each, as `levertune run --jobs 2`",
@@ -54,7 +54,7 @@ SIDES = {
         ),
         Side(
             "levertune-processes",
-            "`levertune train --num-processes 2`, half of the threads each",
+            "`levertune train` as it shares a long training: two processes, half of the threads each",
             "levertune",
             processes=2,
             together=True,

@@ -84,6 +84,7 @@ def run(
     seeds: int | list[int] | None = None,
     quick: bool = False,
     jobs: int | str = "auto",
+    num_processes: int | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> Run:
@@ -95,6 +96,8 @@ def run(
         seeds: Seeds, or how many.
         quick: First seed and first fold only.
         jobs: Arms, seeds and folds to work on at once; `auto` as cores and memory allow.
+        num_processes: Processes of this machine that share each training; as many as pay by
+            default.
         progress: Where to show progress; nothing is shown by default.
         **settings: Further settings by dotted key, as `**{"training.learning_rate": 1e-4}`.
 
@@ -115,7 +118,9 @@ def run(
         loaded = load_recipe(recipe, overrides)
     else:
         loaded = recipe_for_task(str(task), overrides)
-    outcome = run_recipe(loaded, quick=quick, jobs=jobs, progress=progress)
+    outcome = run_recipe(
+        loaded, quick=quick, jobs=jobs, num_processes=num_processes, progress=progress
+    )
     folder = Path(outcome.run_dir or loaded.output_dir)
     return Run(folder, trust_remote_code=loaded.model.trust_remote_code)
 

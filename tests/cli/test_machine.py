@@ -1,7 +1,7 @@
 import pytest
 
-from levertune.cli import machine as machine_module
 from levertune.cli.machine import BASE_MODELS, GIB, Machine, propose_models, read_machine
+from levertune.models import machine_memory
 from levertune.recipes.recipe import DEFAULT_MODEL
 
 
@@ -43,7 +43,7 @@ def test_this_machine_has_cores_and_memory():
 def test_a_containers_limit_counts_as_its_memory(tmp_path, monkeypatch):
     limit = tmp_path / "memory.max"
     limit.write_text("1000\n", encoding="ascii")
-    monkeypatch.setattr(machine_module, "_CGROUP_LIMIT", limit)
+    monkeypatch.setattr(machine_memory, "_CGROUP_LIMIT", limit)
     assert read_machine().memory_bytes == 1000
     limit.write_text("max\n", encoding="ascii")
     assert read_machine().memory_bytes > 1000

@@ -5,7 +5,7 @@ import torch
 
 from levertune.errors import RecipeError
 from levertune.runs.estimate import Estimate
-from levertune.runs.jobs import Jobs, choose_jobs, count_cores
+from levertune.runs.jobs import Jobs, choose_jobs, choose_processes, count_cores
 
 GIB = 1 << 30
 
@@ -46,6 +46,32 @@ def test_a_number_asked_for_is_taken(monkeypatch):
     assert choose(1) == Jobs(1, None, "as asked for", is_asked_for=True)
     assert choose(2, device="cuda").count == 2
     assert choose(5).threads == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, 2),
+        ({"tokens": 30_000}, 1),  # over before helpers have loaded
+        ({"tokens": 30_000, "weight_bytes": GIB}, 2),
+        ({"device": "cuda"}, 1),
+        ({"cores": 1}, 1),
+        ({"cores": 16}, 4),
+        ({"cores": 16, "rows_per_step": 3}, 3),
+        ({"memory_bytes": 3 * GIB}, 1),
+        ({"weight_bytes": 4 * GIB, "memory_bytes": 24 * GIB}, 1),
+    ],
+)
+def test_helpers_share_a_long_training_on_cores_with_memory(changes, expected):
+    facts = {
+        "cores": 2,
+        "device": "cpu",
+        "tokens": 100_000,
+        "rows_per_step": 8,
+        "weight_bytes": GIB // 4,
+        "memory_bytes": 16 * GIB,
+    }
+    assert choose_processes(**{**facts, **changes}) == expected
 
 
 @pytest.mark.parametrize("wanted", [0, -1, "many"])

@@ -18,9 +18,11 @@ from safetensors.torch import load_file
 from levertune.cli.main import main
 from levertune.errors import RecipeError, RunError
 from levertune.results.files import read_jsonl
-from levertune.runs import together
+from levertune.runs import helper_processes as helpers
+from levertune.runs import jobs, together
 from levertune.runs.run import _share_machine
-from levertune.training.processes import Team
+from levertune.training.processes import Team, current_team
+from levertune.training.train import train_adapter
 
 SCRIPT = Path(__file__).with_name("one_of_two.py")
 TOLERANCE = 1e-4  # three trainings after one another, at a learning rate of 0.01
@@ -200,22 +202,19 @@ def test_an_error_in_one_process_ends_both_with_one_line(project, start_two):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # a busy machine with two cores takes minutes
-@pytest.mark.parametrize("rank", [0, 1])
-def test_a_process_that_is_killed_ends_the_command_and_the_rerun_goes_on(
-    project, start, finished, rank
-):
+def test_a_helper_that_is_killed_ends_the_command_and_the_rerun_goes_on(project, start, finished):
     recipe = project.recipe_file(arms=["tell"], task__exposures=60)
     command = start("train", recipe, "--num-processes", "2", "--quiet")
-    children = wait_for_children(command)
+    [helper] = wait_for_helpers(command)
     wait_for_checkpoint(command)
-    children[rank].kill()
+    helper.kill()
     status, out, err = finish(command)
     assert (status, out) == (2, "")
     assert err == (
-        f"error: process {rank} of 2: was killed (signal 9), perhaps for lack of memory. What is "
-        "done is kept: type the same command again.\n"
+        "error: process 0 of 2: lost contact with another process of this training, which was "
+        "killed, perhaps for lack of memory. What is done is kept: type the same command again; "
+        "fewer processes (--num-processes) need less memory.\n"
     )
-    assert not psutil.wait_procs(children, timeout=20)[1]
     assert main(["train", recipe]) == 0
     assert json.loads((CELL / "training.json").read_text("utf-8"))["resumed_from"] >= 1
 
@@ -225,20 +224,76 @@ def test_a_process_that_is_killed_ends_the_command_and_the_rerun_goes_on(
 @pytest.mark.parametrize(
     ("number", "ends"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)]
 )
-def test_the_processes_end_with_the_command(project, start, number, ends):
+def test_helpers_end_with_the_command(project, start, number, ends):
     recipe = project.recipe_file(arms=["tell"], task__exposures=60)
     command = start("train", recipe, "--num-processes", "2", "--quiet")
-    children = wait_for_children(command)
+    helpers = wait_for_helpers(command)
     wait_for_checkpoint(command)
     command.send_signal(number)
     status, _, err = finish(command)
-    assert not psutil.wait_procs(children, timeout=20)[1]
+    assert not psutil.wait_procs(helpers, timeout=20)[1]
     assert status == ends
     if number != signal.SIGKILL:
         assert err == (
             "interrupted. What is done is kept; to go on: levertune train recipe.yaml "
             "--num-processes 2 --quiet\n"
         )
+
+
+@pytest.mark.slow
+def test_a_fault_of_a_helper_is_said_by_the_command(project, monkeypatch, capfd):
+    monkeypatch.setattr(helpers, "HELPER_MODULE", SCRIPT.stem)
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    assert main(["train", project.recipe_file(arms=["tell"]), "--num-processes", "2"]) == 2
+    path = CELL / "fault-of-process-1.txt"
+    out, err = capfd.readouterr()
+    assert (out, err) == (
+        "",
+        "error: process 1 of 2: RuntimeError: the machine was struck by lightning. The others were "
+        f"ended with it; what is done is kept. The traceback: {path}\n",
+    )
+    assert "in broken" in path.read_text("utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)  # as above
+def test_a_long_training_is_shared_unasked_and_the_process_is_alone_afterwards(
+    project, finished, monkeypatch
+):
+    monkeypatch.setattr(jobs, "_WORTH_WORK", 1)
+    monkeypatch.setattr(helpers, "count_cores", lambda: 2)
+    sizes = []
+    before = dict(os.environ)
+
+    def train(*args, **options):
+        sizes.append((current_team().size, torch.get_num_threads()))
+        return train_adapter(*args, **options)
+
+    monkeypatch.setattr(together, "train_adapter", train)
+    threads = torch.get_num_threads()
+    assert main(["train", project.recipe_file()]) == 0
+    assert sizes == [(2, 1)] * 3  # sft-steps has a trial
+    assert (current_team().size, torch.get_num_threads()) == (1, threads)
+    assert {**before, **os.environ} == {**before, "TORCH_CPP_LOG_LEVEL": "ERROR"}
+    origin, outcome, _ = finished
+    assert_like(CELL, origin.folder / outcome.run_dir / CELL.relative_to("runs/whole"))
+    assert json.loads((CELL / "training.json").read_text("utf-8"))["num_processes"] == 2
+    assert main(["train", project.recipe_file(), "output_dir=alone", "--num-processes", "1"]) == 0
+    assert sizes[3:] == [(1, threads)] * 3
+
+
+def test_helpers_that_cannot_be_had_are_done_without_unless_asked_for(project, monkeypatch, capfd):
+    monkeypatch.setattr(helpers, "HELPER_MODULE", "levertune.none")
+    monkeypatch.setattr(helpers, "count_cores", lambda: 2)
+    recipe = project.recipe_file(arms=["tell"])
+    assert main(["train", recipe, "--num-processes", "2"]) == 2
+    reason = "process 1 of 2: ended before it began (exit status 1), perhaps for lack of memory"
+    said = f"{reason}. 2 processes were asked for; --num-processes 1 needs no other."
+    assert f"error: {said}\n" in capfd.readouterr().err
+    monkeypatch.setattr(jobs, "_WORTH_WORK", 1)
+    assert main(["train", recipe]) == 0
+    assert f"{reason}. This process trains alone.\n" in capfd.readouterr().err
+    assert json.loads((CELL / "training.json").read_text("utf-8"))["num_processes"] == 1
 
 
 @pytest.mark.slow
@@ -276,14 +331,12 @@ def test_a_mistake_of_the_user_is_said_once(project, start):
     assert err.startswith("error: none.yaml")
 
 
-def wait_for_children(command):
+def wait_for_helpers(command):
     parent = psutil.Process(command.pid)
     deadline = time.monotonic() + 900
     while time.monotonic() < deadline and command.poll() is None:
-        # Until a child runs its own program it shows the environment of the one that starts it.
-        by_rank = {child.environ().get("RANK"): child for child in parent.children()}
-        if set(by_rank) == {"0", "1"}:
-            return [by_rank["0"], by_rank["1"]]
+        if children := parent.children():
+            return children
         time.sleep(0.05)
     raise AssertionError(command.communicate())
 
@@ -300,8 +353,11 @@ def wait_for_checkpoint(command):
 def test_cells_at_once_and_processes_that_share_a_cell_exclude_each_other(monkeypatch):
     monkeypatch.setattr("levertune.runs.run.current_team", lambda: Team(0, 2))
     with pytest.raises(RecipeError, match="^--jobs 4: 2 processes train each cell together"):
-        _share_machine(None, 4)
-    assert _share_machine(None, "auto").count == 1
+        _share_machine(None, 4, None)
+    assert _share_machine(None, "auto", None).count == 1
+    monkeypatch.setattr("levertune.runs.run.current_team", Team)
+    with pytest.raises(RecipeError, match="^--jobs 4: 2 processes train each cell together"):
+        _share_machine(None, 4, 2)
 
 
 @pytest.mark.parametrize(
@@ -314,5 +370,5 @@ def test_what_fsdp_cannot_do_is_refused_before_anything_is_sent(monkeypatch, ver
     monkeypatch.setenv("FSDP_VERSION", version)
     with pytest.raises(RunError, match=message):
         together.train_together(
-            None, None, 1, [], None, Path("cell"), on_step=lambda step, model: False
+            None, None, 1, [], None, Path("cell"), tokens=1, on_step=lambda step, model: False
         )

@@ -8,7 +8,7 @@ from torch import distributed
 from levertune.errors import DataError, DivergedError, EndedElsewhereError, RunError
 from levertune.training import breaking
 from levertune.training.breaking import ended_together, is_lost_contact
-from levertune.training.processes import STARTED_HERE, AbandonedError, Team
+from levertune.training.processes import HELPER, AbandonedError, Team
 
 LOST = RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer")
 
@@ -19,7 +19,7 @@ def store(monkeypatch):
     store = distributed.HashStore()
     monkeypatch.setattr(breaking, "_store", lambda: store)
     monkeypatch.setattr(breaking, "_SECONDS_FOR_THE_OTHERS", 0.2)
-    monkeypatch.delenv(STARTED_HERE, raising=False)
+    monkeypatch.delenv(HELPER, raising=False)
     return store
 
 
@@ -69,10 +69,22 @@ def test_who_loses_contact_is_silent_if_another_has_said_why(store):
 def test_who_loses_contact_says_so_if_nobody_has_said_why(store, monkeypatch):
     with pytest.raises(RunError, match="^process 0 of 2: lost contact with another process"):
         meet(LOST, Team(0, 2))
-    monkeypatch.setenv(STARTED_HERE, "1")  # the command that started them says it
+    monkeypatch.setenv(HELPER, "1")  # the process it helps says it
     store.delete_key("levertune/ended")
     with pytest.raises(EndedElsewhereError):
+        meet(LOST, Team(1, 2))
+
+
+def test_what_a_helper_meets_is_said_by_the_process_it_helps(store, monkeypatch, tmp_path):
+    monkeypatch.setenv(HELPER, "1")
+    with pytest.raises(EndedElsewhereError):
+        meet(RuntimeError("a\nb"), Team(1, 2), tmp_path / "cell")
+    with pytest.raises(EndedElsewhereError):  # another helper
+        meet(LOST, Team(2, 3))
+    monkeypatch.delenv(HELPER)
+    with pytest.raises(RunError, match=r"^process 1 of 2: RuntimeError: a b\. The others") as said:
         meet(LOST, Team(0, 2))
+    assert "\n" not in str(said.value)
 
 
 def test_an_interrupt_is_said_by_the_first_process(store):

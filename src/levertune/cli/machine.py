@@ -6,14 +6,11 @@ import os
 import platform
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
+from levertune.models.machine_memory import machine_memory
 from levertune.recipes.recipe import DEFAULT_MODEL
 
 GIB = 2**30
-
-# A container's memory limit is not what the system reports as its memory.
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 # Assumed, not measured. Of the 4 bytes a parameter, 2 hold the frozen weight in bfloat16; the rest
 # is for what grows with the model beside it. A LoRA of rank 16 on all linear layers has 3.6 %
@@ -97,12 +94,10 @@ def propose_models(machine: Machine) -> list[BaseModel]:
 
 def read_machine() -> Machine:
     """Look at this machine; torch is imported only where there may be an accelerator."""
-    import psutil
-
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    memory = _limited(psutil.virtual_memory().total)
+    memory = machine_memory()
     is_apple = platform.system() == "Darwin" and platform.machine() == "arm64"
     if not is_apple and shutil.which("nvidia-smi") is None and shutil.which("rocm-smi") is None:
         return Machine(cores, memory)
@@ -122,11 +117,3 @@ def find_accelerator() -> tuple[str | None, int | None]:
     if torch.backends.mps.is_available():
         return "Apple GPU", None
     return None, None
-
-
-def _limited(memory: int) -> int:
-    try:
-        limit = _CGROUP_LIMIT.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return memory
-    return min(memory, int(limit)) if limit.isdigit() else memory

@@ -184,7 +184,7 @@ def _dispatch(words: list[str]) -> int:
     if left:
         args.inputs = [*args.inputs, *left]
     module, _ = VERBS[args.verb]
-    return run_in_processes(args, words, importlib.import_module(module).run)
+    return run_in_processes(args, importlib.import_module(module).run)
 
 
 def _after_interrupt(words: list[str]) -> str:

@@ -1,10 +1,10 @@
-"""`--num-processes`: a command that trains in several processes, started here or by a launcher."""
+"""`--num-processes`, and what a command does that a launcher has started in several processes."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from levertune.errors import EndedElsewhereError, RunError
 from levertune.training.processes import count_processes, read_rank
@@ -19,19 +19,17 @@ def add_processes_argument(parser: argparse.ArgumentParser) -> None:
         "--num-processes",
         type=_from_one,
         metavar="N",
-        help="processes of this machine that share the rows of each step, as one for each GPU; "
-        "across machines: torchrun or accelerate launch",
+        help="processes of this machine that share the rows of each step, as one for each GPU "
+        "(default: on a CPU as many as pay, else 1); across machines: torchrun or accelerate "
+        "launch",
     )
 
 
-def run_in_processes(
-    args: argparse.Namespace, words: Sequence[str], work: Callable[[argparse.Namespace], int]
-) -> int:
-    """Run a verb in this process, or as the one of several that it is, or start several.
+def run_in_processes(args: argparse.Namespace, work: Callable[[argparse.Namespace], int]) -> int:
+    """Run a verb in this process, or as the one of a launcher's that it is.
 
     Args:
         args: The parsed words.
-        words: The words.
         work: The verb.
 
     Returns:
@@ -40,25 +38,21 @@ def run_in_processes(
     Raises:
         UserError: If the verb fails, or does not work in several processes.
     """
-    wanted = getattr(args, "num_processes", None)
+    # Read when torch is loaded, later. Its warnings that another process is gone come with pages of
+    # addresses, in each process; what happened is one line, said by one of them.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     found = count_processes(os.environ)
     if found == 1:
-        if wanted is None or wanted == 1:
-            return int(work(args))
-        from levertune.runs.launch import start_processes
-
-        return start_processes(words, wanted)
+        return int(work(args))
     if args.verb not in _TRAINING:
         return int(work(args))  # refused further down if it trains or writes
+    wanted = args.num_processes
     if wanted not in (None, found):
         if read_rank(os.environ) > 0:
             raise EndedElsewhereError(EXIT_USER_ERROR)
         raise RunError(
             f"--num-processes {wanted}: a launcher has started {found}. Leave the option out."
         )
-    # Read when torch is loaded, later. Its warnings that another process is gone come with pages of
-    # addresses, in each process; what happened is one line, said by one of them.
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from levertune.runs.together import do_together
 
     return do_together(lambda: int(work(args)))

@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         quick=args.quick,
         dry_run=args.dry_run,
         jobs=args.jobs,
+        num_processes=args.num_processes,
         progress=terminal.progress(),
         say=terminal.note,
     )

@@ -28,4 +28,4 @@ def run(args: argparse.Namespace) -> int:
     """
     from levertune.runs.stages import train_stage
 
-    return run_stage(args, train_stage)
+    return run_stage(args, train_stage, num_processes=args.num_processes)

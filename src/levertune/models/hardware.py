@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from levertune.errors import RecipeError
+from levertune.models.machine_memory import machine_memory
 
 _DEVICES = ("cuda", "mps", "cpu")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -92,6 +93,13 @@ def choose_attention(hardware: Hardware, longest_row: int) -> str:
     if hardware.device == "cpu" and longest_row <= EAGER_ATTENTION_MAX_LENGTH:
         return "eager"
     return "sdpa"
+
+
+def memory_bytes(device: str) -> int:
+    """Memory of the device: its own, or the machine's."""
+    if device == "cuda":
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    return machine_memory()
 
 
 def peak_memory_bytes(device: str) -> int | None:

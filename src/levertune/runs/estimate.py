@@ -14,7 +14,6 @@ from levertune.runs.inputs import Inputs
 from levertune.runs.refiner import check_steps
 from levertune.runs.train_cell import training_config
 from levertune.runs.workspace import Workspace
-from levertune.training.processes import current_team
 
 if TYPE_CHECKING:
     from levertune.models.rendering import TokenizedExample
@@ -89,6 +88,7 @@ def estimate_run(
     cells: Sequence[CellData],
     *,
     num_jobs: int = 1,
+    num_processes: int = 1,
     finalists: Sequence[CellData] = (),
 ) -> Estimate:
     """Time one training step and scale it to the cells still to be done.
@@ -99,6 +99,7 @@ def estimate_run(
         workspace: The model.
         cells: Cells that are not done; at least one.
         num_jobs: Cells worked on at once; they are taken not to slow one another down.
+        num_processes: Processes that share each training.
         finalists: Cells one arm of which is trained afresh on all task rows at the end; which one
             is not known, so the dearest counts.
 
@@ -124,7 +125,7 @@ def estimate_run(
         memory_bytes=peak_memory_bytes(workspace.hardware.device),
         tokens=sum(tokens) + final,
         tokens_per_second=rate,
-        num_processes=current_team().size,
+        num_processes=num_processes,
         final_seconds=final / rate,
     )
 

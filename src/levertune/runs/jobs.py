@@ -1,4 +1,4 @@
-"""How many cells are worked on at once, and with how many threads each.
+"""How many cells are worked on at once, with how many threads, and how many processes share one.
 
 A small model does not fill several cores: its products are too small to be worth dividing. Two
 cells with a thread each finish sooner than one after the other with two (LOG.md 2026-11-22).
@@ -20,6 +20,13 @@ _WEIGHT_COPIES = 4
 _MEMORY_SHARE = 0.8
 WORTH_SECONDS = 90.0
 """Processes of their own pay from so much work on: each one loads everything anew."""
+
+_WORTH_WORK = 1e13
+"""Training tokens times bytes of weights from which on helpers pay: about a minute of a laptop.
+They take seconds to start."""
+
+_MOST_PROCESSES = 4
+"""More were never measured, nor these: two on two cores were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +97,44 @@ def choose_jobs(
         return Jobs(wanted, max(1, cores // wanted), "as asked for", is_asked_for=True)
     if device != "cpu":
         return Jobs(1, None, f"one at a time on {device}")
-    each = _BYTES_BESIDE_WEIGHTS + _WEIGHT_COPIES * weight_bytes
-    room = int(memory_bytes * _MEMORY_SHARE // each)
-    count = max(1, min(cores, num_trainings, room))
+    count = max(1, min(cores, num_trainings, _room(weight_bytes, memory_bytes)))
     if count == 1:
         return Jobs(1, None, "one cell, one core or little memory")
     return Jobs(count, max(1, cores // count), f"{cores} cores, {num_trainings} trainings")
+
+
+def choose_processes(
+    *,
+    cores: int,
+    device: str,
+    tokens: int,
+    rows_per_step: int,
+    weight_bytes: int,
+    memory_bytes: int,
+) -> int:
+    """Decide how many processes share a training that has the machine for itself.
+
+    Args:
+        cores: Processor cores there are for it.
+        device: Where the model runs.
+        tokens: Tokens of the training.
+        rows_per_step: Rows there are to share at each step.
+        weight_bytes: Size of the base model's weights.
+        memory_bytes: Memory of the machine.
+
+    Returns:
+        How many; 1 for a short training, an accelerator, one core or little memory.
+    """
+    if device != "cpu" or tokens * weight_bytes < _WORTH_WORK:
+        return 1
+    room = _room(weight_bytes, memory_bytes)
+    return max(1, min(cores, rows_per_step, room, _MOST_PROCESSES))
+
+
+def _room(weight_bytes: int, memory_bytes: int) -> int:
+    """How many processes with a model each fit into the memory, leaving some to others."""
+    each = _BYTES_BESIDE_WEIGHTS + _WEIGHT_COPIES * weight_bytes
+    return int(memory_bytes * _MEMORY_SHARE // each)
 
 
 def count_cores() -> int:

@@ -220,7 +220,7 @@ def _resolve(
         general_fixed=general.fewest,
         model_parameters=_count_parameters(workspace),
         device=hardware.device,
-        memory_bytes=memory_bytes(hardware.device),
+        memory_bytes=workspace.memory_bytes,
         longest_completion=max(row.num_supervised for row in rows),
         has_native_bfloat16=hardware.dtype_name == "bfloat16",
     )
@@ -249,17 +249,6 @@ def _count_parameters(workspace: Workspace) -> int:
             names = list(file.keys())  # the handle is no mapping
             total += sum(prod(file.get_slice(name).get_shape()) for name in names)
     return total
-
-
-def memory_bytes(device: str) -> int:
-    """Memory of the device: its own, or the machine's."""
-    if device == "cuda":
-        import torch
-
-        return int(torch.cuda.get_device_properties(0).total_memory)
-    import psutil
-
-    return int(psutil.virtual_memory().total)
 
 
 def _with_earlier(

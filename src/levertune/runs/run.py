@@ -22,11 +22,12 @@ from levertune.runs.answers import require_backend
 from levertune.runs.cells import CellData, CellPlan
 from levertune.runs.estimate import Estimate, estimate_run
 from levertune.runs.finish import gather_done, is_done, write_row_lists, write_run_result
+from levertune.runs.helper_processes import Helpers, helped
 from levertune.runs.inputs import Inputs
 from levertune.runs.jobs import WORTH_SECONDS, Jobs, choose_jobs
 from levertune.runs.one_cell import do_cell
 from levertune.runs.pool import do_cells_in_workers
-from levertune.runs.prepare import Prepared, memory_bytes, prepare_run, write_recipe
+from levertune.runs.prepare import Prepared, prepare_run, write_recipe
 from levertune.runs.refiner import describe_refining
 from levertune.runs.same_recipe import require_same_recipe
 from levertune.runs.selection_summary import describe_selection
@@ -83,6 +84,7 @@ def run_recipe(
     quick: bool = False,
     dry_run: bool = False,
     jobs: int | str = "auto",
+    num_processes: int | None = None,
     progress: Progress | None = None,
     say: Say | None = None,
 ) -> RunOutcome:
@@ -95,6 +97,8 @@ def run_recipe(
         quick: First seed and first fold only; no final adapter on all rows.
         dry_run: Say what would be done and how long it would take, then stop; nothing is written.
         jobs: Cells to work on at once, or `auto` (`runs.jobs.choose_jobs`).
+        num_processes: Processes of this machine that share each training; None for as many as pay
+            where one cell is worked on at a time (`runs.jobs.choose_processes`).
         progress: Where to show progress.
         say: Where to say, before the work starts, what was chosen and how long it will take.
 
@@ -113,7 +117,9 @@ def run_recipe(
     cells = [prepared.build(plan) for plan in prepared.plans]
     todo = [cell for cell in cells if not is_done(prepared, cell)]
     lines = describe_start(prepared, cells, todo)
-    shared = _share_machine(prepared, jobs)
+    shared = _share_machine(prepared, jobs, num_processes)
+    # Cells worked on at once have the machine's cores between them.
+    wanted = num_processes if shared.count == 1 else 1
     estimate = None
     if todo:
         with shared.limit_threads():
@@ -123,6 +129,7 @@ def run_recipe(
                 prepared.workspace,
                 todo,
                 num_jobs=shared.count,
+                num_processes=_most_processes(Helpers(wanted, progress), prepared, todo),
                 finalists=cells if _trains_on_all(prepared) else (),
             )
         if _pays_in_workers(shared, estimate):
@@ -138,14 +145,15 @@ def run_recipe(
         require_same_tuning(prepared.run_dir, tuning)
         write_recipe(prepared)
         write_row_lists(prepared, cells)
-        with shared.limit_threads():
+        with shared.limit_threads(), helped(wanted, progress):
             failures = _do_cells(prepared, recipe, todo, shared, estimate, progress)
         arms = gather_done(prepared, failures)
         if not arms:
             raise UserError(
                 f"{prepared.run_dir}: no cell finished; the first failed with: {failures[0].reason}"
             )
-        best = _keep_best(prepared, arms, progress)
+        with helped(num_processes, progress):
+            best = _keep_best(prepared, arms, progress)
         result = write_run_result(
             prepared, cells, arms, failures, started=started, seconds=time.perf_counter() - clock
         )
@@ -199,8 +207,8 @@ def describe_start(
     return lines
 
 
-def _share_machine(prepared: Prepared, jobs: int | str) -> Jobs:
-    size = current_team().size
+def _share_machine(prepared: Prepared, jobs: int | str, num_processes: int | None) -> Jobs:
+    size = max(current_team().size, num_processes or 1)
     if size > 1:
         if jobs not in ("auto", 1):
             raise RecipeError(
@@ -208,14 +216,24 @@ def _share_machine(prepared: Prepared, jobs: int | str) -> Jobs:
                 "Leave it out, or start one process."
             )
         return Jobs(1, None, f"{size} processes train each cell together")
-    device = prepared.workspace.hardware.device
     return choose_jobs(
         jobs,
-        device=device,
+        device=prepared.workspace.hardware.device,
         num_trainings=sum(plan.arm.is_trained for plan in prepared.plans),
         weight_bytes=prepared.workspace.weight_bytes,
-        memory_bytes=memory_bytes(device),
+        memory_bytes=prepared.workspace.memory_bytes,
     )
+
+
+def _most_processes(helpers: Helpers, prepared: Prepared, cells: Sequence[CellData]) -> int:
+    """How many processes share the training that most of them share."""
+    rows = prepared.recipe.training.effective_batch_size
+    trained = (cell.tokens for cell in cells if cell.plan.arm.is_trained)
+    counts = (
+        helpers.choose_count(prepared.workspace, tokens.task + tokens.general, rows)
+        for tokens in trained
+    )
+    return max(counts, default=1)
 
 
 def _pays_in_workers(shared: Jobs, estimate: Estimate | None) -> bool:

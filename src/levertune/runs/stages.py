@@ -24,6 +24,7 @@ from levertune.runs.cells import CellData, CellPlan
 from levertune.runs.evaluate_cell import LIKELIHOODS_FILE, evaluate_cell
 from levertune.runs.export import build_export
 from levertune.runs.finish import gather_done, is_done, write_row_lists, write_run_result
+from levertune.runs.helper_processes import helped
 from levertune.runs.prepare import Prepared, choose_plans, prepare_run, write_recipe
 from levertune.runs.train_cell import MANIFEST_FILE, check_adapter, claim_folder, train_cell
 from levertune.training.train import ADAPTER_FOLDER
@@ -105,6 +106,7 @@ def train_stage(
     arm: str | None = None,
     seed: int | None = None,
     dry_run: bool = False,
+    num_processes: int | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Train the adapters; those there are stay.
@@ -114,6 +116,7 @@ def train_stage(
         arm: This arm only.
         seed: This seed only.
         dry_run: Name the folders and stop.
+        num_processes: Processes of this machine that share each training; None for as many as pay.
         progress: Where to show progress.
 
     Returns:
@@ -122,18 +125,20 @@ def train_stage(
     Raises:
         UserError: If something the user named cannot be used.
     """
+    progress = progress or SilentProgress()
     prepared = prepare_run(recipe, progress=progress)
     plans = [p for p in choose_plans(prepared.plans, arm, seed) if p.arm.is_trained]
     if not dry_run:
         write_recipe(prepared)
-        for plan in plans:
-            train_cell(
-                prepared.recipe_for(plan),
-                prepared.workspace,
-                prepared.build(plan),
-                prepared.run_dir / plan.folder,
-                progress or SilentProgress(),
-            )
+        with helped(num_processes, progress):
+            for plan in plans:
+                train_cell(
+                    prepared.recipe_for(plan),
+                    prepared.workspace,
+                    prepared.build(plan),
+                    prepared.run_dir / plan.folder,
+                    progress,
+                )
     return [prepared.run_dir / plan.folder / ADAPTER_FOLDER for plan in plans]
 
 

@@ -1,12 +1,13 @@
-"""A command in several processes: the first does it, the others join in each of its trainings."""
+"""Work in several processes: the first does it, the others join in each of its trainings.
+
+They are a launcher's, which starts the same command in each, or helpers this process has started.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,7 +15,7 @@ from typing import Any, NoReturn
 from levertune.errors import DivergedError, RunError, Terminated
 from levertune.models.rendering import TokenizedExample
 from levertune.recipes.recipe import Recipe
-from levertune.runs.launch import ORPHANED
+from levertune.runs.helper_processes import current_helpers
 from levertune.runs.workspace import Workspace
 from levertune.training import sharded
 from levertune.training.breaking import (
@@ -24,7 +25,6 @@ from levertune.training.breaking import (
     ended_together,
 )
 from levertune.training.processes import (
-    STARTED_HERE,
     AbandonedError,
     Team,
     current_team,
@@ -83,10 +83,9 @@ def do_together(work: Callable[[], int]) -> int:
         UserError: In the one process that says what went wrong.
         EndedElsewhereError: In the others then.
     """
-    _end_with_launcher()
     team = join_team()
     try:
-        return _lead(team, work) if team.leads else _follow(team)
+        return _lead(team, work) if team.leads else follow(team)
     finally:
         if not team.is_training:  # in the middle of one the connections are broken
             leave_team()
@@ -100,10 +99,11 @@ def train_together(
     config: TrainingConfig,
     folder: Path,
     *,
+    tokens: int,
     on_step: StepHook | None = None,
     **options: Any,
 ) -> TrainSummary:
-    """Train an adapter with all processes there are, or in this one alone.
+    """Train an adapter with all processes there are, those that pay, or this one alone.
 
     Args:
         recipe: The recipe.
@@ -112,14 +112,14 @@ def train_together(
         rows: The rows, in training order.
         config: Settings.
         folder: The training's folder.
+        tokens: Tokens of the rows, about: for so many it may pay to start helpers.
         on_step: Hook after each step.
         **options: As for `training.train.train_adapter`.
 
     Raises:
         UserError: As `train_adapter`; or if a hook must look at a model that no process has whole.
     """
-    team = current_team()
-    is_sharded = team.size > 1 and sharded.is_asked_for(os.environ)
+    is_sharded = current_team().size > 1 and sharded.is_asked_for(os.environ)
     if is_sharded:
         sharded.require_version_2(os.environ)
     if is_sharded and on_step is not None:
@@ -128,11 +128,15 @@ def train_together(
             "anchor.schedule=refine), and under FSDP no process has the whole model to ask. Train "
             "it without FSDP, or other arms with --arm."
         )
+    helpers = current_helpers()
+    if helpers is not None:
+        helpers.start(workspace, tokens, config.effective_batch_size)
     base = workspace.base(longest_row)
+    team = current_team() if helpers is None else helpers.meet()
     pad_id = workspace.tokenizer.pad_id
     if team.size > 1:
         team.send(_Order(recipe, longest_row, len(rows), config, folder, pad_id, bool(on_step)))
-    with ended_together(team, folder):
+    with ended_together(team, folder), _own_threads():
         summary = train_adapter(
             base,
             rows,
@@ -162,8 +166,39 @@ def _lead(team: Team, work: Callable[[], int]) -> int:
     return status
 
 
-def _follow(team: Team) -> int:
-    """Join in the trainings that the first process begins, until it is done."""
+@contextlib.contextmanager
+def _own_threads() -> Iterator[None]:
+    """Leave the helpers of this process their threads.
+
+    Those of a launcher have the threads it gave them.
+    """
+    helpers = current_helpers()
+    if helpers is None or helpers.threads is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(helpers.threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def follow(team: Team) -> int:
+    """Join in the trainings that the first process begins, until it is done.
+
+    Args:
+        team: The processes; this is not the first.
+
+    Returns:
+        The exit status the first process ends with.
+
+    Raises:
+        UserError: If this process must say what went wrong.
+        EndedElsewhereError: If another does.
+    """
     workspaces: dict[str, Workspace] = {}
     while True:
         with ended_together(team):
@@ -193,16 +228,3 @@ def _join_in(order: _Order, workspace: Workspace) -> None:
 
 def _ask_nobody(step: int, model: object) -> bool:
     raise RuntimeError("only the first process looks at the model")
-
-
-def _end_with_launcher() -> None:
-    """End this process with the command that started it, should that be killed."""
-    if STARTED_HERE not in os.environ:
-        return
-
-    def listen() -> None:
-        while os.read(sys.stdin.fileno(), 1):
-            pass
-        os._exit(ORPHANED)
-
-    threading.Thread(target=listen, daemon=True).start()

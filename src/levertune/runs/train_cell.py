@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from levertune.anchors.lift import Lifting, shared_instruction
 from levertune.data.splits import Split, split_holdout
@@ -41,9 +40,6 @@ from levertune.training.train import (
     count_steps,
     read_summary,
 )
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 MANIFEST_FILE = "manifest.json"
 STOP_FILE = "early_stop.json"
@@ -90,8 +86,7 @@ def train_cell(
     if data.plan.arm.matches_steps:
         stop = _find_stop(recipe, workspace, data, folder, progress, run_name=f"{name} trial")
         rows = rows.first(min(len(rows), stop * recipe.training.effective_batch_size))
-    base = workspace.base(data.longest_row)
-    refiner = _make_refiner(recipe, workspace, data, folder, base)
+    refiner = _make_refiner(recipe, workspace, data, folder)
     summary = train_together(
         recipe,
         workspace,
@@ -99,6 +94,7 @@ def train_cell(
         rows if refiner is None else refiner.rows,
         training_config(recipe, data.plan.seed),
         folder,
+        tokens=data.tokens.task + data.tokens.general,
         fingerprint={"manifest": data.manifest.fingerprint, "rows": len(rows)},
         on_step=refiner,
         on_start=None if refiner is None else refiner.start,
@@ -126,10 +122,11 @@ def _find_finished(folder: Path, progress: Progress) -> TrainSummary | None:
 
 
 def _make_refiner(
-    recipe: Recipe, workspace: Workspace, data: CellData, folder: Path, base: PreTrainedModel
+    recipe: Recipe, workspace: Workspace, data: CellData, folder: Path
 ) -> AnchorRefiner | None:
     if data.refine_rows is None:
         return None
+    base = workspace.base(data.longest_row)
     return AnchorRefiner(recipe, workspace, data, folder, max_positions=max_positions(base))
 
 
@@ -295,6 +292,7 @@ def _find_stop(
             rows,
             training_config(recipe, data.plan.seed),
             trial_folder,
+            tokens=data.tokens.task + data.tokens.general,
             fingerprint={"manifest": data.manifest.fingerprint, "rows": "trial"},
             on_step=stopper,
             progress=progress,

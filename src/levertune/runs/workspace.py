@@ -84,6 +84,13 @@ class Workspace:
 
         return choose_hardware(self._settings.dtype)
 
+    @cached_property
+    def memory_bytes(self) -> int:
+        """Memory of the device: its own, or the machine's."""
+        from levertune.models.hardware import memory_bytes
+
+        return memory_bytes(self.hardware.device)
+
     def base(self, longest_row: int | None = None) -> PreTrainedModel:
         """The base model, without adapter.
 

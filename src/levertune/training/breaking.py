@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levertune.errors import DivergedError, EndedElsewhereError, RunError, Terminated, UserError
 from levertune.results.full_disk import find_full_disk
-from levertune.training.processes import STARTED_HERE, AbandonedError, Team
+from levertune.training.processes import HELPER, AbandonedError, Team
 
 if TYPE_CHECKING:
     from torch.distributed import Store
@@ -24,14 +26,34 @@ EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
 
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """What the first process to fail leaves for the others.
+
+    Args:
+        status: Its exit status.
+        message: What went wrong, for the first process to say; None if it is said already.
+    """
+
+    status: int
+    message: str | None = None
+
+    def as_error(self) -> RunError:
+        """What the process that reads it raises."""
+        if self.message is None or HELPER in os.environ:
+            return EndedElsewhereError(self.status)
+        return RunError(self.message)
+
+
 @contextlib.contextmanager
 def ended_together(team: Team, folder: Path | None = None) -> Iterator[None]:
     """End every process of a team if one of them cannot go on.
 
     One alone cannot leave a training: the others would wait for its gradients for good. The first
     to fail leaves word and says its error; the others, whose connection breaks, find the word and
-    end in silence. What all of them meet alike (a loss that is no number, an error of the first
-    process between two steps) ends that training only.
+    end in silence. A helper says nothing: the process it helps reads its error from that word. What
+    all of them meet alike (a loss that is no number, an error of the first process between two
+    steps) ends that training only.
 
     Args:
         team: The processes.
@@ -57,7 +79,8 @@ def ended_together(team: Team, folder: Path | None = None) -> Iterator[None]:
         raise _found(error, team, folder) from error
     except KeyboardInterrupt as error:
         status = EXIT_TERMINATED if isinstance(error, Terminated) else EXIT_INTERRUPTED
-        _leave_word(team, status)
+        if _ask_to_speak(team) is None:
+            _leave_word(_Word(status))
         if team.leads:
             raise
         raise EndedElsewhereError(status) from None
@@ -67,19 +90,29 @@ def ended_together(team: Team, folder: Path | None = None) -> Iterator[None]:
 def _found(error: Exception, team: Team, folder: Path | None) -> Exception:
     """What to raise for an error that this process alone may have met."""
     if is_lost_contact(error):
-        status = _wait_for_word(team)
-        if status is not None:
-            return EndedElsewhereError(status)
-        if STARTED_HERE in os.environ:
+        word = _wait_for_word(team)
+        if word is not None:
+            return word.as_error()
+        if HELPER in os.environ:
             return EndedElsewhereError(EXIT_ERROR)
         error = RunError(
             f"process {team.rank} of {team.size}: lost contact with another process of this "
             "training, which was killed, perhaps for lack of memory. What is done is kept: type "
-            "the same command again."
+            "the same command again; fewer processes (--num-processes) need less memory."
         )
-    status = _leave_word(team, EXIT_ERROR)
-    if status is not None:
-        return EndedElsewhereError(status)
+    word = _ask_to_speak(team)
+    if word is not None:
+        return word.as_error()
+    found = _in_one_line(error, team, folder)
+    if HELPER in os.environ:
+        _leave_word(_Word(EXIT_ERROR, " ".join(str(found).split())))
+        return EndedElsewhereError(EXIT_ERROR)
+    _leave_word(_Word(EXIT_ERROR))
+    return found
+
+
+def _in_one_line(error: Exception, team: Team, folder: Path | None) -> Exception:
+    """An error as it is said; the traceback of a fault goes into a file."""
     if isinstance(error, UserError) or find_full_disk(error) is not None:
         return error
     kept = ""
@@ -115,36 +148,39 @@ def is_lost_contact(error: BaseException) -> bool:
     )
 
 
-def _leave_word(team: Team, status: int) -> int | None:
-    """Say that this process ends the others; the status another has said before, or None."""
+def _ask_to_speak(team: Team) -> _Word | None:
+    """None if this process is the first to fail, and is to leave word; else the word there is."""
+    silent = _Word(EXIT_ERROR)
     store = _store()
     if store is None:
-        return None if team.leads else status
+        return None if team.leads else silent
     try:
         if store.add(f"{_KEY}/count", 1) == 1:
-            store.set(_KEY, str(status))
             return None
-        return _read_word(store) or status
     except Exception:  # the process that keeps the store is gone, and so is the run
-        return None if team.leads else status
+        return None if team.leads else silent
+    return _wait_for_word(team) or silent
 
 
-def _wait_for_word(team: Team) -> int | None:
-    """The status that another process has left, waiting a while for it."""
+def _leave_word(word: _Word) -> None:
+    store = _store()
+    if store is not None:
+        with contextlib.suppress(Exception):  # as above
+            store.set(_KEY, json.dumps(asdict(word)))
+
+
+def _wait_for_word(team: Team) -> _Word | None:
+    """What another process has left, waiting a while for it."""
     store = _store()
     deadline = time.monotonic() + _SECONDS_FOR_THE_OTHERS
     while store is not None and time.monotonic() < deadline:
         try:
             if store.check([_KEY]):
-                return _read_word(store)
+                return _Word(**json.loads(store.get(_KEY)))
         except Exception:
-            return None if team.leads else EXIT_ERROR
+            return None if team.leads else _Word(EXIT_ERROR)
         time.sleep(0.1)
     return None
-
-
-def _read_word(store: Store) -> int | None:
-    return int(store.get(_KEY)) if store.check([_KEY]) else None
 
 
 def _store() -> Store | None:

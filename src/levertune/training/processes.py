@@ -25,8 +25,8 @@ T = TypeVar("T")
 _NUM_PROCESSES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 _RANK = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 
-STARTED_HERE = "LEVERTUNE_STARTED"
-"""Set in the environment of processes that `--num-processes` started; it speaks for the dead."""
+HELPER = "LEVERTUNE_HELPER"
+"""Set in the environment of processes that another started to help it; that one speaks for them."""
 
 # The others wait for the first while it prepares and evaluates, however long that takes.
 _PATIENCE = timedelta(days=30)
@@ -141,11 +141,14 @@ def join_team() -> Team:
         return _team
     import torch
     from accelerate import PartialState
+    from accelerate.state import AcceleratorState
 
     from levertune.models.hardware import choose_hardware
     from levertune.models.quiet import quiet_libraries
 
     device = choose_hardware().device
+    # What a training of this process alone left there says that it is alone.
+    AcceleratorState._reset_state(reset_partial_state=True)
     if device == "mps":
         raise RunError(
             f"{_first_set(_NUM_PROCESSES, os.environ)}: several processes train on CPUs or NVIDIA "

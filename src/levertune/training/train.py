@@ -101,6 +101,7 @@ class TrainSummary:
         peak_memory_bytes: Most memory used, or None where it cannot be read.
         resumed_from: Step a checkpoint was resumed from, or None.
         trainable_parameters: Parameters of the adapter.
+        num_processes: Processes that shared it, at its end if it was resumed with another number.
         adapter_files: Size and checksum of each file of the adapter; empty where none was kept.
     """
 
@@ -111,6 +112,7 @@ class TrainSummary:
     peak_memory_bytes: int | None = None
     resumed_from: int | None = None
     trainable_parameters: int = 0
+    num_processes: int = 1
     adapter_files: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -256,6 +258,7 @@ def train_adapter(
                 peak_memory_bytes=peak_memory_bytes(hardware.device),
                 resumed_from=checkpoint[1] if checkpoint else None,
                 trainable_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+                num_processes=team.size,
             )
             weights = gather_adapter(model) if trainer.is_fsdp_enabled else None
             if keep_adapter and team.leads:

@@ -31,7 +31,7 @@ from levertune.results.tuning import (
 from levertune.runs.arms import ARMS
 from levertune.runs.jobs import WORTH_SECONDS, Jobs, choose_jobs
 from levertune.runs.pool import WorkerPool
-from levertune.runs.prepare import Prepared, Retuned, memory_bytes, prepare_run
+from levertune.runs.prepare import Prepared, Retuned, prepare_run
 from levertune.runs.tuned import fingerprint_tuning, require_same_tuning, warn_of_collapse
 from levertune.tuning.anchor_race import AnchorField
 from levertune.tuning.candidates import What, tuned_keys
@@ -135,7 +135,7 @@ def tune_recipe(
             device=prepared.workspace.hardware.device,
             num_trainings=max(len(contest.candidates) for contest in contests),
             weight_bytes=prepared.workspace.weight_bytes,
-            memory_bytes=memory_bytes(prepared.workspace.hardware.device),
+            memory_bytes=prepared.workspace.memory_bytes,
         )
         held.enter_context(shared.limit_threads())
         rate = measure_trials(prepared, contests[0])
