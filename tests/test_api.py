@@ -96,7 +96,7 @@ def test_settings_reach_the_recipe_as_they_are(project, monkeypatch):
     assert (recipe.seeds, recipe.arms) == ((0, 1, 2), ("tell", "base"))
     assert recipe.output_dir == str(project.folder / "runs" / "x")
     assert recipe.task.path == str(project.folder / "task.jsonl")
-    assert options == {"quick": False, "jobs": "auto", "progress": None}
+    assert options == {"quick": False, "jobs": "auto", "num_processes": None, "progress": None}
 
 
 def test_settings_change_a_recipe_file(project, monkeypatch):

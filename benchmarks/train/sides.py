@@ -54,7 +54,7 @@ SIDES = {
         ),
         Side(
             "levertune-processes",
-            "`levertune train` as it shares a long training: two processes, half of the threads each",
+            "`levertune train` as it shares a long training: two processes, half the threads each",
             "levertune",
             processes=2,
             together=True,
