@@ -2,10 +2,11 @@
 
 Run:
     python benchmarks/evidence/run_grid.py run GRID.yaml [--jobs 2] [--seeds 1] [--only NAME ...]
-    python benchmarks/evidence/run_grid.py table GRID.yaml
+    python benchmarks/evidence/run_grid.py table GRID.yaml [--seeds 8] [--only NAME ...]
 
 `run` does what is not done; a run that was killed goes on where it stopped. `--seeds 1` takes a
-first look at the whole grid. With `--jobs N` each of N runs at once gets its share of the cores.
+first look at the whole grid; more seeds than the grid has settle one comparison (`--recipe` names
+the task). With `--jobs N` each of N runs at once gets its share of the cores.
 A finished cell is kept as ids and numbers, no texts, in the grid's `results` folder (`kept.py`);
 what is kept there is not trained again, on whatever machine it was trained. Run folders and kept
 cells carry a hash of the recipe and of all that the grid says of the variant: a change makes
@@ -159,14 +160,20 @@ def main() -> int:
     parser.add_argument("what", choices=("run", "table"))
     parser.add_argument("grid", type=Path)
     parser.add_argument("--jobs", type=int, default=1, help="runs at once")
-    parser.add_argument("--seeds", type=int, help="only the first so many seeds")
+    parser.add_argument("--seeds", type=int, help="the first so many seeds, if not the grid's")
+    parser.add_argument("--recipe", help="one of the recipes, by its file's name; all if not given")
     parser.add_argument("--only", nargs="+", help="variants; all if not given")
     args = parser.parse_args()
     grid = yaml.safe_load(args.grid.read_text(encoding="utf-8"))
-    runs = [run for run in expand(grid) if not args.only or run.variant in args.only]
+    seeds = args.seeds or grid["seeds"]
+    runs = [
+        run
+        for run in expand(grid)
+        if (not args.only or run.variant in args.only) and args.recipe in (None, run.recipe.stem)
+    ]
     if args.what == "run":
-        return run_all(runs, args.seeds or grid["seeds"], args.jobs)
-    write_tables(grid, runs)
+        return run_all(runs, seeds, args.jobs)
+    write_tables(runs, seeds, grid["reference"])
     return 0
 
 
@@ -268,9 +275,14 @@ def run_all(runs: list[Run], seeds: int, jobs: int) -> int:
     return int(not all(found))
 
 
-def write_tables(grid: Mapping[str, Any], runs: list[Run]) -> None:
-    """Print a table a recipe, of all that is kept."""
-    seeds = grid["seeds"]
+def write_tables(runs: list[Run], seeds: int, reference_name: str) -> None:
+    """Print a table a recipe, of all that is kept.
+
+    Args:
+        runs: The runs.
+        seeds: How many seeds, the first ones.
+        reference_name: The variant the others are compared with.
+    """
     for run in runs:
         run.keep(seeds)
     for recipe in dict.fromkeys(run.recipe for run in runs):
@@ -279,8 +291,8 @@ def write_tables(grid: Mapping[str, Any], runs: list[Run]) -> None:
             for run in runs
             if run.recipe == recipe
         }
-        reference = cells.get(grid["reference"], {})
-        print(f"\n{recipe.stem}, differences from {grid['reference']}:\n")
+        reference = cells.get(reference_name, {})
+        print(f"\n{recipe.stem}, differences from {reference_name}:\n")
         print(
             "| variant | seeds | score | difference | task NLL | difference | retention NLL "
             "| minutes |"
