@@ -1,13 +1,15 @@
 """Greedy generation of levertune against transformers' plain `generate`, on the same rows.
 
 Run: python benchmarks/generation_throughput.py [--rounds 3] [--rows 128] [--new 14 64]
-     [--adapter FOLDER --task FILE] [--dtype float32]
+     [--adapter FOLDER --task FILE] [--dtype float32] [--beside-float32]
 SmolLM2-135M-Instruct answers task rows behind an anchor, with a trained adapter (`best` of a run
 folder) or with a random one, that is, in free prose. `generate` is run as a careful script would,
 rows sorted by length and padded on the left, at each of the batch sizes; its best is the one that
 counts. The sides alternate in one process. Tokens are those of the answers. In bfloat16 two ways
 of adding up may choose another token where two are about as likely: how many answers differ is
-told, and each is listed.
+told, and each is listed. How much of that is the precision's and not the way's is shown by
+`generate` itself, at one batch size against another, and with `--beside-float32` by all of them
+against it in float32. `--rounds 0` compares without timing.
 """
 
 from __future__ import annotations
@@ -64,7 +66,22 @@ def main() -> None:
         sides: dict[str, Callable[[int], list[str]]] = {"levertune": ours}
         for size in args.batch_sizes:
             sides[f"generate, {size} together"] = plain(model, tokenizer, examples, hardware, size)
-        report(sides, limit, args.rounds, tokenizer)
+        answers = report(sides, limit, args.rounds, tokenizer)
+        if args.beside_float32:
+            answers["float32"] = in_float32(args, tokenizer, examples, limit)
+        compare(answers)
+
+
+def in_float32(
+    args: argparse.Namespace, tokenizer: ChatTokenizer, examples: Sequence[Example], limit: int
+) -> list[str]:
+    """What `generate` answers in float32, with the trained adapter."""
+    if args.adapter is None:
+        raise SystemExit("--beside-float32: compares a trained adapter. Name one with --adapter.")
+    hardware, location = choose_hardware("float32"), resolve_model(MODEL)
+    base = load_base_model(location, hardware)
+    model = load_adapter(base, args.adapter, base_sha256=fingerprint_model(location))
+    return plain(model, tokenizer, examples, hardware, args.batch_sizes[0])(limit)
 
 
 def task_rows(task: str, number: int) -> list[Example]:
@@ -129,8 +146,8 @@ def report(
     limit: int,
     rounds: int,
     tokenizer: ChatTokenizer,
-) -> None:
-    """Time the sides in turn and print what each wrote a second."""
+) -> dict[str, list[str]]:
+    """Time the sides in turn and print what each wrote a second; the answers of each."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     answers: dict[str, list[str]] = {}
     for number in range(rounds + 1):  # the first round warms up
@@ -139,6 +156,8 @@ def report(
             answers[name] = run(limit)
             if number:
                 seconds[name].append(time.perf_counter() - started)
+    if rounds == 0:
+        return answers
     tokens = {
         name: sum(len(tokenizer.encode(text)) for text in texts) for name, texts in answers.items()
     }
@@ -162,6 +181,18 @@ def report(
     for own, other in zip(answers["levertune"], answers[best], strict=True):
         if own != other:
             print(f"  levertune: {own!r}\n  generate:  {other!r}")
+    return answers
+
+
+def compare(answers: dict[str, list[str]]) -> None:
+    """Print how many answers of every two sides are the same."""
+    names = list(answers)
+    print("\nanswers that are the same\n")
+    print(f"| | {' | '.join(names)} |")
+    print(f"| --- | {' | '.join('---:' for _ in names)} |")
+    for name in names:
+        same = (sum(map(str.__eq__, answers[name], answers[other])) for other in names)
+        print(f"| {name} | {' | '.join(map(str, same))} |")
 
 
 def _parse() -> argparse.Namespace:
@@ -171,6 +202,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--task", default="embedded:ticket_codes", help="rows to answer")
     parser.add_argument("--adapter", type=Path, help="folder of a trained adapter")
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--beside-float32", action="store_true", help="compare with it as well")
     parser.add_argument("--new", type=int, nargs="+", default=[14, 64], help="limits of an answer")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8, 16, 32, 64])
     return parser.parse_args()
