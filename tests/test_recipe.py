@@ -199,6 +199,11 @@ WRONG = [
     ("task.encoding=klingon", "the name of a text encoding, as `utf-8` or `latin-1`, or null"),
     ("anchor.placement=top", "must be one of `prefix`, `system`, `suffix`; found 'top'."),
     ("task.prompt_language=German", "must be a language tag that begins with a code of ISO 639-1"),
+    (
+        "anchor={text: null, dropout: 0.1}",
+        "anchor.dropout: leaves an anchor out; found 0.1 with anchor.text=null. Give an anchor, or "
+        "remove it.",
+    ),
     ("anchor.dropout=1", "must be a number of at least 0 and below 1; found 1."),
     ("general.sources=a.csv", "general.sources: must be a list of sections; found 'a.csv'."),
     ("general.sources=[a.csv]", "general.sources.0: must be a section of keys and values"),
@@ -258,6 +263,29 @@ WRONG = [
         "it out.",
     ),
     (
+        "general.sources=[{path: 's3://b/rows/*.parquet', encoding: cp1252}]",
+        "encoding of 's3://b/rows/*.parquet' is not used: a Parquet file says itself how its text "
+        "is written; found 'cp1252'. Leave it out.",
+    ),
+    (
+        "general.sources=[{path: rows.XLSX, encoding: cp1252}]",
+        "encoding of 'rows.XLSX' is not used: an XLSX file says itself",
+    ),
+    (
+        "general.sources=[{path: 'self-answers:p.arrow', encoding: cp1252}]",
+        "encoding of 'self-answers:p.arrow' is not used: an Arrow file says itself",
+    ),
+    (
+        "task={path: 'hub:a/b', encoding: cp1252}",
+        "task.encoding: is not used: a Hub data set is no text file; found 'cp1252' with "
+        "task.path=hub:a/b. Leave it out.",
+    ),
+    (
+        "task={path: rows.xlsx, test: more.parquet, encoding: cp1252}",
+        "task.encoding: is not used: an XLSX file says itself how its text is written; found "
+        "'cp1252' with task.path=rows.xlsx and task.test=more.parquet. Leave it out.",
+    ),
+    (
         "general.sources=[{path: 'self-answers:hub:a/b', encoding: cp1252}]",
         "encoding of 'self-answers:hub:a/b' is not used",
     ),
@@ -297,6 +325,19 @@ def test_a_wrong_key_or_value_is_told_in_one_line(override, message):
         recipe_for_task("a.csv", ["general.sources=[{path: a}]", override])
     assert "\n" not in str(caught.value)
     assert "pydantic" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"path": "rows.csv"},
+        {"path": "rows.csv", "test": "more.parquet"},
+        {"path": "rows.parquet", "test": "more.csv"},
+    ],
+)
+def test_an_encoding_that_some_file_may_need_is_taken(task):
+    recipe = recipe_from_mapping({"task": {**task, "encoding": "cp1252"}})
+    assert recipe.task.encoding == "cp1252"
 
 
 def test_a_mistake_in_a_file_is_told_with_its_line(tmp_path):

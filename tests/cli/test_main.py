@@ -113,6 +113,12 @@ def test_help_imports_nothing_heavy_and_takes_less_than_300_ms_of_processor_time
         (["schema", "extra"], "schema does not know extra"),
         (["run", "r.yaml", "--fly"], "run does not know --fly"),
         (["check", "--show", "-1"], "argument --show: must be a number of rows; found '-1'"),
+        (
+            ["anchor", "learn", "--pairs", "0"],
+            "argument --pairs: must be a number from 1; found '0'",
+        ),
+        (["anchor", "learn", "--pairs", "-3"], "argument --pairs: must be a number from 1; found"),
+        (["anchor", "learn", "--pairs", "many"], "--pairs: must be a number from 1; found 'many'"),
         (["run", "--task"], "argument --task: expected one argument (see: levertune run --help)"),
         (["init"], "the following arguments are required: FILE"),
         (["generate", "a"], "the following arguments are required: INPUT, -o/--output"),
@@ -124,7 +130,7 @@ def test_words_that_are_not_understood_exit_with_status_2(words, message, capsys
     out, err = capsys.readouterr()
     assert out == ""
     assert any(option in err for option in message.split("|"))
-    assert re.fullmatch(r"error: .+ \(see: levertune( [a-z]+)? --help\)\n", err), err
+    assert re.fullmatch(r"error: .+ \(see: levertune( [a-z]+){0,2} --help\)\n", err), err
 
 
 def test_settings_may_stand_on_both_sides_of_the_options(verb):

@@ -12,8 +12,8 @@ from levertune.data.checks import (
     unseen_labels,
 )
 from levertune.data.leak_policy import guard_general
-from levertune.data.leaks import PreparedRows
 from levertune.data.overlaps import find_conflicts, find_duplicates
+from levertune.data.prepared_rows import PreparedRows
 from levertune.data.records import RecordFile
 from levertune.data.splits import Split
 from levertune.errors import DataError

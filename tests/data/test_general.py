@@ -1,8 +1,12 @@
 import json
+import re
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet as pq
 
 from levertune.data.general import read_general, read_retention
+from levertune.data.reading_keys import source_keys
 from levertune.errors import DataError
 
 
@@ -27,6 +31,21 @@ def test_each_file_of_a_folder_or_glob_is_a_source_of_its_own(folder):
     assert sources(read_general(str(folder))) == expected
     assert sources(read_general(str(folder / "*.jsonl"))) == expected
     assert sources(read_general(str(folder / "jokes.jsonl"))) == [("jokes", 30)]
+
+
+def test_an_encoding_is_refused_only_where_no_file_of_a_folder_is_text(tmp_path):
+    rows = pa.table({"prompt": ["a", "b"], "response": ["x", "y"]})
+    pq.write_table(rows, tmp_path / "a.parquet")
+    message = (
+        f"general.sources.0.encoding: is not used, since {tmp_path} holds no text file; found "
+        "'cp1252'. Leave it out."
+    )
+    with pytest.raises(DataError, match=re.escape(message)):
+        read_general(str(tmp_path), encoding="cp1252", keys=source_keys(0))
+    (tmp_path / "b.csv").write_bytes("prompt,response\nn\u00e9e,x\n".encode("cp1252"))
+    table, text = read_general(str(tmp_path), encoding="cp1252", keys=source_keys(0))
+    assert table.records[0].prompt[0].content == "a"
+    assert text.records[0].prompt[0].content == "n\u00e9e"
 
 
 def test_name_replaces_the_name_of_one_file_and_precedes_those_of_several(folder):

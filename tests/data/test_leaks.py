@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from levertune.data.agreement import answers_agree
 from levertune.data.leaks import (
-    answers_agree,
     find_leaks,
     find_twins,
     search_leaks,

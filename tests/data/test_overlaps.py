@@ -1,5 +1,5 @@
-from levertune.data.leaks import PreparedRows
 from levertune.data.overlaps import find_conflicts, find_duplicates
+from levertune.data.prepared_rows import PreparedRows
 
 
 def test_duplicates_and_conflicts_are_grouped(rows):

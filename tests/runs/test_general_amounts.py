@@ -157,6 +157,19 @@ def test_a_limit_in_tokens_that_no_row_fits_is_refused(section, refused):
     assert str(caught.value) == message
 
 
+def test_an_amount_of_rows_none_of_which_can_be_trained_on_is_refused():
+    recipe = recipe_of(sources=[source("a", tokens=30)], rows=None)
+    message = (
+        r"^general.sources: 30 tokens of 'a' were asked for, and none of the 9 rows is within "
+        "training.max_length. Raise it, or name other rows.$"
+    )
+    with pytest.raises(DataError, match=message):
+        require_room(recipe, POOL, count_tokens=lambda record: 0)
+    some = {"0": 0, "1": 40}  # of those within it none has so few
+    with pytest.raises(DataError, match="found 40 in the shortest"):
+        require_room(recipe, POOL, count_tokens=lambda record: some.get(record.id, 40))
+
+
 @pytest.mark.parametrize(
     "section",
     [

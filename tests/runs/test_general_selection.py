@@ -102,6 +102,29 @@ def test_a_source_with_rows_or_tokens_of_its_own_gives_those(project, near):
     assert len(names(cell)) == sum(len(s.rows) for s in cell.selections)
 
 
+@pytest.mark.parametrize("select", ["stratified", "bm25"])
+@pytest.mark.parametrize("own", [True, False])
+def test_rows_too_long_to_be_trained_on_use_up_no_tokens(project, select, own):
+    long = [(f"what grows: {'moss ' * 150}{i}", "a") for i in range(8)]  # over max_length, 200
+    project.write("mixed.jsonl", [*long, *((f"what grows {i}", "moss") for i in range(40))])
+    amount = {"general__sources": sources({"path": "mixed.jsonl", "tokens": 400})}
+    if not own:
+        amount = {"general__sources": sources("mixed.jsonl"), "general__tokens": 400}
+    _, cell = chosen(project, general__select=select, general__rows=None, **amount)
+    assert [row["source"] for row in cell.dropped]  # listed, as ever
+    assert all("more than max_length 200" in row["reason"] for row in cell.dropped)
+    trained = sum(len(row.input_ids) for rows in cell.general.values() for row in rows)
+    assert 300 < trained <= 400
+
+
+def test_another_max_length_makes_another_choice_of_an_amount_in_tokens(project, near):
+    """What a choice by shared words has room for depends on which rows count."""
+    amount = {"general__rows": None, "general__sources": sources({"path": near, "tokens": 60})}
+    for length in (150, 200):
+        prepared, _ = chosen(project, training__max_length=length, output_dir="runs/a", **amount)
+    assert len(list((prepared.run_dir / "selection").iterdir())) == 2
+
+
 @pytest.mark.parametrize("select", ["stratified", "random", "bm25"])
 def test_a_folder_gives_exactly_the_rows_its_source_asks_for_however_many_its_files(
     project, near, select

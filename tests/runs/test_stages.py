@@ -81,6 +81,26 @@ def test_eval_before_train_is_refused_and_writes_nothing(project, capsys):
     assert project.files() == before | {"recipe.yaml"}
 
 
+def test_eval_refuses_a_damaged_adapter_and_train_mends_it(finished_copy, snapshot, capsys):
+    whole = snapshot(RUN)
+    weights = CELLS[2] / "adapter/adapter_model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1  # one bit: it loads, and answers a little otherwise
+    weights.write_bytes(content)
+    damaged = snapshot(RUN)
+    assert main(["eval", str(RUN), "--arm", "tell"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        f"error: {CELLS[2]}/adapter: is damaged; adapter_model.safetensors does not have its "
+        "checksum. Train it again, with: levertune train\n"
+    )
+    assert snapshot(RUN) == damaged  # scores and answers on file are those of the whole adapter
+    assert main(["train", str(RUN), "--arm", "tell"]) == 0
+    assert main(["eval", str(RUN), "--arm", "tell"]) == 0
+    assert snapshot(RUN) == whole
+
+
 def test_train_resumes_nothing_made_from_another_mixture(project):
     mix_stage(project.recipe())
     path = CELLS[2] / "manifest.json"

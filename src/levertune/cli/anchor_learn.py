@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from levertune.cli.arguments import add_output_arguments, make_terminal
+from levertune.cli.arguments import add_output_arguments, make_terminal, positive_number
 
 _DEFAULT_FOLDER = "runs/anchor-generator"
 
@@ -41,7 +41,9 @@ def add_parser(subparsers: Any) -> None:
         default=[],
         help="kinds of task to keep out of training and to test on",
     )
-    parser.add_argument("--pairs", metavar="N", type=int, default=600, help="made-up tasks")
+    parser.add_argument(
+        "--pairs", metavar="N", type=positive_number, default=600, help="made-up tasks"
+    )
     parser.add_argument("--no-pool", action="store_true", help="leave the shared collection out")
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="seed of the tasks")
     parser.add_argument(

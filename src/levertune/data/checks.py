@@ -14,9 +14,10 @@ from levertune.data.language import (
     compare_with_english,
 )
 from levertune.data.leak_policy import Leakage
-from levertune.data.leaks import Leak, PreparedRows, search_leaks, turned_round
+from levertune.data.leaks import Leak, search_leaks, turned_round
 from levertune.data.near_duplicates import MAX_NEAR_ROWS, group_near_duplicates
 from levertune.data.overlaps import RowGroup
+from levertune.data.prepared_rows import PreparedRows
 from levertune.data.records import Record, RecordFile
 from levertune.data.row_texts import make_own_text, normalize_text
 from levertune.data.splits import Split

@@ -15,6 +15,7 @@ from levertune.data.reading_keys import ReadingKeys
 from levertune.data.records import Record, RecordFile
 from levertune.data.row_cache import read_through_cache
 from levertune.data.source_files import SourceFile, find_files
+from levertune.data.text_encoding import why_no_text
 from levertune.errors import DataError
 from levertune.progress import Progress
 
@@ -65,11 +66,16 @@ def read_general(
         The files, by name; the rows of each in file order, those left out in `dropped`.
 
     Raises:
-        DataError: If nothing is there, a name is taken or reserved, a row cannot be used, or no row
-            is within the limits.
+        DataError: If nothing is there, a name is taken or reserved, a row cannot be used, no row is
+            within the limits, or an encoding is given and there is no text file.
     """
     _require_readable(path, max_rows, streaming=streaming)
     places = find_files(path, name, progress=progress)
+    if encoding is not None and all(why_no_text(place.path) for place in places):
+        raise DataError(
+            f"{keys and keys.encoding or 'encoding'}: is not used, since {path} holds no text "
+            f"file; found {encoding!r}. Leave it out."
+        )
     if streaming:
         rows = stream_hub(path, max_rows=max_rows or 0, seed=seed, progress=progress)
         places = [replace(places[0], path=str(rows.path), notes=rows.notes)]

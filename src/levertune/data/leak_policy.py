@@ -11,10 +11,10 @@ from levertune.data.leaks import (
     LEAK_KINDS,
     Leak,
     LeakKind,
-    PreparedRows,
     search_leaks,
     strongest_by_row,
 )
+from levertune.data.prepared_rows import PreparedRows
 from levertune.data.records import Record, RecordFile
 from levertune.errors import DataError
 

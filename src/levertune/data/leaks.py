@@ -9,38 +9,25 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
+from levertune.data.agreement import are_one_prompt
 from levertune.data.near_duplicates import MAX_NEAR_ROWS
 from levertune.data.near_index import NearIndex
+from levertune.data.prepared_rows import Chunk, PreparedRows, in_chunks, texts_of
 from levertune.data.records import Record
 from levertune.data.reworded import RewordedIndex
-from levertune.data.row_texts import (
-    RowTexts,
-    bare_text,
-    compared_texts,
-    make_own_text,
-)
+from levertune.data.row_texts import RowTexts
 from levertune.data.shingles import distinct, hash_shingles
-from levertune.data.word_runs import (
-    HashedRows,
-    RunIndex,
-    SharedHalves,
-    hash_halves,
-    hash_rows,
-    numbers_in,
-)
+from levertune.data.word_runs import RunIndex, SharedHalves, hash_halves
 
 LeakKind = Literal["exact", "prompt", "near", "contained", "13-gram"]
 
 LEAK_KINDS: tuple[LeakKind, ...] = ("exact", "prompt", "near", "contained", "13-gram")
 """Strongest first."""
 
-# Characters of rows looked at together, so that the temporaries stay small.
-_CHUNK_CHARACTERS = 400_000
 # After each of its many short calls of numpy the thread that looks for near copies wants the
 # interpreter back. At Python's 5 ms it waits longer than it works, and the search takes a quarter
 # longer.
@@ -85,36 +72,6 @@ class FoundLeaks:
 
     leaks: tuple[Leak, ...]
     passed_over: tuple[Record, ...]
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """A few rows and what they are compared by."""
-
-    records: Sequence[Record]
-    texts: Sequence[RowTexts]
-
-    @cached_property
-    def hashed(self) -> HashedRows:
-        """Their words, where anything asks for them."""
-        return hash_rows(self.texts)
-
-
-class PreparedRows:
-    """Rows made ready for comparing, for those that are compared with several sets.
-
-    Args:
-        records: The rows; they stay in memory with their texts in one case.
-        instruction: The instruction the task rows share, taken off.
-    """
-
-    def __init__(self, records: Sequence[Record], instruction: str | None = None) -> None:
-        self.records = records
-        self.instruction = instruction
-        self.chunks = tuple(_prepare(records, instruction))
-
-    def __len__(self) -> int:
-        return len(self.records)
 
 
 def find_leaks(
@@ -162,7 +119,7 @@ def search_leaks(
         like = _without_strangers(like, rows, instruction)
     sought = like.records if isinstance(like, PreparedRows) else like
     with _Search(sought, instruction, with_near=with_near) as search:
-        for chunk in _prepared(rows, instruction):
+        for chunk in in_chunks(rows, instruction):
             search.add(chunk)
         return search.found()
 
@@ -183,7 +140,7 @@ def find_twins(
     if not like:
         return []
     with _Search(like, instruction, with_runs=False) as search:
-        for chunk in _prepare(rows, instruction):
+        for chunk in in_chunks(rows, instruction):
             search.add(chunk)
         return sorted(search.pairs())
 
@@ -229,7 +186,7 @@ class _Search:
         with_near: bool = True,
     ) -> None:
         self._like = like
-        self._texts = _compare(like, instruction)
+        self._texts = texts_of(like, instruction)
         self._by_prompt: dict[tuple[str, str], list[int]] = {}
         for i in sorted(range(len(like)), key=lambda i: _rank(like[i])):
             self._by_prompt.setdefault(self._texts[i].prompt_key, []).append(i)
@@ -252,7 +209,7 @@ class _Search:
         sys.setswitchinterval(self._switch_interval)
         self._thread.shutdown()
 
-    def add(self, chunk: _Chunk) -> None:
+    def add(self, chunk: Chunk) -> None:
         """Look at more rows."""
         first, texts = self._num_rows, chunk.texts
         self._num_rows += len(texts)
@@ -328,28 +285,6 @@ class _Search:
         return are_one_prompt(self._rows[row][1], self._texts[like])
 
 
-def are_one_prompt(left: RowTexts, right: RowTexts) -> bool:
-    """Whether nearly equal prompts are one: they have the same numbers, and the answers agree."""
-    return numbers_in(left.prompt) == numbers_in(right.prompt) and answers_agree(
-        left.answer, right.answer
-    )
-
-
-def answers_agree(left: str, right: str) -> bool:
-    """Whether two normalised completions say the same.
-
-    They do if they are equal but for marks at the ends of words, if one is missing, or if one is a
-    run of words of the other whose other words are not among them: `paris` and `it is paris`, but
-    not `jump` and `jump jump`. Answers that are only nearly equal are two answers: in a program or
-    a record one word is another meaning.
-    """
-    short, long = sorted((bare_text(left), bare_text(right)), key=len)
-    if not short or short == long:
-        return True
-    before, found, behind = f" {long} ".partition(f" {short} ")
-    return bool(found) and not set(short.split()) & set(f"{before} {behind}".split())
-
-
 def _jaccard(left: str, right: str) -> float:
     ours, theirs = (distinct(hash_shingles([text])[0]) for text in (left, right))
     shared = len(np.intersect1d(ours, theirs, assume_unique=True))
@@ -368,14 +303,14 @@ def _without_strangers(
     """
     prompts: set[tuple[str, str]] = set()
     halves = []
-    for chunk in _prepared(rows, instruction):
+    for chunk in in_chunks(rows, instruction):
         prompts.update(text.prompt_key for text in chunk.texts)
         halves.append(hash_halves(chunk.hashed))
     if not halves:
         return []
     index = SharedHalves(np.concatenate(halves))
     kept: list[Record] = []
-    for chunk in _prepared(like, instruction):
+    for chunk in in_chunks(like, instruction):
         shared = index.find(chunk.hashed)
         kept += [
             record
@@ -385,38 +320,6 @@ def _without_strangers(
     return kept
 
 
-def _prepared(rows: Iterable[Record] | PreparedRows, instruction: str | None) -> Iterable[_Chunk]:
-    """The rows in chunks; of prepared ones what is there, if it was made with this instruction."""
-    if not isinstance(rows, PreparedRows):
-        return _prepare(rows, instruction)
-    if rows.instruction != instruction:
-        return _prepare(rows.records, instruction)
-    return rows.chunks
-
-
-def _prepare(rows: Iterable[Record], instruction: str | None) -> Iterator[_Chunk]:
-    for records in _chunks(rows):
-        yield _Chunk(records, _compare(records, instruction))
-
-
-def _compare(records: Sequence[Record], instruction: str | None) -> list[RowTexts]:
-    own_text = make_own_text(instruction)
-    return [compared_texts(record, own_text, instruction) for record in records]
-
-
 def _rank(record: Record) -> tuple[str, int, str]:
     """An order of rows that does not depend on where they stand."""
     return record.source, len(record.id), record.id
-
-
-def _chunks(rows: Iterable[Record]) -> Iterator[list[Record]]:
-    chunk: list[Record] = []
-    size = 0
-    for record in rows:
-        chunk.append(record)
-        size += sum(len(turn.content) for turn in record.prompt) + len(record.completion)
-        if size >= _CHUNK_CHARACTERS:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from levertune.data.leaks import PreparedRows
+from levertune.data.prepared_rows import PreparedRows
 from levertune.data.records import Record
 
 

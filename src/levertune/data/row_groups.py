@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 
-from levertune.data.leaks import are_one_prompt
+from levertune.data.agreement import are_one_prompt
 from levertune.data.near_duplicates import (
     MAX_NEAR_ROWS,
     NEAR_THRESHOLD,

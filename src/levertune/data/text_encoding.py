@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 from levertune.data.reading_keys import TASK_KEYS, ReadingKeys
+from levertune.data.url_names import is_url, url_path
 from levertune.errors import DataError
 
 _ENDING = "Give the file the ending of its format"
@@ -17,11 +20,25 @@ _SIGNATURES = (
     (b"\x28\xb5\x2f\xfd", "a zstd file", "Unpack it."),
     (b"%PDF", "a PDF file", "Copy the rows into a table or a text file."),
 )
+_TABLE_ENDINGS = {".xlsx": "an XLSX", ".parquet": "a Parquet", ".arrow": "an Arrow"}
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # Tried in turn on bytes that are no UTF-8. The last one takes any bytes.
 _OLD_ENCODINGS = ("cp1252", "latin-1")
 # Plain text in UTF-16 has a zero in every second byte, save for what lies beyond Latin letters.
 _UTF_16_ZEROS = 0.6
+
+
+def why_no_text(path: str) -> str | None:
+    """Why data with this name has no text encoding to be set; None if it may have one.
+
+    Args:
+        path: A file, a pattern, a URL of one, or `hub:...`.
+    """
+    if path.startswith("hub:"):
+        return "a Hub data set is no text file"
+    place = url_path(path) if is_url(path) else PurePath(path)
+    kind = _TABLE_ENDINGS.get(place.suffix.lower())
+    return None if kind is None else f"{kind} file says itself how its text is written"
 
 
 def decode_text(data: bytes, path: str, encoding: str | None, keys: ReadingKeys = TASK_KEYS) -> str:

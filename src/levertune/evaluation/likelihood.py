@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,8 +14,7 @@ from levertune.models.batches import Batching, MicroBatch
 from levertune.models.hardware import Hardware
 from levertune.models.head import select_logits, unwrap_model
 from levertune.models.lora_linear import autocast_for, grouped_lora
-from levertune.models.memory import release_unused_memory
-from levertune.models.micro_batch_limit import MicroBatchLimit, is_out_of_memory
+from levertune.models.micro_batch_limit import MicroBatchLimit, unless_out_of_memory
 from levertune.models.rendering import TokenizedExample
 from levertune.models.shared_rows import choose_batching
 from levertune.progress import Progress, SilentProgress
@@ -113,7 +113,10 @@ def score_likelihood(
             while waiting:
                 part = waiting.popleft()
                 chosen = [block[i] for i in part]
-                scored = _try_batch(model, chosen, batching, hardware, with_kl=with_kl)
+                scored = unless_out_of_memory(
+                    partial(_score_batch, model, chosen, batching, hardware, with_kl=with_kl),
+                    hardware.device,
+                )
                 if scored is None:
                     limit.lower(block, part, where=label)
                     waiting = deque(limit.split(block, [part, *waiting]))
@@ -134,35 +137,15 @@ def _halved(
     return [piece for halves in pieces for piece in halves]
 
 
-def _try_batch(
+def _score_batch(
     model: PreTrainedModel,
     rows: Sequence[TokenizedExample],
     batching: Batching,
     hardware: Hardware,
     *,
     with_kl: bool,
-) -> list[RowLikelihood] | None:
-    """The rows' scores, or None where memory runs out."""
-    try:
-        batch = batching.collate(rows).to(hardware.device)
-        return _score_batch(model, rows, batch, hardware, with_kl=with_kl)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-    release_unused_memory()  # now that the error holds no tensor any longer
-    if hardware.device == "cuda":
-        torch.cuda.empty_cache()
-    return None
-
-
-def _score_batch(
-    model: PreTrainedModel,
-    rows: Sequence[TokenizedExample],
-    batch: MicroBatch,
-    hardware: Hardware,
-    *,
-    with_kl: bool,
 ) -> list[RowLikelihood]:
+    batch = batching.collate(rows).to(hardware.device)
     log_probs = _log_probs(model, batch, hardware)
     right = log_probs.argmax(dim=1) == batch.targets
     losses = -log_probs.gather(1, batch.targets[:, None])[:, 0]

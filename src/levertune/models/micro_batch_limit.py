@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 import torch
 
 from levertune.errors import RunError
-from levertune.models.rendering import TokenizedExample
+from levertune.models.memory import release_unused_memory
 
 _NO_MEMORY = (
     "out of memory",  # CUDA, HIP, XPU, MPS
@@ -22,6 +23,24 @@ NO_ROOM_FOR_A_ROW = (
 )
 """What to do where training has no room for a single row."""
 
+Found = TypeVar("Found")
+
+
+class SizedRow(Protocol):
+    """A row as far as its size and its name matter here; a `TokenizedExample` is one."""
+
+    @property
+    def source(self) -> str:
+        """Source of the record."""
+
+    @property
+    def id(self) -> str:
+        """Id of the record."""
+
+    @property
+    def input_ids(self) -> Sequence[int]:
+        """Its tokens."""
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out, on whatever device.
@@ -32,6 +51,40 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+
+
+def unless_out_of_memory(compute: Callable[[], Found], device: str) -> Found | None:
+    """What a computation gives, or None where memory runs out; what it held is free again then.
+
+    Args:
+        compute: The computation.
+        device: Kind of device it runs on.
+    """
+    try:
+        return compute()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    release_unused_memory()  # now that the error holds no tensor any longer
+    if device == "cuda":
+        torch.cuda.empty_cache()
+    return None
+
+
+def no_room_for(
+    row: SizedRow, *, where: str, advice: str = "Use a device with more memory."
+) -> RunError:
+    """The error of a row that does not fit into memory by itself.
+
+    Args:
+        row: The row.
+        where: What was done.
+        advice: What to do about it.
+    """
+    return RunError(
+        f"{where}: memory runs out at row {row.source}:{row.id} alone; found "
+        f"{len(row.input_ids)} tokens. {advice}"
+    )
 
 
 class MicroBatchLimit:
@@ -48,7 +101,7 @@ class MicroBatchLimit:
         self.tokens = tokens
 
     def split(
-        self, rows: Sequence[TokenizedExample], micro_batches: Sequence[Sequence[int]]
+        self, rows: Sequence[SizedRow], micro_batches: Sequence[Sequence[int]]
     ) -> list[list[int]]:
         """Halve micro-batches until each is within the limit; one row is never divided.
 
@@ -70,7 +123,7 @@ class MicroBatchLimit:
 
     def lower(
         self,
-        rows: Sequence[TokenizedExample],
+        rows: Sequence[SizedRow],
         failed: Sequence[int],
         *,
         where: str,
@@ -89,12 +142,9 @@ class MicroBatchLimit:
         """
         if len(failed) == 1:
             [row] = [rows[i] for i in failed]
-            raise RunError(
-                f"{where}: memory runs out at row {row.source}:{row.id} alone; found "
-                f"{len(row.input_ids)} tokens. {advice}"
-            )
+            raise no_room_for(row, where=where, advice=advice)
         self.tokens = _size(rows, failed) // 2
 
 
-def _size(rows: Sequence[TokenizedExample], indices: Sequence[int]) -> int:
+def _size(rows: Sequence[SizedRow], indices: Sequence[int]) -> int:
     return len(indices) * max(len(rows[i].input_ids) for i in indices)

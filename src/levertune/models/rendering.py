@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levertune.anchors.anchor import Example
-from levertune.data.control_tokens import ControlTokens
 from levertune.data.records import Message
 from levertune.errors import DataError, ModelError
 from levertune.models.templates import PLAIN_TEMPLATE, ChatTemplate
+from levertune.models.text_tokenizer import TextTokenizer
 from levertune.models.tokenizer_files import read_tokenizer_files
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ IGNORE_INDEX = -100
 """Label of positions outside the loss (PyTorch's `ignore_index`)."""
 
 _SENTINEL = "\ue000levertune-completion\ue000"
-
-# How much of a prompt is looked at to encode what follows it: the longest control tokens are a
-# fraction of it.
-_SEAM_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,7 @@ class TokenizedExample:
         return self.input_ids[: len(self.input_ids) - self.num_supervised]
 
 
-class ChatTokenizer:
+class ChatTokenizer(TextTokenizer):
     """A tokenizer with its chat template.
 
     Args:
@@ -96,12 +92,9 @@ class ChatTokenizer:
         name: str = "tokenizer",
         num_embeddings: int | None = None,
     ) -> None:
-        self.tokenizer = tokenizer
+        super().__init__(tokenizer, special_tokens, name, num_embeddings)
         self.has_chat_template = chat_template is not None
         self.chat_template = chat_template if chat_template is not None else PLAIN_TEMPLATE
-        self.special_tokens = dict(special_tokens)
-        self.name = name
-        self._num_embeddings = num_embeddings
 
     @classmethod
     def from_folder(cls, folder: str | Path, name: str | None = None) -> ChatTokenizer:
@@ -125,48 +118,10 @@ class ChatTokenizer:
             num_embeddings=files.num_embeddings,
         )
 
-    def count(self, text: str) -> int:
-        """Number of tokens of a bare text."""
-        return len(self.encode(text))
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids of a text, with no token added around it."""
-        return self.tokenizer.encode(text, add_special_tokens=False).ids
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids, control tokens left out."""
-        return self.tokenizer.decode(list(ids), skip_special_tokens=True)
-
-    def decode_all(self, ids: Sequence[int]) -> str:
-        """Text of ids, control tokens shown."""
-        return self.tokenizer.decode(list(ids), skip_special_tokens=False)
-
-    def _encode_after(self, before: str, text: str) -> list[int]:
-        """Token ids of a text that stands behind another.
-
-        Tokenizers of the SentencePiece family put a space before whatever they are given, and some
-        put one behind control tokens too. So what stands before the text is encoded with it and its
-        ids are taken off again; where the two would merge, a line end stands in for it.
-        """
-        if not self._has_space_prefix:
-            return self.encode(text)
-        for lead in (before[-_SEAM_CHARACTERS:], "\n"):
-            opening, ids = self.encode(lead), self.encode(lead + text)
-            if ids[: len(opening)] == opening:
-                return ids[len(opening) :]
-        return self.encode(text)
-
-    @cached_property
-    def _has_space_prefix(self) -> bool:
-        return self.tokenizer.encode("a", add_special_tokens=False).tokens[:1] in (
-            ["\u2581"],
-            ["\u2581a"],
-        )
-
     @cached_property
     def end_ids(self) -> tuple[int, ...]:
         """Ids of the end-of-turn text."""
-        return tuple(self._encode_after("\n", self.end_text))
+        return tuple(self.encode_after("\n", self.end_text))
 
     @cached_property
     def stop_ids(self) -> tuple[int, ...]:
@@ -176,19 +131,6 @@ class ChatTokenizer:
         if eos is not None and eos not in ids:
             ids.append(eos)
         return tuple(ids)
-
-    @cached_property
-    def pad_id(self) -> int:
-        """Id used to pad batches; masked everywhere, so any id serves that the model has."""
-        for key in ("pad_token", "eos_token", "unk_token"):
-            token_id = self.tokenizer.token_to_id(self.special_tokens.get(key, ""))
-            if token_id is not None and not self._is_unknown(token_id):
-                return token_id
-        return 0
-
-    def _is_unknown(self, token_id: int) -> bool:
-        """Whether the model has no embedding of a token that the tokenizer has."""
-        return self._num_embeddings is not None and token_id >= self._num_embeddings
 
     @cached_property
     def end_text(self) -> str:
@@ -255,10 +197,10 @@ class ChatTokenizer:
         rendered = self.render(example)
         prompt = self.encode(rendered.prompt)
         if example.messages:
-            completion = self._encode_after(rendered.prompt, rendered.completion)
+            completion = self.encode_after(rendered.prompt, rendered.completion)
         else:
             completion = self.encode(rendered.completion)
-        end = self._encode_after("\n", rendered.end)
+        end = self.encode_after("\n", rendered.end)
         supervised = completion + end
         self._refuse_unknown(example, (*prompt, *supervised))
         return TokenizedExample(
@@ -283,11 +225,11 @@ class ChatTokenizer:
 
     def _refuse_unknown(self, example: Example, ids: Sequence[int]) -> None:
         highest = max(ids, default=0)
-        if self._is_unknown(highest):
+        if self.is_unknown(highest):
             raise DataError(
                 f"{example.source} row {example.id!r}: comes to a token that {self.name} does not "
                 f"have; found {self.tokenizer.id_to_token(highest)!r}, id {highest} of "
-                f"{self._num_embeddings}. Use the tokenizer the model was trained with, or take "
+                f"{self.num_embeddings}. Use the tokenizer the model was trained with, or take "
                 "the text out of the row."
             )
 
@@ -297,24 +239,9 @@ class ChatTokenizer:
                 raise DataError(f"{example.source} row {example.id!r}: {fault}")
 
     @cached_property
-    def control_tokens(self) -> ControlTokens:
-        """The texts that end or open a turn; a row must not hold them."""
-        added = self.tokenizer.get_added_tokens_decoder().values()
-        texts = [token.content for token in added if token.special and token.content]
-        return ControlTokens(self.name, texts)
-
-    @cached_property
     def end_token(self) -> str:
         """The control token that ends an answer: the last of `end_ids`."""
         return str(self.tokenizer.id_to_token(self.end_ids[-1]))
-
-    @cached_property
-    def start_text(self) -> str:
-        """`bos_token`, if the tokenizer puts it before every text by itself."""
-        bos = self.special_tokens.get("bos_token", "")
-        bos_id = self.tokenizer.token_to_id(bos) if bos else None
-        first = self.tokenizer.encode("a", add_special_tokens=True).ids[:1]
-        return bos if bos_id is not None and first == [bos_id] else ""
 
     @property
     def portable_template(self) -> str:

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from levertune.recipes.anchor_section import AnchorSection
 from levertune.recipes.general_section import GeneralSection
 from levertune.recipes.section import Section
+from levertune.recipes.source_rules import fault_of_task_encoding
 from levertune.recipes.values import (
     Arms,
     Auto,
@@ -89,6 +90,12 @@ class TaskSection(Section):
     answer_language: Language | None = Field(
         default=None, description="Language of the answers, in the same way. null: not said."
     )
+
+    @model_validator(mode="after")
+    def _check_encoding(self) -> TaskSection:
+        if fault := fault_of_task_encoding(self.path, self.test, self.encoding):
+            raise ValueError(f"encoding: {fault}")
+        return self
 
 
 class MixtureSection(Section):

@@ -1,4 +1,4 @@
-"""Which keys of the anchor's schedule make sense together."""
+"""Which keys of how the anchor changes while training make sense together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KEYS_OF = {
 
 
 def fault_of_schedule(anchor: Mapping[str, Any], defaults: Mapping[str, Any]) -> str | None:
-    """What is wrong with the anchor's schedule, after the name of the section; None if nothing is.
+    """What is wrong with how the anchor changes, after the name of the section; None if nothing is.
 
     A resolved recipe names every key, so one at its default counts as left out.
 
@@ -28,6 +28,11 @@ def fault_of_schedule(anchor: Mapping[str, Any], defaults: Mapping[str, Any]) ->
         return (
             f"schedule: {schedule} needs an anchor to begin with; found anchor.text=null. Give "
             "one, or use auto."
+        )
+    if anchor["dropout"] and anchor["text"] is None:
+        return (
+            f"dropout: leaves an anchor out; found {anchor['dropout']} with anchor.text=null. Give "
+            "an anchor, or remove it."
         )
     for owner, keys in _KEYS_OF.items():
         for key in keys:

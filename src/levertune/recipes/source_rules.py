@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from levertune.data.text_encoding import why_no_text
 from levertune.recipes.values import SELF_ANSWERS, SELF_ROWS
 
 if TYPE_CHECKING:
@@ -36,6 +37,24 @@ def fault_of_sources(
     if not sources or rows == 0:
         return None
     return _fault_of_rest(sources, rows, tokens)
+
+
+def fault_of_task_encoding(path: str, test: float | str, encoding: str | None) -> str | None:
+    """What is wrong with the encoding of the task rows, in words; None if some file may need it.
+
+    Args:
+        path: `task.path`.
+        test: `task.test`, which may be a file.
+        encoding: `task.encoding`.
+    """
+    reason = why_no_text(path)
+    if encoding is None or reason is None:
+        return None
+    is_file = isinstance(test, str) and test != "auto" and not test.startswith("cv:")
+    if is_file and why_no_text(str(test)) is None:
+        return None
+    found = f"{encoding!r} with task.path={path}" + (f" and task.test={test}" if is_file else "")
+    return f"is not used: {reason}; found {found}. Leave it out."
 
 
 def _fault_of_rest(
@@ -110,8 +129,8 @@ def _fault_of_unused(source: GeneralSource) -> str | None:
         unused, instead = {}, "Leave it out"
         if source.path.startswith(SELF_ANSWERS):
             unused["completion"] = "the base model writes the completions"
-        if source.path.removeprefix(SELF_ANSWERS).startswith("hub:"):
-            unused["encoding"] = "a Hub data set is no text file"
+        if reason := why_no_text(source.path.removeprefix(SELF_ANSWERS)):
+            unused["encoding"] = reason
     for key, reason in unused.items():
         value = getattr(source, key)
         if value is not None:

@@ -35,7 +35,7 @@ from levertune.runs.cells import CellData, split_of
 from levertune.runs.decided import as_trained
 from levertune.runs.inputs import Inputs
 from levertune.runs.rescore import score_answers
-from levertune.runs.train_cell import stopped_at
+from levertune.runs.train_cell import check_undamaged, stopped_at
 from levertune.runs.workspace import Workspace
 from levertune.training.train import ADAPTER_FOLDER, TrainSummary, read_summary
 
@@ -86,7 +86,7 @@ def evaluate_cell(
 
     Raises:
         DataError: If a test row is longer than the model can read.
-        RunError: If vLLM is asked for and fails.
+        RunError: If the adapter is not as its training left it, or vLLM is asked for and fails.
     """
     from levertune.evaluation.likelihood import score_likelihood
     from levertune.models.adapters import load_adapter
@@ -100,6 +100,7 @@ def evaluate_cell(
     if arm.is_trained:
         adapter = folder / ADAPTER_FOLDER
         summary = read_summary(folder)
+        check_undamaged(folder, summary)
         model = load_adapter(model, adapter, base_sha256=workspace.model_hash)  # type: ignore[assignment]
     records = split_of(inputs, data.plan).test
     examples = [arm_example(record, arm, data.tested) for record in records]

@@ -18,6 +18,7 @@ from levertune.runs.selectors import DRAWS
 from levertune.selection.selection import Budget
 
 Count = Callable[[Record], int]
+"""Tokens of a row; 0 for one that is not trained on, being too long or holding a control token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ def require_room(recipe: Recipe, pool: dict[str, list[Record]], *, count_tokens:
         count_tokens: Tokens of a row.
 
     Raises:
-        DataError: If no row fits.
+        DataError: If no row fits, or none can be trained on.
     """
     if recipe.general.rows == 0:
         return
@@ -226,11 +227,18 @@ def _require_a_row(limits: Sequence[_TokenLimit], count_tokens: Count) -> None:
     for limit in limits:
         sizes = []
         for record in limit.rows:
-            sizes.append(count_tokens(record))
-            if sizes[-1] <= limit.tokens:
+            size = count_tokens(record)
+            if 0 < size <= limit.tokens:
                 return
+            sizes += [size] if size else []
         shortest += [(min(sizes), limit)] if sizes else []
     if not shortest:
+        for limit in limits:
+            if limit.rows:
+                raise DataError(
+                    f"{limit.key}: {limit.asked}, and none of the {len(limit.rows)} rows is within "
+                    "training.max_length. Raise it, or name other rows."
+                )
         return
     size, limit = min(shortest, key=lambda found: found[0] / found[1].tokens)
     raise DataError(

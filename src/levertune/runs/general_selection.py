@@ -232,6 +232,8 @@ class GeneralChooser:
             "pool": self._pool_hash,
             "tokenizer": self._workspace.tokenizer_hash,
         }
+        if general.tokens is not None or any(s.tokens is not None for s in general.sources):
+            content["trained_tokens"] = self._recipe.training.max_length  # longer rows have none
         if general.select in WITH_MODEL:
             content |= {
                 "model": self._workspace.model_hash,

@@ -14,9 +14,9 @@ from levertune.data.embedded.catalog import TASK_PREFIX
 from levertune.data.general import is_self_written, read_general, read_retention
 from levertune.data.language_names import language_name, primary_tag
 from levertune.data.leak_policy import Leakage
-from levertune.data.leaks import PreparedRows
 from levertune.data.length_filter import LengthLimits
 from levertune.data.overlaps import RowGroup, find_conflicts, find_duplicates
+from levertune.data.prepared_rows import PreparedRows
 from levertune.data.readers import read_records
 from levertune.data.reading_keys import ReadingKeys, source_keys
 from levertune.data.records import Record, RecordFile

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from levertune.data.checks import find_test_rows_in_task, require_no_test_rows_in_task
 from levertune.data.leak_policy import Leakage, guard_general, warn_of_leakage
-from levertune.data.leaks import PreparedRows
 from levertune.data.near_duplicates import MAX_NEAR_ROWS
+from levertune.data.prepared_rows import PreparedRows
 from levertune.data.records import Record, RecordFile
 from levertune.data.splits import Split
 from levertune.recipes.recipe import Recipe

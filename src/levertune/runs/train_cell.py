@@ -121,6 +121,24 @@ def _find_finished(folder: Path, progress: Progress) -> TrainSummary | None:
     return summary
 
 
+def check_undamaged(folder: Path, summary: TrainSummary) -> None:
+    """Refuse an adapter whose files are not as its training left them.
+
+    Args:
+        folder: The cell's folder.
+        summary: What its training wrote at its end.
+
+    Raises:
+        RunError: If a file is missing, damaged or cannot be read.
+    """
+    try:
+        check_finished(folder, summary)
+    except DamagedError as error:
+        raise RunError(
+            f"{folder / ADAPTER_FOLDER}: is damaged; {error}. Train it again, with: levertune train"
+        ) from error
+
+
 def _make_refiner(
     recipe: Recipe, workspace: Workspace, data: CellData, folder: Path
 ) -> AnchorRefiner | None:

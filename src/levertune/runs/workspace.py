@@ -34,11 +34,12 @@ class Workspace:
     """Loads each part once and keeps it for all cells of a run.
 
     Args:
-        recipe: The recipe; only its `model` section is read.
+        recipe: The recipe; only its `model` section and `training.max_length` are read.
     """
 
     def __init__(self, recipe: Recipe) -> None:
         self._settings = recipe.model
+        self._max_length = recipe.training.max_length
         self._attention: str | None = None
         self._base: PreTrainedModel | None = None
 
@@ -193,10 +194,15 @@ class Workspace:
         return rows, dropped
 
     def count_record(self, record: Record) -> int:
-        """Tokens of a general row as it is trained on; none if it holds a control token."""
+        """Tokens of a general row as it is trained on.
+
+        None if it is too long or holds a control token: `tokenize_within` leaves such a row out and
+        lists it, so it must not use up an amount in tokens.
+        """
         from levertune.anchors.anchor import plain_example
 
         try:
-            return len(self.tokenizer.tokenize(plain_example(record)).input_ids)
-        except DataError:  # `tokenize_within` leaves such a row out and lists it
+            size = len(self.tokenizer.tokenize(plain_example(record)).input_ids)
+        except DataError:
             return 0
+        return size if size <= self._max_length else 0

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from levertune.models.hardware import Hardware
+    from levertune.models.micro_batch_limit import MicroBatchLimit
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -77,6 +78,7 @@ class Encoder:
         name = hashlib.sha256(repr(tuple(settings.values())).encode()).hexdigest()[:24]
         self._cache = StateCache(folder / name, settings)
         self._keys: dict[Record, int] = {}
+        self._limit: MicroBatchLimit | None = None
 
     def at_full_depth(self) -> Encoder:
         """The same with every layer."""
@@ -128,6 +130,9 @@ class Encoder:
 
         Returns:
             The keys of the rows, for `take`.
+
+        Raises:
+            RunError: If memory runs out at a single row.
         """
         keys = np.array([self._key(record) for record in records], dtype=np.uint64)
         unique, firsts = np.unique(keys, return_index=True)
@@ -137,7 +142,7 @@ class Encoder:
                 block = slice(start, start + _BLOCK_ROWS)
                 missing = ~is_there[block]
                 if missing.any():
-                    rows = [self._tokens(records[i]) for i in firsts[block][missing]]
+                    rows = [records[i] for i in firsts[block][missing]]
                     self._cache.add(unique[block][missing], self._run(rows))
                     stage.advance(len(rows))
         return keys
@@ -157,16 +162,21 @@ class Encoder:
         ids = self._tokenizer.encode(row_text(record))[: self._max_tokens]
         return ids or [self._tokenizer.pad_id]
 
-    def _run(self, rows: list[list[int]]) -> Array:
+    def _run(self, records: list[Record]) -> Array:
+        from levertune.models.micro_batch_limit import MicroBatchLimit
         from levertune.selection.states import pool_states
 
+        rows = [self._tokens(record) for record in records]
         self.tokens_run += sum(map(len, rows))
+        self._limit = self._limit or MicroBatchLimit()  # it stays for the blocks that follow
         return pool_states(
             self._load_model(),
             rows,
             num_layers=self.num_layers,
             hardware=self._hardware,
             pad_id=self._tokenizer.pad_id,
+            names=[(record.source, record.id) for record in records],
+            limit=self._limit,
         )
 
 

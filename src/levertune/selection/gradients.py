@@ -26,6 +26,7 @@ from levertune.models.batches import collate
 from levertune.models.hardware import Hardware
 from levertune.models.head import select_logits
 from levertune.models.lora_linear import autocast_for
+from levertune.models.micro_batch_limit import no_room_for, unless_out_of_memory
 from levertune.models.rendering import ChatTokenizer, TokenizedExample
 from levertune.progress import Progress, SilentProgress
 from levertune.selection.encoder import CosineSimilarity
@@ -63,6 +64,10 @@ class GradientSettings:
 
 SETTINGS = GradientSettings()
 
+_NO_ROOM = (
+    "Lower training.max_length, choose rows without their gradients (as general.select=rds), or "
+    "use a device with more memory."
+)
 _VERSION = "gradient-1"  # raise when the same row gets another gradient
 
 
@@ -104,6 +109,9 @@ def select_gradient(
 
     Returns:
         The choice; a row's score is the cosine with its task row.
+
+    Raises:
+        RunError: If memory runs out at a row: rows are taken one by one.
     """
     started = time.perf_counter()
     ordered = canonical_order(candidates, seed)
@@ -212,7 +220,7 @@ def _warm_adapter(
         for rows in steps:
             optimizer.zero_grad()
             for row in rows:
-                (_mean_nll(adapted, row, hardware, pad_id) / len(rows)).backward()
+                _add_gradient(adapted, row, hardware, pad_id, step_rows=len(rows))
             optimizer.step()
         adapted.eval()
         yield adapted
@@ -251,7 +259,7 @@ class _Features:
         with (progress or SilentProgress()).stage("gradients", len(rows), "row") as stage:
             for i, row in enumerate(rows):
                 self._model.zero_grad()
-                _mean_nll(self._model, row, self._hardware, self._pad_id).backward()
+                _add_gradient(self._model, row, self._hardware, self._pad_id)
                 flat = torch.cat([_gradient(p).float().flatten() for p in self._parameters])
                 sums = torch.zeros(self._width, device=flat.device)
                 sums.index_add_(0, self._bins, flat * self._signs)
@@ -267,6 +275,28 @@ def _trained(model: torch.nn.Module) -> list[torch.nn.Parameter]:
 
 def _gradient(parameter: torch.nn.Parameter) -> torch.Tensor:
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+
+def _add_gradient(
+    model: torch.nn.Module,
+    row: TokenizedExample,
+    hardware: Hardware,
+    pad_id: int,
+    *,
+    step_rows: int = 1,
+) -> None:
+    """Add the gradient of a row's mean NLL, of several rows of a step its share.
+
+    Raises:
+        RunError: If it does not fit into memory.
+    """
+
+    def add() -> bool:
+        (_mean_nll(model, row, hardware, pad_id) / step_rows).backward()
+        return True
+
+    if not unless_out_of_memory(add, hardware.device):
+        raise no_room_for(row, where="gradients", advice=_NO_ROOM)
 
 
 def _mean_nll(

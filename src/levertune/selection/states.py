@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +17,26 @@ from levertune.models.batches import CPU_COST, GPU_COST, split_by_length
 from levertune.models.hardware import Hardware
 from levertune.models.head import unwrap_model
 from levertune.models.lora_linear import autocast_for
+from levertune.models.micro_batch_limit import MicroBatchLimit, unless_out_of_memory
 from levertune.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+RowName = tuple[str, str]
+"""Source and id of a row."""
+
+_Pool = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Mask and states of a batch to one vector a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    source: str
+    id: str
+    input_ids: Sequence[int]
 
 
 def count_layers(model: PreTrainedModel) -> int:
@@ -71,6 +88,8 @@ def pool_states(
     num_layers: int,
     hardware: Hardware,
     pad_id: int,
+    names: Sequence[RowName] | None = None,
+    limit: MicroBatchLimit | None = None,
 ) -> Array:
     """Position-weighted means of the states after some layers, as unit vectors.
 
@@ -84,18 +103,28 @@ def pool_states(
         num_layers: Layers to run.
         hardware: Device and precision.
         pad_id: Id used for padding.
+        names: What errors call the rows; None for their numbers.
+        limit: Keeps, from one call to the next, how much goes into memory at once.
 
     Returns:
         `[rows, width]` in float16.
+
+    Raises:
+        RunError: If memory runs out at a single row.
     """
     pooled: dict[int, Array] = {}
     with lower_layers(model, num_layers), torch.inference_mode(), autocast_for(model, hardware):
-        for batch, mask, states in _batches(model, rows, hardware, pad_id):
-            weights = mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)
-            mean = (states.float() * weights[:, :, None]).sum(dim=1)
-            unit = torch.nn.functional.normalize(mean, dim=1).to(torch.float16).cpu().numpy()
-            pooled.update(zip(batch, unit, strict=True))
+        named = _named(rows, names)
+        for batch, means in _batches(
+            model, named, hardware, pad_id, _weighted_means, limit or MicroBatchLimit(), "states"
+        ):
+            pooled.update(zip(batch, means.astype(np.float16), strict=True))
     return np.stack([pooled[i] for i in range(len(rows))])
+
+
+def _weighted_means(mask: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    weights = mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)
+    return (states.float() * weights[:, :, None]).sum(dim=1)
 
 
 def last_states(
@@ -131,6 +160,7 @@ def last_states(
 
     Raises:
         ModelError: If the model's layers cannot be found.
+        RunError: If memory runs out at a single row.
     """
     found: dict[int, Array] = {}
     with (
@@ -139,11 +169,11 @@ def last_states(
         torch.inference_mode(),
         autocast_for(model, hardware),
     ):
-        for batch, mask, states in _batches(model, rows, hardware, pad_id):
-            last = mask.sum(dim=1) - 1
-            ends = states[torch.arange(len(batch), device=last.device), last].float()
-            unit = torch.nn.functional.normalize(ends, dim=1).cpu().numpy()
-            found.update(zip(batch, unit, strict=True))
+        named = _named(rows, None)
+        for batch, ends in _batches(
+            model, named, hardware, pad_id, _last_of_each, MicroBatchLimit(), label
+        ):
+            found.update(zip(batch, ends, strict=True))
             stage.advance(len(batch))
     if not found:
         width = unwrap_model(model).config.get_text_config().hidden_size
@@ -151,19 +181,59 @@ def last_states(
     return np.stack([found[i] for i in range(len(rows))])
 
 
+def _last_of_each(mask: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    last = mask.sum(dim=1) - 1
+    return states[torch.arange(len(last), device=last.device), last].float()
+
+
+def _named(rows: Sequence[Sequence[int]], names: Sequence[RowName] | None) -> list[_Row]:
+    if names is None:
+        names = [("number", str(i + 1)) for i in range(len(rows))]
+    return [_Row(*name, ids) for name, ids in zip(names, rows, strict=True)]
+
+
 def _batches(
-    model: PreTrainedModel, rows: Sequence[Sequence[int]], hardware: Hardware, pad_id: int
-) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
-    """Batches of rows: their indices, their mask, and their states after the last norm."""
+    model: PreTrainedModel,
+    rows: Sequence[_Row],
+    hardware: Hardware,
+    pad_id: int,
+    pool: _Pool,
+    limit: MicroBatchLimit,
+    where: str,
+) -> Iterator[tuple[Sequence[int], Array]]:
+    """Batches of rows: their indices, and a unit vector of each row."""
     cost = CPU_COST if hardware.device == "cpu" else GPU_COST
-    for batch in split_by_length([len(row) for row in rows], cost):
-        length = max(len(rows[i]) for i in batch)
-        ids = torch.full((len(batch), length), pad_id, dtype=torch.long)
-        mask = torch.zeros((len(batch), length), dtype=torch.long)
-        for place, i in enumerate(batch):
-            ids[place, : len(rows[i])] = torch.tensor(rows[i])
-            mask[place, : len(rows[i])] = 1
-        ids, mask = ids.to(hardware.device), mask.to(hardware.device)
-        base = unwrap_model(model).base_model
-        states = base(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
-        yield batch, mask, states
+    planned = split_by_length([len(row.input_ids) for row in rows], cost)
+    waiting = deque(limit.split(rows, planned))
+    while waiting:
+        batch = waiting.popleft()
+        ids = [rows[i].input_ids for i in batch]
+        found = unless_out_of_memory(
+            partial(_unit_vectors, model, ids, hardware, pad_id, pool), hardware.device
+        )
+        if found is None:
+            limit.lower(rows, batch, where=where)
+            waiting = deque(limit.split(rows, [batch, *waiting]))
+            continue
+        yield batch, found
+
+
+def _unit_vectors(
+    model: PreTrainedModel,
+    rows: Sequence[Sequence[int]],
+    hardware: Hardware,
+    pad_id: int,
+    pool: _Pool,
+) -> Array:
+    length = max(map(len, rows))
+    ids = torch.full((len(rows), length), pad_id, dtype=torch.long)
+    mask = torch.zeros((len(rows), length), dtype=torch.long)
+    for place, row in enumerate(rows):
+        ids[place, : len(row)] = torch.tensor(row)
+        mask[place, : len(row)] = 1
+    ids, mask = ids.to(hardware.device), mask.to(hardware.device)
+    base = unwrap_model(model).base_model
+    # The last norm has been applied to these.
+    states = base(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    vectors: Array = torch.nn.functional.normalize(pool(mask, states), dim=1).cpu().numpy()
+    return vectors
