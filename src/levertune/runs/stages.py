@@ -26,8 +26,14 @@ from levertune.runs.export import build_export
 from levertune.runs.finish import gather_done, is_done, write_row_lists, write_run_result
 from levertune.runs.helper_processes import helped
 from levertune.runs.prepare import Prepared, choose_plans, prepare_run, write_recipe
-from levertune.runs.train_cell import MANIFEST_FILE, check_adapter, claim_folder, train_cell
-from levertune.training.train import ADAPTER_FOLDER
+from levertune.runs.train_cell import (
+    MANIFEST_FILE,
+    check_adapter,
+    check_undamaged,
+    claim_folder,
+    train_cell,
+)
+from levertune.training.train import ADAPTER_FOLDER, read_summary
 
 MIXTURE_FILE = "mixture.arrow"
 EXPORT_FOLDER = "export"
@@ -195,6 +201,7 @@ def _require_trained(prepared: Prepared, plan: CellPlan) -> None:
     if not (folder / ADAPTER_FOLDER / "adapter_config.json").is_file():
         raise RunError(f"{folder}: has no adapter yet. Train it first, with: levertune train")
     check_adapter(folder, prepared.workspace.model_hash)
+    check_undamaged(folder, read_summary(folder))
 
 
 def _evaluate(prepared: Prepared, cell: CellData, progress: Progress) -> None:
