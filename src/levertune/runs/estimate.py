@@ -66,7 +66,7 @@ class Estimate:
         """The estimate in words."""
         minutes = self.seconds / 60
         span = f"{minutes:.0f} minutes" if minutes >= 2 else f"{self.seconds:.0f} seconds"
-        each = " each" if self.num_jobs > 1 else ""
+        each = " each" if max(self.num_jobs, self.num_processes) > 1 else ""
         memory = (
             f", {self.memory_bytes / 2**30:.1f} GiB of memory{each}" if self.memory_bytes else ""
         )
