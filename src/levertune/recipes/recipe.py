@@ -201,7 +201,8 @@ class EvaluationSection(Section):
         default="auto", description="Most tokens generated for one answer."
     )
     batch_size: Annotated[int, Field(ge=1, le=65536)] | Auto = Field(
-        default="auto", description="Rows generated together; changes speed, not results."
+        default="auto",
+        description="Rows generated together; changes speed, and answers only by rounding.",
     )
     backend: Literal["transformers", "vllm"] = Field(
         default="transformers",
