@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from levertune.anchors.lift import find_shared
-from levertune.data.draws import draw_rows
+from levertune.data.draws import allot_rows
 from levertune.data.readers import read_records
 from levertune.data.records import Record
 from levertune.data.splits import draw_subset
@@ -64,7 +64,7 @@ def main() -> None:
         if shared is None:
             raise SystemExit(f"{name}: its rows share no instruction.")
         parts = {f"train-{seed}": draw_subset(train, TRAIN_ROWS, seed=seed) for seed in SEEDS}
-        parts["test"] = tuple(draw_rows(test, TEST_ROWS, seed=SPLIT_SEED, stratified=True))
+        parts["test"] = tuple(allot_rows(test, TEST_ROWS, seed=SPLIT_SEED))
         for part, records in parts.items():
             rows = vary(records, shared, (shared, *instructions))
             target = data / "varied" / name / f"{part}.jsonl"

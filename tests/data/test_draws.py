@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from levertune.data.draws import draw_rows, fair_order, label_counts, task_strata
+from levertune.data.draws import (
+    allot_rows,
+    draw_rows,
+    fair_order,
+    label_counts,
+    sampled_order,
+    task_strata,
+)
 from levertune.errors import DataError
 from levertune.scoring.kinds import recognise_kind
 
@@ -32,7 +39,57 @@ def test_larger_draws_contain_smaller_ones_whatever_the_file_order(record, strat
     assert draw_rows(records[::-1], 9, seed=3, stratified=stratified) == draws[9]
     assert draw_rows(records, 9, seed=4, stratified=stratified) != draws[9]
     if stratified:
-        assert Counter(row.stratum for row in draws[10]) == {"a": 8, "b": 2}
+        tens = [draw_rows(records, 10, seed=seed, stratified=True) for seed in range(50)]
+        assert all(1 <= sum(row.stratum == "b" for row in ten) <= 3 for ten in tens)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=80), st.data()
+)
+def test_every_front_of_a_sample_has_strata_about_in_proportion(strata, data):
+    keys = data.draw(st.lists(st.binary(min_size=8, max_size=8), min_size=len(strata),
+                              max_size=len(strata), unique=True))  # fmt: skip
+    order = sampled_order(strata, keys)
+    assert sorted(order) == list(range(len(strata)))
+    totals, taken = Counter(outer for outer, _ in strata), Counter()
+    for size, index in enumerate(order, start=1):
+        taken[strata[index][0]] += 1
+        for stratum, total in totals.items():
+            # One for the start of its own, and its share of one for that of each stratum.
+            share = total / len(strata)
+            assert abs(taken[stratum] - size * share) <= 1 + share * len(totals) + 1e-9
+
+
+def test_a_sample_takes_every_row_as_often_as_any_other(record):
+    """Four ninths of the rows lie in strata too small to be owed half a row of thirty."""
+    records = [record(f"p{i}", "c", i, stratum=f"m{i % 10}") for i in range(500)]
+    records += [record(f"p{i}", "c", i, stratum=f"s{i % 40}") for i in range(500, 900)]
+    draws, taken, allotted = 300, Counter(), Counter()
+    for seed in range(draws):
+        taken.update(row.id for row in draw_rows(records, 30, seed=seed, stratified=True))
+        allotted.update(row.id for row in allot_rows(records, 30, seed=seed))
+    expected = draws * 30 / 900
+    chi_square = sum((taken[row.id] - expected) ** 2 / expected for row in records)
+    assert chi_square < 1040  # 899 degrees of freedom: 1 in 1,000 would be above by chance
+    rare = [sum(counts[row.id] for row in records[500:]) / draws for counts in (taken, allotted)]
+    assert rare[0] == pytest.approx(30 * 4 / 9, rel=0.03)
+    assert rare[1] == pytest.approx(10)  # a quarter too few: why rows to learn from are sampled
+
+
+def test_a_sample_is_more_even_than_chance(record):
+    records = [record(f"p{i}", "c", i, stratum="abcde"[i % 5]) for i in range(200)]
+
+    def spread(stratified):
+        counts = [
+            Counter(row.stratum for row in draw_rows(records, 50, seed=s, stratified=stratified))[
+                "a"
+            ]
+            for s in range(100)
+        ]
+        return max(counts) - min(counts)
+
+    assert spread(True) <= 4 < spread(False)
 
 
 def test_negative_draw_is_refused(rows):

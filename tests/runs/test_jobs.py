@@ -123,6 +123,6 @@ def test_an_estimate_for_several_processes_says_that_one_was_timed():
     )
     shared = Estimate((60.0,), 1, 2 * GIB, 1000, 250.0, num_processes=2)
     assert shared.sentence == (
-        "estimate: at most about 65 seconds, 2.0 GiB of memory each (1,000 tokens to train on at 250 a second, timed in "
-        "one of 2 processes)"
+        "estimate: at most about 65 seconds, 2.0 GiB of memory each (1,000 tokens to train on at "
+        "250 a second, timed in one of 2 processes)"
     )

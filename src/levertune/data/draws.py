@@ -1,4 +1,10 @@
-"""Some rows of many: seeded orders whose every front is a fair draw, and evenly spaced ones."""
+"""Some rows of many: seeded orders whose every front is a fair draw, and evenly spaced ones.
+
+Two kinds of fair. Rows to learn from are *sampled*: strata in proportion, and every row as likely
+as any other, since to leave out all that is rare would make another pool of it. Rows to judge on
+are *allotted*: each stratum its share to within one row, so that few rows stand for the whole; what
+is too rare for a row of its own may have none.
+"""
 
 from __future__ import annotations
 
@@ -105,14 +111,54 @@ def fair_order(strata: Sequence[Hashable], keys: Sequence[bytes]) -> list[int]:
     return order
 
 
+def sampled_order(strata: Sequence[Sequence[Hashable]], keys: Sequence[bytes]) -> list[int]:
+    """Order items so that every front is a sample of them, strata about in proportion.
+
+    Systematic sampling with a random start for each stratum (Madow and Madow, "On the theory of
+    systematic sampling", 1944): of a stratum's `n` items, in the order of their keys, the one with
+    number `k` from 0 is due at `(k + u) / n`. The start `u` is drawn anew for each stratum, so a
+    rare one has its turn as often as its share says; by `fair_order` it would never have one in a
+    small draw, and all of a source's many rare strata together would be drawn too seldom.
+
+    Args:
+        strata: Of each item its stratum, that within the stratum, and so on; of equal lengths.
+        keys: A hash of each item, for the order within its stratum and for the starts.
+
+    Returns:
+        Indices of the items.
+    """
+
+    def ordered(indices: list[int], level: int) -> list[int]:
+        if level == len(strata[indices[0]]):
+            return sorted(indices, key=lambda i: (keys[i], i))
+        groups: dict[Hashable, list[int]] = {}
+        for index in indices:
+            groups.setdefault(strata[index][level], []).append(index)
+        due = []
+        for group in groups.values():
+            start = _uniform(min(keys[i] for i in group), level)
+            for number, index in enumerate(ordered(group, level + 1)):
+                due.append(((number + start) / len(group), keys[index], index))
+        return [index for *_, index in sorted(due)]
+
+    return ordered(list(range(len(strata))), 0) if strata else []
+
+
+def _uniform(key: bytes, level: int) -> float:
+    """A number from 0 to 1 that a key decides."""
+    digest = hashlib.blake2b(key, digest_size=8, salt=str(level).encode("ascii")).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
 def draw_rows(records: Sequence[Record], n: int, *, seed: int, stratified: bool) -> list[Record]:
-    """Draw rows of general data, the first `n` of one seeded order.
+    """Draw rows to learn from, the first `n` of one seeded order.
 
     Args:
         records: The rows.
         n: How many; all of them where there are fewer.
         seed: Seed of the order.
-        stratified: Whether every source and stratum is drawn in proportion to its rows.
+        stratified: Whether sources, and strata within them, are drawn about in proportion to their
+            rows; else that is left to chance. Each row is as likely as any other both ways.
 
     Returns:
         The rows drawn, in that order.
@@ -122,6 +168,22 @@ def draw_rows(records: Sequence[Record], n: int, *, seed: int, stratified: bool)
     """
     if n < 0:
         raise DataError(f"general.rows: must not be negative; found {n}. Use 0 for none.")
-    strata = [(r.source, r.stratum) if stratified else None for r in records]
+    strata = [(r.source, r.stratum) if stratified else () for r in records]
+    order = sampled_order(strata, [seeded_hash(record, seed) for record in records])
+    return [records[index] for index in order[:n]]
+
+
+def allot_rows(records: Sequence[Record], n: int, *, seed: int) -> list[Record]:
+    """Rows to judge on: each source and stratum has its share, to within one row.
+
+    Args:
+        records: The rows.
+        n: How many; all of them where there are fewer.
+        seed: Seed of the order.
+
+    Returns:
+        The rows.
+    """
+    strata = [(record.source, record.stratum) for record in records]
     order = fair_order(strata, [seeded_hash(record, seed) for record in records])
     return [records[index] for index in order[:n]]

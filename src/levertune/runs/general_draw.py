@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 
-from levertune.data.draws import draw_rows
+from levertune.data.draws import allot_rows, draw_rows
 from levertune.data.records import Record, RecordFile
 from levertune.data.row_texts import make_own_text, prompt_key
 from levertune.recipes.recipe import Recipe
@@ -33,7 +33,7 @@ def hold_out_general(
     """
     pool = [record for file in files for record in file.records]
     wanted = min(num_rows, len(pool) // 5)
-    heldout = draw_rows(pool, wanted, seed=HELDOUT_SEED, stratified=True) if wanted else []
+    heldout = allot_rows(pool, wanted, seed=HELDOUT_SEED) if wanted else []
     taken = {(r.source, r.id) for r in heldout}
     left: dict[str, list[Record]] = {}
     for record in pool:

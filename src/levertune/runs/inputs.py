@@ -9,7 +9,7 @@ from typing import Literal
 from levertune.anchors.auto import AnchorChoice, choose_anchor
 from levertune.anchors.lift import shared_instruction
 from levertune.data.checks import require_task_rows, unseen_labels
-from levertune.data.draws import draw_rows
+from levertune.data.draws import allot_rows
 from levertune.data.embedded.catalog import TASK_PREFIX
 from levertune.data.general import is_self_written, read_general, read_retention
 from levertune.data.language_names import language_name, primary_tag
@@ -329,7 +329,7 @@ def _first_test_rows(recipe: Recipe, test: Sequence[Record]) -> tuple[Record, ..
     wanted = recipe.evaluation.test_rows
     if wanted is None or wanted >= len(test):
         return tuple(test)
-    return tuple(draw_rows(test, wanted, seed=SPLIT_SEED, stratified=True))
+    return tuple(allot_rows(test, wanted, seed=SPLIT_SEED))
 
 
 def _read_retention(recipe: Recipe, general: Sequence[RecordFile]) -> tuple[Record, ...]:
@@ -347,4 +347,4 @@ def _read_retention(recipe: Recipe, general: Sequence[RecordFile]) -> tuple[Reco
                 f"evaluation.retention: {setting.retention!r} is a general source too, so what it "
                 "measures is not retention. Name rows that are never mixed in."
             )
-    return tuple(draw_rows(records, setting.retention_rows, seed=SPLIT_SEED, stratified=True))
+    return tuple(allot_rows(records, setting.retention_rows, seed=SPLIT_SEED))
