@@ -93,8 +93,9 @@ class GeneralSection(Section):
     select: Select = Field(
         default="stratified",
         description="How rows are chosen. Drawn from each source: stratified (its "
-        "families about in proportion), random. Nearest to the training rows, of all sources together: bm25 (shared "
-        "words), rds (states of the base model), loss, gradient; dissimilar is their control.",
+        "families about in proportion), random. Nearest to the training rows, of all sources "
+        "together: bm25 (shared words), rds (states of the base model), loss, gradient; dissimilar "
+        "is their control.",
     )
     test_leaks: Literal["drop", "refuse", "keep"] = Field(
         default="drop",
