@@ -290,6 +290,10 @@ def test_helpers_that_cannot_be_had_are_done_without_unless_asked_for(project, m
     reason = "process 1 of 2: ended before it began (exit status 1), perhaps for lack of memory"
     said = f"{reason}. 2 processes were asked for; --num-processes 1 needs no other."
     assert f"error: {said}\n" in capfd.readouterr().err
+    with monkeypatch.context() as broken:
+        broken.setattr(sys, "executable", "none")
+        assert main(["train", recipe, "--num-processes", "2"]) == 2
+    assert "error: FileNotFoundError: " in capfd.readouterr().err
     monkeypatch.setattr(jobs, "_WORTH_WORK", 1)
     assert main(["train", recipe]) == 0
     assert f"{reason}. This process trains alone.\n" in capfd.readouterr().err

@@ -21,11 +21,12 @@ EXIT_ORPHANED = 3
 def main() -> int:
     """Help until the work is done; the exit status."""
     _end_with_whom_it_helps()
-    import levertune.training.trainer  # noqa: F401  # takes seconds; the other process loads it, too
-
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as pipe:
         # What libraries print must not get into the pipe.
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        # Takes seconds, in which the other process loads it, too.
+        import levertune.training.trainer  # noqa: F401
+
         pipe.write(READY)
     team = join_team()
     try:

@@ -105,19 +105,22 @@ class Helpers:
             "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
             "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         }
-        for rank in range(1, count):
-            self._processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", HELPER_MODULE],
-                    stdin=subprocess.PIPE,  # ends when this process does
-                    stdout=subprocess.PIPE,
-                    env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-                    start_new_session=True,  # Ctrl-C reaches this process alone
-                )
-            )
         here = {**place, "RANK": "0", "LOCAL_RANK": "0"}
         self._before = {name: os.environ.get(name) for name in here}
         os.environ.update(here)
+        try:
+            for rank in range(1, count):
+                self._processes.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", HELPER_MODULE],
+                        stdin=subprocess.PIPE,  # ends when this process does
+                        stdout=subprocess.PIPE,
+                        env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                        start_new_session=True,  # Ctrl-C reaches this process alone
+                    )
+                )
+        except OSError as error:
+            self._do_without(count, f"{type(error).__name__}: {error}", error)
 
     def meet(self) -> Team:
         """The team of the processes started, once they are ready; this one alone if none was.
@@ -127,25 +130,33 @@ class Helpers:
         """
         if not self._processes or current_team().size > 1:
             return current_team()
+        count = len(self._processes) + 1
         try:
             for rank, process in enumerate(self._processes, start=1):
                 assert process.stdout is not None
                 if process.stdout.readline() != READY:
                     raise RunError(
-                        f"process {rank} of {len(self._processes) + 1}: ended before it began "
-                        f"(exit status {process.wait()}), perhaps for lack of memory"
+                        f"process {rank} of {count}: ended before it began (exit status "
+                        f"{process.wait()}), perhaps for lack of memory"
                     )
             return join_team()
         except (RunError, RuntimeError, OSError) as error:
-            count = len(self._processes) + 1
-            self.dismiss(kill=True)
-            text = " ".join(str(error).split())[:300].rstrip(".")
-            if self._wanted is not None:
-                raise RunError(
-                    f"{text}. {count} processes were asked for; --num-processes 1 needs no other."
-                ) from error
-            self._progress.warn(f"{text}. This process trains alone.")
+            self._do_without(count, str(error), error)
             return current_team()
+
+    def _do_without(self, count: int, reason: str, error: Exception) -> None:
+        """Be alone where more were wanted, and say so.
+
+        Raises:
+            RunError: If the user asked for them.
+        """
+        self.dismiss(kill=True)
+        text = " ".join(reason.split())[:300].rstrip(".")
+        if self._wanted is not None:
+            raise RunError(
+                f"{text}. {count} processes were asked for; --num-processes 1 needs no other."
+            ) from error
+        self._progress.warn(f"{text}. This process trains alone.")
 
     def dismiss(self, *, kill: bool = False) -> None:
         """End the processes, and be alone again.
@@ -153,21 +164,21 @@ class Helpers:
         Args:
             kill: Do not wait for them.
         """
-        if not self._processes:
-            return
         team = current_team()
         is_broken = kill or team.size == 1 or team.is_training
-        if not is_broken:
+        if self._processes and not is_broken:
             with contextlib.suppress(RuntimeError):  # one that has died meanwhile
                 team.send(DONE)
         for process in self._processes:
             _end(process, at_once=is_broken)
-        self._processes.clear()
-        leave_team()
+        if self._processes:
+            self._processes.clear()
+            leave_team()
         for name, value in self._before.items():
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+        self._before = {}
 
 
 _helpers: Helpers | None = None

@@ -119,7 +119,11 @@ def train_together(
     Raises:
         UserError: As `train_adapter`; or if a hook must look at a model that no process has whole.
     """
-    is_sharded = current_team().size > 1 and sharded.is_asked_for(os.environ)
+    helpers = current_helpers()
+    if helpers is not None:
+        helpers.start(workspace, tokens, config.effective_batch_size)
+    is_alone = current_team().size == 1 and (helpers is None or helpers.threads is None)
+    is_sharded = not is_alone and sharded.is_asked_for(os.environ)
     if is_sharded:
         sharded.require_version_2(os.environ)
     if is_sharded and on_step is not None:
@@ -128,9 +132,6 @@ def train_together(
             "anchor.schedule=refine), and under FSDP no process has the whole model to ask. Train "
             "it without FSDP, or other arms with --arm."
         )
-    helpers = current_helpers()
-    if helpers is not None:
-        helpers.start(workspace, tokens, config.effective_batch_size)
     base = workspace.base(longest_row)
     team = current_team() if helpers is None else helpers.meet()
     pad_id = workspace.tokenizer.pad_id
