@@ -23,6 +23,7 @@ from benchmarks.train import report
 from benchmarks.train.bench import Bench, CaseResult
 from benchmarks.train.measuring import FailedError
 from benchmarks.train.mixtures import CASES
+from benchmarks.train.model_sizes import SIZES, write_random_model
 from benchmarks.train.sides import SIDES, find_sides
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -39,6 +40,11 @@ def main() -> None:
     ready = find_sides(args.sides, {"llamafactory": args.llamafactory, "ms_swift": args.ms_swift})
     model = resolve_model(args.model).folder.resolve()
     with tempfile.TemporaryDirectory() as name:
+        if args.size is not None:
+            place = Path(name, f"random-{args.size}")
+            model = write_random_model(
+                SIZES[args.size], place, tokenizer=model, device=hardware.device
+            )
         bench = Bench(Path(name), model, hardware.dtype_name, hardware.device, args.warmup)
         if args.profile:
             [side] = ready
@@ -56,7 +62,7 @@ def main() -> None:
                 _print_case(case, found[case])
     result = {
         "command": f"python -m benchmarks.train {' '.join(sys.argv[1:])}".strip(),
-        "model": args.model,
+        "model": args.model if args.size is None else f"random weights, {args.size}",
         "dtype": hardware.dtype_name,
         "device": hardware.device,
         "cores": os.cpu_count(),
@@ -108,6 +114,11 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="steps of a run, instead of each case's own")
     parser.add_argument("--warmup", type=int, default=2, help="first steps left out of the clock")
     parser.add_argument("--model", default=MODEL, help="a folder, or a model's name")
+    parser.add_argument(
+        "--size",
+        choices=SIZES,
+        help="random weights of this size in the place of the model's, its tokenizer kept",
+    )
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--llamafactory", metavar="PYTHON", help="a Python that has llamafactory")
     parser.add_argument("--ms-swift", metavar="PYTHON", help="a Python that has ms-swift")
