@@ -7,7 +7,8 @@ import logging
 import warnings
 from collections.abc import Iterator
 
-_LOGGERS = ("transformers", "trl", "peft", "accelerate", "datasets", "huggingface_hub")
+_LOGGERS = ("transformers", "trl", "peft", "accelerate", "datasets", "huggingface_hub",
+            "bitsandbytes")  # fmt: skip
 
 
 @contextlib.contextmanager
