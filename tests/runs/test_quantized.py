@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from levertune.cli.main import main
 from levertune.data.readers import read_records
@@ -71,6 +72,23 @@ def test_its_adapter_is_served_as_it_was_tested(copied, trained_in):
     records = read_records("test.jsonl").records
     assert [a.text for a in assistant.answer_many(records)] == [row["prediction"] for row in rows]
     assert assistant.model.get_base_model().is_loaded_in_4bit
+
+
+@needs_bitsandbytes
+def test_the_printed_lines_load_the_base_as_it_was_trained_on(quantized, monkeypatch):
+    project, outcome = quantized
+    monkeypatch.chdir(project.folder)
+    lines = [line.strip() for line in outcome.lines if line.startswith("  ")]
+    # What it repacks on some CPUs has no layers as small as these.
+    monkeypatch.setattr("bitsandbytes.nn.modules.has_avx512bf16", lambda: False)
+    loaded = {}
+    exec("\n".join(line for line in lines if "anchor" not in line), loaded)
+    ours = Assistant.load("runs/whole", device="cpu", base=str(project.model)).model
+    ids = torch.arange(9)[None]
+    with torch.no_grad():
+        left, right = ours(input_ids=ids).logits, loaded["model"](input_ids=ids).logits
+    assert torch.allclose(left, right, atol=0.05 * right.std())
+    assert loaded["base"].is_loaded_in_4bit
 
 
 @needs_bitsandbytes

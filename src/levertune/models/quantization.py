@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -155,17 +154,6 @@ def float32_adapter(model: PeftModel) -> Iterator[None]:
 
 
 def _import_bitsandbytes() -> Any:
-    """The library, kept from fetching a kernel from the Hub, as it does on some CPUs."""
-    had = "kernels" in sys.modules
-    before = sys.modules.get("kernels")
-    if "bitsandbytes" not in sys.modules:
-        sys.modules["kernels"] = None  # type: ignore[assignment]  # an import of it fails then
-    try:
-        with quiet_libraries():
-            import bitsandbytes
-    finally:
-        if had:
-            sys.modules["kernels"] = before  # type: ignore[assignment]
-        else:
-            sys.modules.pop("kernels", None)
+    with quiet_libraries():
+        import bitsandbytes
     return bitsandbytes
