@@ -66,6 +66,7 @@ class Facts:
         longest_completion: Tokens of the longest training completion, None if not counted.
         has_native_bfloat16: Whether the device multiplies bfloat16 natively.
         general_fixed: General rows that sources give by amounts of their own, whatever the setting.
+        is_quantized: Whether the weights are kept in fewer bits than 16.
     """
 
     task_rows: int
@@ -76,10 +77,15 @@ class Facts:
     longest_completion: int | None = None
     has_native_bfloat16: bool = False
     general_fixed: int = 0
+    is_quantized: bool = False
 
     @property
     def is_large_model(self) -> bool:
-        """Whether the weights alone take a large share of the memory."""
+        """Whether the weights alone take a large share of the memory.
+
+        Quantised ones count as if they were not: what is computed from them is as large, and who
+        asks for them is short of memory.
+        """
         weights = self.model_parameters * BYTES_PER_PARAMETER
         return weights > LARGE_MODEL_SHARE * self.memory_bytes
 
@@ -218,7 +224,8 @@ def _evaluation_batch(facts: Facts) -> AutoSetting:
 
 def _memory_reason(facts: Facts) -> str:
     weights = facts.model_parameters * BYTES_PER_PARAMETER / 2**30
-    return f"weights of {weights:.1f} GiB in {facts.memory_bytes / 2**30:.0f} GiB of memory"
+    form = " (before they are quantised)" if facts.is_quantized else ""
+    return f"weights of {weights:.1f} GiB{form} in {facts.memory_bytes / 2**30:.0f} GiB of memory"
 
 
 def _interpolate(points: Sequence[tuple[float, float]], rows: int) -> float:

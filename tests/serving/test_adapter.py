@@ -169,7 +169,7 @@ def test_the_embedded_form_of_the_default_model_is_tried_too(
     other = ModelLocation(EMBEDDED_NAME, tmp_path / "published", "hub cache")
     hashes = {other.folder: "0" * 64, tiny_model_folder: card.base_sha256}
     monkeypatch.setattr(adapter, "resolve_model", lambda name, revision: other)
-    monkeypatch.setattr(adapter, "fingerprint_model", lambda location: hashes[location.folder])
+    monkeypatch.setattr(adapter, "fingerprint_model", lambda location, **_: hashes[location.folder])
     monkeypatch.setattr(adapter, "find_embedded_weights", lambda: tmp_path / "weights.gguf")
     monkeypatch.setattr(adapter, "embedded_model", lambda gguf: tiny_model_folder)
     folder = make_adapter(tmp_path / "best", base_model=EMBEDDED_NAME)
@@ -200,7 +200,12 @@ def test_the_base_model_is_the_revision_and_in_the_precision_of_the_training(
 ):
     folder = make_adapter(tmp_path / "best", revision="v1.1", dtype="bfloat16")
     assistant = Assistant.load(folder, device="cpu")
-    assert loaded == {"revision": "v1.1", "dtype": "bfloat16", "trust_remote_code": False}
+    assert loaded == {
+        "revision": "v1.1",
+        "dtype": "bfloat16",
+        "trust_remote_code": False,
+        "quantization": None,
+    }
     assert assistant.hardware.dtype is torch.bfloat16
 
 

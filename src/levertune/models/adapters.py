@@ -35,6 +35,7 @@ class AdapterCard:
         fingerprint: Manifest fingerprint of the run.
         revision: Branch, tag or commit of the base model, where the recipe named one.
         dtype: Precision of the base weights in training; None where it is not known.
+        quantization: What its linear layers were kept in, as `nf4`; None in that precision.
     """
 
     base_model: str
@@ -46,6 +47,7 @@ class AdapterCard:
     fingerprint: str
     revision: str | None = None
     dtype: str | None = None
+    quantization: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON."""
@@ -209,8 +211,10 @@ def check_base(folder: Path, card: AdapterCard, base_sha256: str) -> None:
         ModelError: If the adapter was trained on another one.
     """
     if card.base_sha256 != base_sha256:
+        form = f" in {card.quantization}" if card.quantization else ""
         raise ModelError(
-            f"{folder.name}: was trained on {card.base_model!r} (hash {card.base_sha256[:12]}); "
+            f"{folder.name}: was trained on {card.base_model!r}{form} "
+            f"(hash {card.base_sha256[:12]}); "
             f"found a base model with hash {base_sha256[:12]}. Give the folder or name of the base "
             "it was trained on."
         )

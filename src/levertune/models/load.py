@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from levertune.errors import ModelError
 from levertune.models.memory import limit_kernel_cache
+from levertune.models.quantization import num_weights, quantization_options, settle_quantized
 from levertune.models.quiet import quiet_libraries
 from levertune.models.resolve import ModelLocation
 
@@ -21,6 +22,7 @@ def load_base_model(
     *,
     attention: str = "sdpa",
     trust_remote_code: bool = False,
+    quantization: str | None = None,
 ) -> PreTrainedModel:
     """Load a causal language model, frozen and in evaluation mode.
 
@@ -29,13 +31,17 @@ def load_base_model(
         hardware: Device and precision.
         attention: Attention implementation; `eager` where the model has no other.
         trust_remote_code: Whether code that came with the model may run.
+        quantization: `nf4` to keep its linear layers in 4 bits; None leaves them as they are.
 
     Raises:
-        ModelError: If transformers cannot load it.
+        ModelError: If transformers cannot load it, or it cannot be quantised.
     """
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
+    options: dict[str, Any] = {}
+    if quantization is not None:
+        options = quantization_options(quantization, hardware, location.folder)
     limit_kernel_cache()
     try:
         with quiet_libraries():
@@ -47,6 +53,7 @@ def load_base_model(
                 attn_implementation=None if attention == "sdpa" else attention,
                 trust_remote_code=trust_remote_code,
                 use_safetensors=True,
+                **options,
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -60,6 +67,9 @@ def load_base_model(
     model.config._name_or_path = model.name_or_path = location.name
     for parameter in model.parameters():
         parameter.requires_grad_(False)
+    if quantization is not None:
+        settle_quantized(model, location.name)
+        return model.eval()  # it was made where it is to be
     return model.to(hardware.device).eval()  # type: ignore[arg-type]  # its decorator hides it
 
 
@@ -78,8 +88,8 @@ def set_attention(model: PreTrainedModel, attention: str) -> None:
 
 def count_parameters(model: PreTrainedModel) -> tuple[int, int]:
     """Parameters in all, and those that train."""
-    total = sum(p.numel() for p in model.parameters())
-    return total, sum(p.numel() for p in model.parameters() if p.requires_grad)
+    total = sum(num_weights(p) for p in model.parameters())
+    return total, sum(num_weights(p) for p in model.parameters() if p.requires_grad)
 
 
 def max_positions(model: PreTrainedModel) -> int | None:

@@ -7,7 +7,11 @@ import logging
 import warnings
 from collections.abc import Iterator
 
-_LOGGERS = ("transformers", "trl", "peft", "accelerate", "datasets", "huggingface_hub")
+_LOGGERS = ("transformers", "trl", "peft", "accelerate", "datasets", "huggingface_hub",
+            "bitsandbytes")  # fmt: skip
+
+# PEFT imports it wherever it is installed, and it then asks for a package that nothing here uses.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager

@@ -71,14 +71,18 @@ def resolve_model(name: str, *, revision: str | None = None) -> ModelLocation:
     return location
 
 
-def fingerprint_model(location: ModelLocation, *, trust_remote_code: bool = False) -> str:
+def fingerprint_model(
+    location: ModelLocation, *, trust_remote_code: bool = False, quantization: str | None = None
+) -> str:
     """SHA-256 over what a base model computes: equal for equal bases wherever they lie.
 
     Weights and `config.json` count, and where code that came with the model may run, that code.
+    The same weights in fewer bits are another base.
 
     Args:
         location: Where the model is.
         trust_remote_code: Whether its code may run.
+        quantization: What its weights are kept in; None as they are.
     """
     digest = hashlib.sha256()
     code = location.folder.rglob("*.py") if trust_remote_code else ()
@@ -86,6 +90,8 @@ def fingerprint_model(location: ModelLocation, *, trust_remote_code: bool = Fals
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     digest.update(config_content(location.folder).encode())
+    if quantization is not None:
+        digest.update(f"quantization {quantization}".encode())
     return digest.hexdigest()
 
 

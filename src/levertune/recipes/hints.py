@@ -33,6 +33,7 @@ _MEANT = {
     "gradient_accumulation_steps": "training.effective_batch_size",
     "input": "task.prompt",
     "instruction": "anchor.text",
+    "load_in_4bit": "model.quantization",
     "lora_rank": "training.lora_r",
     "lora_target": "training.lora_target_modules",
     "lr": "training.learning_rate",

@@ -118,6 +118,12 @@ class ModelSection(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="Number format of the frozen weights. auto: by the hardware."
     )
+    quantization: Literal["nf4"] | None = Field(
+        default=None,
+        description="Keep the frozen linear layers in fewer bits, to train a larger model in the "
+        "same memory. nf4: 4 bits (QLoRA), computed in model.dtype; needs levertune[quantized]. "
+        "null: all weights in model.dtype.",
+    )
     trust_remote_code: bool = Field(
         default=False,
         description="Run Python code that comes with the model. Only for code you have read.",

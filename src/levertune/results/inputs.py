@@ -133,6 +133,7 @@ class ModelInfo:
         trainable_parameters: Parameters of the adapter.
         dtype: Number type of the weights in training.
         device: Kind of device, as `cpu` or `cuda`.
+        quantization: What its linear layers were kept in, as `nf4`; None in that number type.
     """
 
     name: str
@@ -141,6 +142,7 @@ class ModelInfo:
     trainable_parameters: int
     dtype: str
     device: str
+    quantization: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,6 +210,7 @@ def _model_info(prepared: Prepared, arms: dict[str, ArmRows]) -> ModelInfo:
         trainable_parameters=trainable,
         dtype=workspace.hardware.dtype_name,
         device=workspace.hardware.device,
+        quantization=workspace.quantization,
     )
 
 

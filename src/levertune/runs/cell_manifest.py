@@ -72,6 +72,8 @@ def describe_cell(
             "positions": num_positions,
             "general_loss_weight": recipe.general.loss_weight,
             "dtype": workspace.hardware.dtype_name,
+            # Named only where there is one: cells from before there was any stay the same.
+            **({"quantization": workspace.quantization} if workspace.quantization else {}),
         },
     )
 

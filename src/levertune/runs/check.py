@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from levertune.runs.control_tokens import keep_out_control_tokens
 from levertune.runs.general_amounts import describe_shortfalls, require_room
 from levertune.runs.general_draw import hold_out_general
 from levertune.runs.inputs import Inputs, read_inputs
+from levertune.runs.quantization import require_quantization
 from levertune.runs.refine_rows import set_aside
 from levertune.runs.same_recipe import require_same_recipe
 from levertune.runs.self_sources import check_self_sources
@@ -108,6 +110,7 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
         UserError: If a run of this recipe would be refused before it trains.
     """
     require_changeable(recipe)
+    require_quantization(recipe, os.environ)
     require_backend(recipe)
     workspace = Workspace(recipe)
     tokenizer = workspace.tokenizer

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from levertune.models.adapters import read_card
+from levertune.models.adapters import AdapterCard, read_card
 from levertune.results.schema import Comparison, Interval, RunResult
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def difference_table(
 
 
 def closing_lines(prepared: Prepared, result: RunResult, best: Path | None) -> list[str]:
-    """Warnings, failures and five lines that load the adapter with peft alone."""
+    """Warnings, failures and the lines that load the adapter with peft alone."""
     lines = [f"warning: {warning}" for warning in result.warnings]
     lines += [f"failed: {failure.cell}: {failure.reason}" for failure in result.failures]
     if best is None:
@@ -79,7 +79,7 @@ def closing_lines(prepared: Prepared, result: RunResult, best: Path | None) -> l
         f"best adapter: {best} (arm {card.arm}, trained on {rows}). To load it with peft alone:",
         "  from transformers import AutoModelForCausalLM, AutoTokenizer",
         "  from peft import PeftModel",
-        f'  base = AutoModelForCausalLM.from_pretrained("{name}")',
+        *_base_lines(name, card),
         f'  model = PeftModel.from_pretrained(base, "{best}")',
         f'  tokenizer = AutoTokenizer.from_pretrained("{best}")',
     ]
@@ -88,6 +88,20 @@ def closing_lines(prepared: Prepared, result: RunResult, best: Path | None) -> l
         lines.append(f"  and put its anchor {where[card.anchor.placement]} each prompt: "
                      f"{card.anchor.text!r}")  # fmt: skip
     return lines
+
+
+def _base_lines(name: str, card: AdapterCard) -> list[str]:
+    """The lines that load the base model in the form the adapter was trained on."""
+    if card.quantization is None:
+        return [f'  base = AutoModelForCausalLM.from_pretrained("{name}")']
+    return [
+        "  from transformers import BitsAndBytesConfig",
+        "  bits = BitsAndBytesConfig(load_in_4bit=True, "
+        f'bnb_4bit_quant_type="{card.quantization}", '
+        f'bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype="{card.dtype}")',
+        f'  base = AutoModelForCausalLM.from_pretrained("{name}", dtype="{card.dtype}", '
+        "quantization_config=bits)",
+    ]
 
 
 def _with_interval(interval: Interval | None, factor: float, decimals: int) -> str:

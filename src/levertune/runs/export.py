@@ -170,4 +170,9 @@ def _notes(prepared: Prepared, cell: CellData) -> tuple[str, ...]:
             "levertune took the base model out of an installed package, where its weights are "
             "rounded to about four bits. Under the same name the Hub has the unrounded ones."
         )
+    if quantization := prepared.workspace.quantization:
+        notes.append(
+            f"levertune keeps the linear layers of the base model in {quantization}; nothing here "
+            "says so to the other trainer, which has a setting of its own for it."
+        )
     return tuple(notes)

@@ -33,6 +33,7 @@ from levertune.runs.general_amounts import describe_shortfalls, drawable, requir
 from levertune.runs.general_draw import hold_out_general
 from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.inputs import Inputs, read_inputs
+from levertune.runs.quantization import require_quantization
 from levertune.runs.same_recipe import RECIPE_FILE, keep_choices, require_same_recipe
 from levertune.runs.self_sources import write_self_sources
 from levertune.runs.system_turns import describe_system_turns
@@ -146,6 +147,7 @@ def prepare_run(
     """
     refuse_several_processes(os.environ)
     require_changeable(recipe)
+    require_quantization(recipe, os.environ)
     run_dir = Path(recipe.output_dir)
     recipe = keep_choices(run_dir, recipe, apart=_keys_of_tunings(run_dir, retuned))
     workspace = Workspace(recipe)
@@ -218,6 +220,7 @@ def _resolve(
         task_rows=recipe.task.subset or len(inputs.task.records),
         general_available=general.most,
         general_fixed=general.fewest,
+        is_quantized=workspace.quantization is not None,
         model_parameters=_count_parameters(workspace),
         device=hardware.device,
         memory_bytes=workspace.memory_bytes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ from levertune.runs.jobs import WORTH_SECONDS, Jobs, choose_jobs
 from levertune.runs.one_cell import do_cell
 from levertune.runs.pool import do_cells_in_workers
 from levertune.runs.prepare import Prepared, prepare_run, write_recipe
+from levertune.runs.quantization import require_quantization
 from levertune.runs.refiner import describe_refining
 from levertune.runs.same_recipe import require_same_recipe
 from levertune.runs.selection_summary import describe_selection
@@ -110,6 +112,7 @@ def run_recipe(
     """
     progress = progress or SilentProgress()
     say = say or (lambda line: None)
+    require_quantization(recipe, os.environ)
     require_backend(recipe)
     started, clock = datetime.now(UTC), time.perf_counter()
     tuning = read_tuning(Path(recipe.output_dir))

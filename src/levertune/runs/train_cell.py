@@ -228,6 +228,7 @@ def make_card(recipe: Recipe, workspace: Workspace, data: CellData) -> AdapterCa
         fingerprint=data.manifest.fingerprint,
         revision=recipe.model.revision,
         dtype=workspace.hardware.dtype_name,
+        quantization=workspace.quantization,
     )
 
 

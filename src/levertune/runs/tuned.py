@@ -82,6 +82,8 @@ def fingerprint_tuning(recipe: Recipe, inputs: Inputs, model_hash: str, keys: Se
     for name in _LATER_TASK:
         if values["task"][name] is None:
             del values["task"][name]
+    if values["model"]["quantization"] is None:  # a later key too
+        del values["model"]["quantization"]
     content = [
         values,
         inputs.task.sha256,

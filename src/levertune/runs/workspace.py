@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from levertune.anchors.anchor import Example
 from levertune.data.records import Record
 from levertune.errors import DataError, RecipeError
+from levertune.models.quantization import QUANTIZATION_KEY, require_device
 from levertune.models.rendering import ChatTokenizer, TokenizedExample
 from levertune.models.resolve import (
     ModelLocation,
@@ -70,12 +71,21 @@ class Workspace:
     @cached_property
     def model_hash(self) -> str:
         """Fingerprint of the base model."""
-        trusted = self._settings.trust_remote_code
-        return fingerprint_model(self.location, trust_remote_code=trusted)
+        settings = self._settings
+        return fingerprint_model(
+            self.location,
+            trust_remote_code=settings.trust_remote_code,
+            quantization=settings.quantization,
+        )
+
+    @property
+    def quantization(self) -> str | None:
+        """What the base model's linear layers are kept in; None in the hardware's precision."""
+        return self._settings.quantization
 
     @cached_property
     def weight_bytes(self) -> int:
-        """Size of the base weights on disk."""
+        """Size of the base weights on disk, which quantised ones pass through memory from."""
         return sum(path.stat().st_size for path in self.location.folder.glob("*.safetensors"))
 
     @cached_property
@@ -83,7 +93,10 @@ class Workspace:
         """Device and precision."""
         from levertune.models.hardware import choose_hardware
 
-        return choose_hardware(self._settings.dtype)
+        hardware = choose_hardware(self._settings.dtype)
+        if self.quantization is not None:
+            require_device(self.quantization, hardware.device, QUANTIZATION_KEY)
+        return hardware
 
     @cached_property
     def memory_bytes(self) -> int:
@@ -111,6 +124,7 @@ class Workspace:
                 self.hardware,
                 attention=attention,
                 trust_remote_code=self._settings.trust_remote_code,
+                quantization=self.quantization,
             )
             self._attention = attention
         elif attention != self._attention:

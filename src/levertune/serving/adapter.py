@@ -12,6 +12,7 @@ from levertune.data.records import Message, Record, Role
 from levertune.errors import DataError, ModelError, RecipeError
 from levertune.models.adapters import AdapterCard, check_base, load_adapter, read_card
 from levertune.models.embedded import EMBEDDED_NAME, embedded_model, find_embedded_weights
+from levertune.models.quantization import require_quantizer
 from levertune.models.rendering import ChatTokenizer
 from levertune.models.resolve import ModelLocation, fingerprint_model, resolve_model
 from levertune.progress import Progress
@@ -74,10 +75,17 @@ class Assistant:
 
         folder = find_adapter(folder)
         card = read_card(folder)
+        if card.quantization is not None:
+            require_quantizer(card.quantization, f"{folder.name}: its base model")
         hardware = _choose_hardware(card, device)
         location, sha256 = _find_base(folder, card, base)
         tokenizer = ChatTokenizer.from_folder(location.folder, location.name)
-        model = load_base_model(location, hardware, trust_remote_code=trust_remote_code)
+        model = load_base_model(
+            location,
+            hardware,
+            trust_remote_code=trust_remote_code,
+            quantization=card.quantization,
+        )
         adapted = load_adapter(model, folder, base_sha256=sha256)
         return cls(adapted, tokenizer, card, hardware)
 
@@ -245,11 +253,11 @@ def _find_base(folder: Path, card: AdapterCard, base: str | None) -> tuple[Model
     name = base or card.base_model
     revision = card.revision if name == card.base_model else None
     location = resolve_model(name, revision=revision)
-    sha256 = fingerprint_model(location)
+    sha256 = fingerprint_model(location, quantization=card.quantization)
     gguf = find_embedded_weights()
     if sha256 != card.base_sha256 and location.name == EMBEDDED_NAME and gguf is not None:
         embedded = ModelLocation(EMBEDDED_NAME, embedded_model(gguf), "embedded")
-        if fingerprint_model(embedded) == card.base_sha256:
+        if fingerprint_model(embedded, quantization=card.quantization) == card.base_sha256:
             return embedded, card.base_sha256
     check_base(folder, card, sha256)
     return location, sha256

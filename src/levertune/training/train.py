@@ -16,6 +16,7 @@ from levertune.errors import RunError
 from levertune.models.adapters import save_adapter
 from levertune.models.batches import Batching
 from levertune.models.hardware import Hardware, peak_memory_bytes
+from levertune.models.quantization import float32_adapter
 from levertune.models.quiet import quiet_libraries
 from levertune.models.rendering import TokenizedExample
 from levertune.progress import Progress, SilentProgress
@@ -297,7 +298,7 @@ def _make_trainer(
     sources: set[str] = set()
     if team.leads:
         sources = {rows[position].source for position in range(len(rows))} - {TASK_SOURCE}
-    with quiet_libraries():
+    with quiet_libraries(), float32_adapter(model):
         trainer = StepTrainer(
             rows=rows,
             source_weights=dict.fromkeys(sources, general_loss_weight),
