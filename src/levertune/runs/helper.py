@@ -6,6 +6,7 @@ own, says nothing, and ends when its standard input does: so it never outlives w
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import threading
@@ -25,8 +26,7 @@ def main() -> int:
         # What libraries print must not get into the pipe.
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         # Takes seconds, in which the other process loads it, too.
-        import levertune.training.trainer  # noqa: F401
-
+        importlib.import_module("levertune.training.trainer")
         pipe.write(READY)
     team = join_team()
     try:

@@ -45,24 +45,33 @@ class Jobs:
     reason: str
     is_asked_for: bool = False
 
-    @contextlib.contextmanager
-    def limit_threads(self) -> Iterator[None]:
+    def limit_threads(self) -> contextlib.AbstractContextManager[None]:
         """Give this process the threads of one job while the context lasts.
 
         The number of threads can change the last bits of a sum, so a cell gets the same number
         whether it is done here or in a worker.
         """
-        if self.threads is None:
-            yield
-            return
-        import torch
+        return limited_threads(self.threads)
 
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+
+@contextlib.contextmanager
+def limited_threads(count: int | None) -> Iterator[None]:
+    """Give this process so many threads while the context lasts.
+
+    Args:
+        count: How many; None to leave that to torch.
+    """
+    if count is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def choose_jobs(

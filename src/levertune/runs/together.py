@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +16,7 @@ from levertune.errors import DivergedError, RunError, Terminated
 from levertune.models.rendering import TokenizedExample
 from levertune.recipes.recipe import Recipe
 from levertune.runs.helper_processes import current_helpers
+from levertune.runs.jobs import limited_threads
 from levertune.runs.workspace import Workspace
 from levertune.training import sharded
 from levertune.training.breaking import (
@@ -134,10 +135,11 @@ def train_together(
         )
     base = workspace.base(longest_row)
     team = current_team() if helpers is None else helpers.meet()
+    threads = None if helpers is None else helpers.threads  # a launcher's have those it gave them
     pad_id = workspace.tokenizer.pad_id
     if team.size > 1:
         team.send(_Order(recipe, longest_row, len(rows), config, folder, pad_id, bool(on_step)))
-    with ended_together(team, folder), _own_threads():
+    with ended_together(team, folder), limited_threads(threads):
         summary = train_adapter(
             base,
             rows,
@@ -165,26 +167,6 @@ def _lead(team: Team, work: Callable[[], int]) -> int:
         if team.size > 1 and not team.is_training:
             team.send(status)
     return status
-
-
-@contextlib.contextmanager
-def _own_threads() -> Iterator[None]:
-    """Leave the helpers of this process their threads.
-
-    Those of a launcher have the threads it gave them.
-    """
-    helpers = current_helpers()
-    if helpers is None or helpers.threads is None:
-        yield
-        return
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(helpers.threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def follow(team: Team) -> int:
