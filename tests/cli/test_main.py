@@ -122,7 +122,16 @@ def test_help_imports_nothing_heavy_and_takes_less_than_300_ms_of_processor_time
         (["run", "--task"], "argument --task: expected one argument (see: levertune run --help)"),
         (["init"], "the following arguments are required: FILE"),
         (["generate", "a"], "the following arguments are required: INPUT, -o/--output"),
-        (["chat", "a", "--max-new-tokens", "x\ny"], "invalid int value: 'x"),
+        (["chat", "a", "--max-new-tokens", "x\ny"], "must be a number from 1; found 'x"),
+        (
+            ["generate", "a", "b", "-o", "c", "--batch-size", "0"],
+            "must be a number from 1; found '0'",
+        ),
+        (["train", "--seed", "-1"], "argument --seed: must be a number from 0; found '-1'"),
+        (["train", "--seed", "9" * 19], "--seed: must be a number from 0; found '999"),
+        (["train", "--seed", "²"], "--seed: must be a number from 0; found '²'"),
+        (["run", "--num-processes", "0"], "--num-processes: must be a number from 1; found '0'"),
+        (["run", "--jobs", "few"], "--jobs: must be auto or a number from 1; found 'few'"),
     ],
 )
 def test_words_that_are_not_understood_exit_with_status_2(words, message, capsys):

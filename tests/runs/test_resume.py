@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -155,4 +156,35 @@ def test_an_adapter_that_is_not_as_it_was_written_is_trained_again(
     (cell / "cell.json").unlink()
     assert main(["run", finished_copy.recipe_file(), "--jobs=1"]) == 0
     assert f"{cell}/adapter: is damaged; {reason}" in capsys.readouterr().err
+    assert snapshot(RUN) == whole
+
+
+def _flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1  # it loads, and answers a little otherwise
+    path.write_bytes(content)
+
+
+def test_a_best_that_is_not_as_it_was_copied_is_copied_again(
+    finished_copy, capsys, whole, snapshot
+):
+    _flip_a_bit(RUN / "best/adapter_model.safetensors")
+    assert main(["run", finished_copy.recipe_file(), "--jobs=1"]) == 0
+    line = f"{RUN}/best: is damaged; adapter_model.safetensors does not have its checksum. "
+    assert line + "It is copied again." in " ".join(capsys.readouterr().err.split())
+    assert snapshot(RUN) == whole
+
+
+def test_no_damaged_adapter_becomes_the_best(finished_copy, capsys, whole, snapshot):
+    """Its cell is finished, so nothing would look at it before it is served."""
+    shutil.rmtree(RUN / "best")
+    for adapter in RUN.glob("arms/*/seed-0/adapter"):  # whichever is the best
+        _flip_a_bit(adapter / "adapter_model.safetensors")
+    assert main(["run", finished_copy.recipe_file(), "--jobs=1"]) == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    assert "/seed-0/adapter: is damaged; adapter_model.safetensors does not have its" in line
+    assert line.endswith("Train it again, with: levertune train")
+    assert not (RUN / "best").exists()
+    assert main(["train", finished_copy.recipe_file()]) == 0
+    assert main(["run", finished_copy.recipe_file(), "--jobs=1"]) == 0
     assert snapshot(RUN) == whole

@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from levertune.cli.arguments import add_output_arguments, make_terminal, positive_number
+from levertune.cli.arguments import (
+    add_output_arguments,
+    make_terminal,
+    positive_number,
+    whole_number,
+)
 
 _DEFAULT_FOLDER = "runs/anchor-generator"
 
@@ -45,7 +50,9 @@ def add_parser(subparsers: Any) -> None:
         "--pairs", metavar="N", type=positive_number, default=600, help="made-up tasks"
     )
     parser.add_argument("--no-pool", action="store_true", help="leave the shared collection out")
-    parser.add_argument("--seed", metavar="S", type=int, default=0, help="seed of the tasks")
+    parser.add_argument(
+        "--seed", metavar="S", type=whole_number, default=0, help="seed of the tasks"
+    )
     parser.add_argument(
         "--dry-run", action="store_true", help="write the pairs, say how long it would take, stop"
     )

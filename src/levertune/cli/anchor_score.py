@@ -11,6 +11,7 @@ from levertune.cli.arguments import (
     add_output_arguments,
     add_recipe_arguments,
     make_terminal,
+    positive_number,
     read_recipe,
 )
 from levertune.errors import RecipeError
@@ -35,7 +36,11 @@ def add_parser(subparsers: Any) -> None:
     add_recipe_arguments(parser)
     add_anchor_text_arguments(parser)
     parser.add_argument(
-        "--rows", metavar="N", type=int, default=_MAX_ROWS, help="most task rows to score on"
+        "--rows",
+        metavar="N",
+        type=positive_number,
+        default=_MAX_ROWS,
+        help="most task rows to score on",
     )
     parser.add_argument(
         "--html", metavar="FILE", help="write a page with tables, plots and pictures there"

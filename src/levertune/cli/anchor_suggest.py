@@ -61,7 +61,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--evolve-calls",
         metavar="N",
-        type=int,
+        type=positive_number,
         help=f"most rows that evolve looks at, counted once a candidate (default: {_EVOLVE_CALLS})",
     )
     parser.add_argument(

@@ -17,6 +17,8 @@ RECIPE_FILE = "recipe.yaml"
 
 _DATA_ENDINGS = {".jsonl", ".ndjson", ".csv", ".tsv", ".xlsx", ".parquet", ".arrow"}
 
+_MOST_DIGITS = 18  # of a 64-bit number
+
 
 def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the recipe, run folder or task file, and the overrides behind it."""
@@ -48,9 +50,12 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
 
 def positive_number(word: str) -> int:
     """The number from 1 that a word is; argparse says what it found instead."""
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"must be a number from 1; found {word!r}")
-    return int(word)
+    return _number_from(1, word)
+
+
+def whole_number(word: str) -> int:
+    """The number from 0 that a word is; argparse says what it found instead."""
+    return _number_from(0, word)
 
 
 def make_terminal(args: argparse.Namespace) -> Terminal:
@@ -158,8 +163,10 @@ def _read_run_folder(folder: Path, overrides: list[str]) -> Recipe:
 
 def _number_or_auto(word: str) -> int | str:
     """`auto`, or a number from 1; argparse says what it found instead."""
-    if word == "auto":
-        return word
-    if not word.isdigit() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"must be auto or a number from 1; found {word!r}")
+    return word if word == "auto" else _number_from(1, word, or_else="auto or ")
+
+
+def _number_from(least: int, word: str, or_else: str = "") -> int:
+    if not word.isdecimal() or len(word) > _MOST_DIGITS or int(word) < least:
+        raise argparse.ArgumentTypeError(f"must be {or_else}a number from {least}; found {word!r}")
     return int(word)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from levertune.cli.arguments import add_adapter_arguments, find_base_name
+from levertune.cli.arguments import (
+    add_adapter_arguments,
+    find_base_name,
+    positive_number,
+)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -14,7 +18,9 @@ def add_parser(subparsers: Any) -> None:
         "chat", description="Talk to an adapter, its anchor applied. An empty line ends the talk."
     )
     add_adapter_arguments(parser)
-    parser.add_argument("--max-new-tokens", type=int, metavar="N", help="most tokens of an answer")
+    parser.add_argument(
+        "--max-new-tokens", type=positive_number, metavar="N", help="most tokens of an answer"
+    )
     parser.add_argument(
         "--no-anchor", action="store_true", help="leave the anchor out, to see what it does"
     )

@@ -10,6 +10,7 @@ from levertune.cli.arguments import (
     add_output_arguments,
     find_base_name,
     make_terminal,
+    positive_number,
 )
 
 
@@ -23,8 +24,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("input", metavar="INPUT", help="the prompts, in any format of task.path")
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the JSON lines file")
     parser.add_argument("--prompt", metavar="TEMPLATE", help="as task.prompt of the recipe")
-    parser.add_argument("--max-new-tokens", type=int, metavar="N", help="most tokens of an answer")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="rows generated together")
+    parser.add_argument(
+        "--max-new-tokens", type=positive_number, metavar="N", help="most tokens of an answer"
+    )
+    parser.add_argument(
+        "--batch-size", type=positive_number, metavar="N", help="rows generated together"
+    )
     parser.add_argument("--force", action="store_true", help="replace the output file")
     add_output_arguments(parser)
 

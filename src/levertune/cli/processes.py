@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Callable
 
+from levertune.cli.arguments import positive_number
 from levertune.errors import EndedElsewhereError, RunError
 from levertune.training.processes import count_processes, read_rank
 
@@ -17,7 +18,7 @@ def add_processes_argument(parser: argparse.ArgumentParser) -> None:
     """Add `--num-processes`: how many processes train together."""
     parser.add_argument(
         "--num-processes",
-        type=_from_one,
+        type=positive_number,
         metavar="N",
         help="processes of this machine that share the rows of each step, as one for each GPU "
         "(default: on a CPU as many as pay, else 1); across machines: torchrun or accelerate "
@@ -56,10 +57,3 @@ def run_in_processes(args: argparse.Namespace, work: Callable[[argparse.Namespac
     from levertune.runs.together import do_together
 
     return do_together(lambda: int(work(args)))
-
-
-def _from_one(word: str) -> int:
-    """A number from 1; argparse says what it found instead."""
-    if not word.isdigit() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"must be a number from 1; found {word!r}")
-    return int(word)

@@ -11,6 +11,7 @@ from levertune.cli.arguments import (
     add_recipe_arguments,
     make_terminal,
     read_recipe,
+    whole_number,
 )
 
 
@@ -28,7 +29,7 @@ def add_stage_parser(subparsers: Any, verb: str, description: str) -> argparse.A
     parser: argparse.ArgumentParser = subparsers.add_parser(verb, description=description)
     add_recipe_arguments(parser)
     parser.add_argument("--arm", metavar="ARM", help="this arm only")
-    parser.add_argument("--seed", type=int, metavar="N", help="this seed only")
+    parser.add_argument("--seed", type=whole_number, metavar="N", help="this seed only")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, then stop")
     add_output_arguments(parser)
     return parser

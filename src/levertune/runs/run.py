@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from levertune.errors import RecipeError, UserError
-from levertune.models.adapters import CARD_FILE, read_card, write_card
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
 from levertune.results.folder_lock import hold_folder
-from levertune.results.folders import write_folder_atomically
 from levertune.results.schema import Failure, RunResult
 from levertune.results.tuning import read_tuning
 from levertune.runs.answers import require_backend
-from levertune.runs.cells import CellData, CellPlan
+from levertune.runs.best_adapter import keep_best, trains_on_all
+from levertune.runs.cells import CellData
 from levertune.runs.estimate import Estimate, estimate_run
 from levertune.runs.finish import gather_done, is_done, write_row_lists, write_run_result
 from levertune.runs.helper_processes import Helpers, helped
@@ -33,13 +31,10 @@ from levertune.runs.quantization import require_quantization
 from levertune.runs.refiner import describe_refining
 from levertune.runs.same_recipe import require_same_recipe
 from levertune.runs.selection_summary import describe_selection
-from levertune.runs.summary import ArmRows, best_arm
-from levertune.runs.train_cell import steps_behind, train_cell
+from levertune.runs.train_cell import steps_behind
 from levertune.runs.tuned import require_same_tuning
 from levertune.training.processes import current_team
-from levertune.training.train import ADAPTER_FOLDER
 
-BEST_FOLDER = "best"
 Say = Callable[[str], None]
 
 
@@ -133,7 +128,7 @@ def run_recipe(
                 todo,
                 num_jobs=shared.count,
                 num_processes=_most_processes(Helpers(wanted, progress), prepared, todo),
-                finalists=cells if _trains_on_all(prepared) else (),
+                finalists=cells if trains_on_all(prepared) else (),
             )
         if _pays_in_workers(shared, estimate):
             lines.append(f"jobs: {shared.count} cells at once ({shared.reason})")
@@ -156,7 +151,7 @@ def run_recipe(
                 f"{prepared.run_dir}: no cell finished; the first failed with: {failures[0].reason}"
             )
         with helped(num_processes, progress):
-            best = _keep_best(prepared, arms, progress)
+            best = keep_best(prepared, arms, progress)
         result = write_run_result(
             prepared, cells, arms, failures, started=started, seconds=time.perf_counter() - clock
         )
@@ -263,41 +258,6 @@ def _do_cells(
         return do_cells_in_workers(recipe, folders, shared, progress, quick=prepared.is_quick)
     failures = (do_cell(prepared, cell, progress) for cell in todo if cell.plan.folder in left)
     return [failure for failure in failures if failure is not None]
-
-
-def _trains_on_all(prepared: Prepared) -> bool:
-    """Whether the best arm is trained afresh on all rows at the end."""
-    return prepared.inputs.test_mode == "cv" and not prepared.is_quick
-
-
-def _keep_best(prepared: Prepared, arms: dict[str, ArmRows], progress: Progress) -> Path | None:
-    """Put the best arm's adapter into `best/`.
-
-    After cross-validation it is trained afresh on all rows; otherwise it is the first seed's. In
-    a quick look nothing was cross-validated, so nothing is kept.
-    """
-    name = best_arm(arms, prepared.inputs)
-    if name is None:
-        return None
-    plan = next(plan for plan in prepared.plans if plan.arm.name == name)
-    if prepared.inputs.test_mode == "cv":
-        if not _trains_on_all(prepared):
-            return None
-        final = CellPlan(plan.arm, plan.seed)
-        source = prepared.run_dir / final.final_folder
-        data = prepared.build(final, all_rows=True)
-        train_cell(prepared.recipe_for(final), prepared.workspace, data, source, progress)
-    else:
-        source = prepared.run_dir / plan.folder
-    best = prepared.run_dir / BEST_FOLDER
-    card = read_card(source / ADAPTER_FOLDER)
-    if (best / CARD_FILE).is_file() and read_card(best).fingerprint == card.fingerprint:
-        return best
-    with write_folder_atomically(best) as partial:
-        shutil.copytree(source / ADAPTER_FOLDER, partial)
-        prepared.workspace.write_tokenizer(partial)
-        write_card(partial, card)
-    return best
 
 
 def _outcome(prepared: Prepared, result: RunResult, report: Path, best: Path | None) -> RunOutcome:
