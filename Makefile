@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 # Exact: a loose requirement may draw a build with gigabytes of CUDA libraries onto a machine
-# without a GPU. On another accelerator, name its build: make demo TORCH="torch==2.13.0+xpu".
+# without a GPU.
 TORCH ?= torch==2.13.0
 CPU_WHEELS ?= https://download.pytorch.org/whl/cpu
 

@@ -227,7 +227,9 @@ class EvaluationSection(Section):
         default=64, description="How many of them. 0: none."
     )
     test_rows: Count | None = Field(
-        default=None, description="Only the first so many test rows of the seeded order. null: all."
+        default=None,
+        description="Only the first so many test rows of the seeded order; cross-validation tests "
+        "all. null: all.",
     )
 
 

@@ -31,13 +31,13 @@ class TaskInfo:
         train_rows: Rows trained on (in each fold, on average).
         test_rows: Rows tested on (over all folds).
         tokens: Tokens of the task rows, each counted once; of those drawn, where a subset was.
-        kind: Kind of task, as `labels`, `json`, `text`.
+        kind: Kind of task: `json`, `label`, `number`, `code` or `text`.
         kind_reason: What the kind was recognised by.
         schema: Schema of the rows, as `prompt/completion`.
         sha256: Hash of the file.
         test_mode: Where the test rows came from: `file`, `holdout` or `cv`.
         folds: Folds of the cross-validation; None without one.
-        regime: Size class of the task, as `10^4 tokens`.
+        regime: Size class of the task, as `10^4 to 10^5 task tokens`.
         labels: The labels of a labelling task; None for other kinds.
         parted_rows: Rows of near-duplicate groups too large for one side, which stand in training
             and test both; `near_groups.jsonl` lists them. None if they were not looked for.
