@@ -2,6 +2,7 @@
 
 import pytest
 
+from levertune.cli.main import main
 from levertune.data.checks import find_regime
 from levertune.errors import RunError
 from levertune.recipes.dumping import dump_recipe
@@ -87,3 +88,26 @@ def test_rows_not_written_yet_are_neither_counted_nor_missed(project):
     assert [summary.source for summary in report.general] == ["general"]
     assert not [w for w in report.warnings if "were asked for" in w]
     assert any("the base model writes these rows when a run starts" in w for w in report.warnings)
+
+
+@pytest.mark.parametrize("test", ["test.jsonl", "cv:3"])
+@pytest.mark.parametrize("new_tokens", [3, "auto"])
+def test_a_test_row_the_model_cannot_read_is_refused_before_anything_is_trained(
+    project, capsys, test, new_tokens
+):
+    """It may be left out of training, but not of the test."""
+    rows = [(f"name the colour of {word}", "red") for word in ("one", "two", "ten", "six")]
+    project.write(
+        "test.jsonl" if test == "test.jsonl" else "task.jsonl", [*rows, ("a " * 150, "b")]
+    )
+    changes = {"task__test": test, "task__allow_dropped": True, "general__rows": 4}
+    words = project.recipe_file(evaluation__max_new_tokens=new_tokens, **changes)
+    before = project.files()
+    for verb in ("check", "run", "train"):
+        assert main([verb, words]) == 2
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert line.startswith("error: test row '5': prompt and answer need up to ")
+        assert line.endswith(
+            "tokens; the model reads 256. Shorten it or lower evaluation.max_new_tokens."
+        )
+    assert project.files() == before

@@ -91,6 +91,15 @@ def test_many_rows_are_answered_in_order(assistant):
         assert answer.text == assistant.answer(one.user_text)
 
 
+def test_a_prompt_that_leaves_no_room_for_its_answer_is_refused(assistant):
+    """The tiny model reads 256 tokens and would write noise past them."""
+    records = [record("red"), record("orange " * 80, row_id="long")]
+    with pytest.raises(DataError, match=r"^row 'long': .* up to \d+ tokens; the model reads 256"):
+        assistant.answer_many(records)
+    with pytest.raises(DataError, match="Shorten it or lower max_new_tokens"):
+        assistant.answer("red blue", max_new_tokens=250)
+
+
 @pytest.mark.parametrize("name", ["max_new_tokens", "batch_size"])
 def test_a_limit_below_one_is_refused(assistant, name):
     with pytest.raises(RecipeError, match=f"^{name}: must be at least 1; found 0"):

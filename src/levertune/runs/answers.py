@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levertune.anchors.anchor import Example
-from levertune.errors import DataError
+from levertune.evaluation.room import require_room
 from levertune.models.load import max_positions
+from levertune.models.rendering import ChatTokenizer
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.runs.workspace import Workspace
@@ -67,8 +68,7 @@ def answer_rows(
 
     settings, tokenizer = recipe.evaluation, workspace.tokenizer
     max_new_tokens = int(settings.max_new_tokens)
-    prompts = [tokenizer.encode_prompt(example) for example in examples]
-    _require_room(model, examples, prompts, max_new_tokens)
+    require_test_rows_fit(recipe, examples, tokenizer, max_positions(model))
     if settings.backend == "transformers":
         return generate_completions(
             model,
@@ -84,7 +84,7 @@ def answer_rows(
 
     with progress.stage(label, len(examples), "row") as stage:
         continued = continue_with_vllm(
-            prompts,
+            [tokenizer.encode_prompt(example) for example in examples],
             model=workspace.location.folder,
             adapter=adapter,
             hardware=workspace.hardware,
@@ -95,19 +95,29 @@ def answer_rows(
     return read_answers(examples, continued, tokenizer)
 
 
-def _require_room(
-    model: PreTrainedModel,
+def require_test_rows_fit(
+    recipe: Recipe,
     examples: Sequence[Example],
-    prompts: Sequence[Sequence[int]],
-    new_tokens: int,
+    tokenizer: ChatTokenizer,
+    context_length: int | None,
 ) -> None:
-    limit = max_positions(model)
-    if limit is None:
-        return
-    for example, prompt in zip(examples, prompts, strict=True):
-        length = len(prompt) + new_tokens
-        if length > limit:
-            raise DataError(
-                f"test row {example.id!r}: prompt and answer need {length} tokens; the model reads "
-                f"{limit}. Shorten the row or lower evaluation.max_new_tokens."
-            )
+    """Refuse test rows that the model cannot read and answer.
+
+    Args:
+        recipe: The recipe; while `evaluation.max_new_tokens` is `auto` one token is counted.
+        examples: The test rows as the model sees them.
+        tokenizer: The model's tokenizer.
+        context_length: Tokens the model reads; None where its configuration does not say.
+
+    Raises:
+        DataError: If one is too long, by its id.
+    """
+    new_tokens = recipe.evaluation.max_new_tokens
+    require_room(
+        examples,
+        tokenizer,
+        max_new_tokens=new_tokens if isinstance(new_tokens, int) else 1,
+        context_length=context_length,
+        called="test row",
+        setting="evaluation.max_new_tokens",
+    )

@@ -19,7 +19,9 @@ from levertune.models.rendering import TokenizedExample
 from levertune.recipes.recipe import Recipe
 from levertune.results.cells import TokenCounts, cell_dir
 from levertune.results.dispersion import Dispersion
+from levertune.runs.answers import require_test_rows_fit
 from levertune.runs.arm_rows import (
+    arm_example,
     choose_arm_anchor,
     choose_test_anchor,
     count_pushed_over,
@@ -202,12 +204,17 @@ def build_cell(
         The cell's data.
 
     Raises:
-        DataError: If a task row is too long and that is not allowed, or too few are left.
+        DataError: If a task row is too long and that is not allowed, or too few are left; or the
+            model cannot read a test row.
     """
     arm, seed = plan.arm, plan.seed
     train = draw_training_rows(recipe, inputs, plan, all_rows=all_rows)
     choice = choose_arm_anchor(recipe, inputs, train, arm, count_tokens=workspace.tokenizer.count)
     forms, kept, dropped = _task_rows(recipe, workspace, train, arm, choice)
+    tested = choose_test_anchor(recipe, inputs, train, arm, choice)
+    test = split_of(inputs, plan, all_rows=all_rows).test
+    shown = [arm_example(record, arm, tested) for record in test]
+    require_test_rows_fit(recipe, shown, workspace.tokenizer, workspace.context_length)
     refine_rows, num_aside = None, 0
     if recipe.anchor.schedule == "refine" and (arm.is_anchored or arm.matches_steps):
         trained, judging = set_aside(recipe, kept, seed=seed)
@@ -256,7 +263,7 @@ def build_cell(
         plan=plan,
         records=tuple(kept),
         choice=choice,
-        tested=choose_test_anchor(recipe, inputs, train, arm, choice),
+        tested=tested,
         task=tuple(task),
         general=general,
         rows=rows,

@@ -14,20 +14,23 @@ from levertune.data.checks import check_task, require_rows_that_fit, rows_to_cou
 from levertune.data.general import read_general
 from levertune.data.records import TASK_SOURCE, Record, RecordFile
 from levertune.data.splits import warn_of_large_groups
+from levertune.models.context_length import read_context_length
 from levertune.models.rendering import ChatTokenizer
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.recipes.url_secrets import without_secrets
 from levertune.runs.anchor_rules import require_changeable, require_fair_anchor, settle_placement
-from levertune.runs.answers import require_backend
+from levertune.runs.answers import require_backend, require_test_rows_fit
 from levertune.runs.arm_rows import (
+    arm_example,
     choose_arm_anchor,
+    choose_test_anchor,
     count_pushed_over,
     form_example,
     list_forms,
 )
 from levertune.runs.arms import ARMS, Arm
-from levertune.runs.cells import draw_training_rows, expand_cells
+from levertune.runs.cells import draw_training_rows, expand_cells, split_of
 from levertune.runs.control_tokens import keep_out_control_tokens
 from levertune.runs.general_amounts import describe_shortfalls, require_room
 from levertune.runs.general_draw import hold_out_general
@@ -46,11 +49,13 @@ _BATCH = 2_000
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """The training rows of a cell, and how it shows them to the model."""
+    """The rows of a cell, and how it shows them to the model."""
 
     train: tuple[Record, ...]
+    test: tuple[Record, ...]
     arm: Arm
     choice: AnchorChoice | None
+    tested: AnchorChoice | None
     seed: int
 
     @property
@@ -149,6 +154,10 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
         rendered_tokens=_count_rendered(recipe, inputs, views, tokenizer),
     )
     _require_rows_that_fit(recipe, views, set(report.task.over_length), workspace)
+    context_length = read_context_length(workspace.tokenizer_location.folder)
+    for view in views:
+        shown = [arm_example(record, view.arm, view.tested) for record in view.test]
+        require_test_rows_fit(recipe, shown, tokenizer, context_length)
     _, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
     require_room(recipe, pool, count_tokens=workspace.count_record)
     notes += warn_of_large_groups(inputs.splits)
@@ -176,14 +185,10 @@ def _list_views(recipe: Recipe, inputs: Inputs, count: Callable[[str], int]) -> 
     views = []
     for plan in plans:
         train = draw_training_rows(recipe, inputs, plan)
-        views.append(
-            _View(
-                train,
-                plan.arm,
-                choose_arm_anchor(recipe, inputs, train, plan.arm, count_tokens=count),
-                plan.seed,
-            )
-        )
+        choice = choose_arm_anchor(recipe, inputs, train, plan.arm, count_tokens=count)
+        tested = choose_test_anchor(recipe, inputs, train, plan.arm, choice)
+        test = split_of(inputs, plan).test
+        views.append(_View(train, test, plan.arm, choice, tested, plan.seed))
     return views
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levertune.anchors.anchor import plain_example
-from levertune.data.records import Record
 from levertune.mixtures.manifest import hash_records
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
@@ -34,6 +32,7 @@ from levertune.runs.arm_rows import arm_example
 from levertune.runs.cells import CellData, split_of
 from levertune.runs.decided import as_trained
 from levertune.runs.inputs import Inputs
+from levertune.runs.probes import Probes
 from levertune.runs.rescore import score_answers
 from levertune.runs.train_cell import check_undamaged, stopped_at
 from levertune.runs.workspace import Workspace
@@ -46,19 +45,6 @@ if TYPE_CHECKING:
 
 LIKELIHOODS_FILE = "likelihoods.jsonl"
 _MAX_CURVE_POINTS = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Probes:
-    """General rows no arm trains on.
-
-    Args:
-        general_heldout: Held-out rows of the sources that are mixed in.
-        retention: Rows of sources that are never mixed in.
-    """
-
-    general_heldout: tuple[Record, ...]
-    retention: tuple[Record, ...]
 
 
 def evaluate_cell(

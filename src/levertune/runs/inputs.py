@@ -11,7 +11,7 @@ from levertune.anchors.lift import shared_instruction
 from levertune.data.checks import require_task_rows, unseen_labels
 from levertune.data.draws import allot_rows
 from levertune.data.embedded.catalog import TASK_PREFIX
-from levertune.data.general import is_self_written, read_general, read_retention
+from levertune.data.general import is_self_written, read_general
 from levertune.data.language_names import language_name, primary_tag
 from levertune.data.leak_policy import Leakage
 from levertune.data.length_filter import LengthLimits
@@ -27,12 +27,12 @@ from levertune.data.splits import (
     split_holdout,
     warn_of_large_groups,
 )
-from levertune.errors import DataError
 from levertune.progress import Progress
 from levertune.recipes.general_section import GeneralSource
 from levertune.recipes.recipe import Recipe
 from levertune.results.url_secrets import without_url_secrets
 from levertune.runs.leak_gate import close_leaks
+from levertune.runs.retention import read_retention_rows
 from levertune.scoring.kinds import MetricChoice, TaskKind, choose_metrics, recognise_kind
 from levertune.scoring.metrics import find_metric
 from levertune.selfdata.write_rows import SelfWritten
@@ -257,7 +257,8 @@ def read_inputs(
         test_file=test_file,
         instruction=instruction,
     )
-    warnings = [*closed.warnings, *warn_of_large_groups(splits)]
+    retention, notes = read_retention_rows(recipe, task, closed.general, instruction=instruction)
+    warnings = [*closed.warnings, *warn_of_large_groups(splits), *notes]
     warnings += [note for file in sources for note in file.notes]
     conflicts = find_conflicts(task.records)
     if conflicts:
@@ -283,7 +284,7 @@ def read_inputs(
         splits=tuple(splits),
         sources=tuple(sources),
         general=closed.general,
-        retention=_read_retention(recipe, closed.general),
+        retention=retention,
         kind=kind,
         metrics=choose_metrics(kind, recipe.task.metric),
         dropped=(*closed.dropped, *(row for file in sources for row in file.dropped)),
@@ -330,21 +331,3 @@ def _first_test_rows(recipe: Recipe, test: Sequence[Record]) -> tuple[Record, ..
     if wanted is None or wanted >= len(test):
         return tuple(test)
     return tuple(allot_rows(test, wanted, seed=SPLIT_SEED))
-
-
-def _read_retention(recipe: Recipe, general: Sequence[RecordFile]) -> tuple[Record, ...]:
-    setting = recipe.evaluation
-    if setting.retention is None or setting.retention_rows == 0:
-        return ()
-    if setting.retention == "embedded-retention":
-        records = read_retention().records
-    else:
-        files = read_general(setting.retention, name="retention")
-        records = tuple(record for file in files for record in file.records)
-        mixed_in = {file.sha256 for file in general}  # whatever path they were named by
-        if any(file.sha256 in mixed_in for file in files):
-            raise DataError(
-                f"evaluation.retention: {setting.retention!r} is a general source too, so what it "
-                "measures is not retention. Name rows that are never mixed in."
-            )
-    return tuple(allot_rows(records, setting.retention_rows, seed=SPLIT_SEED))

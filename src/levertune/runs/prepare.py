@@ -28,11 +28,11 @@ from levertune.runs.anchor_rules import (
 )
 from levertune.runs.cells import CellData, CellPlan, build_cell, expand_cells
 from levertune.runs.control_tokens import keep_out_control_tokens
-from levertune.runs.evaluate_cell import Probes
 from levertune.runs.general_amounts import describe_shortfalls, drawable, require_room
 from levertune.runs.general_draw import hold_out_general
 from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.inputs import Inputs, read_inputs
+from levertune.runs.probes import Probes, choose_probes
 from levertune.runs.quantization import require_quantization
 from levertune.runs.same_recipe import RECIPE_FILE, keep_choices, require_same_recipe
 from levertune.runs.self_sources import write_self_sources
@@ -159,7 +159,13 @@ def prepare_run(
     heldout, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
     resolved, settings, row_tokens = _resolve(recipe, inputs, pool, workspace)
     moved += describe_system_turns(inputs, workspace.tokenizer)
-    warnings = [*inputs.warnings, *dropped, *moved, *describe_test_anchor(recipe)]
+    probes, too_long = choose_probes(
+        heldout,
+        inputs.retention,
+        context_length=workspace.context_length,
+        count_tokens=lambda row: len(workspace.tokenizer.tokenize(plain_example(row)).input_ids),
+    )
+    warnings = [*inputs.warnings, *dropped, *moved, *too_long, *describe_test_anchor(recipe)]
     require_room(resolved, pool, count_tokens=workspace.count_record)
     warnings += describe_shortfalls(resolved, pool, count_tokens=workspace.count_record)
     tuning, notes = find_tuning(run_dir, recipe, resolved, inputs, workspace.model_hash)
@@ -179,7 +185,7 @@ def prepare_run(
         chooser=GeneralChooser(
             resolved, pool, workspace, run_dir, progress=progress, dry_run=dry_run
         ),
-        probes=Probes(general_heldout=heldout, retention=inputs.retention),
+        probes=probes,
         workspace=workspace,
         run_dir=run_dir,
         plans=tuple(

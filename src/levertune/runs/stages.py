@@ -135,13 +135,14 @@ def train_stage(
     prepared = prepare_run(recipe, progress=progress)
     plans = [p for p in choose_plans(prepared.plans, arm, seed) if p.arm.is_trained]
     if not dry_run:
+        cells = [prepared.build(plan) for plan in plans]  # what is refused is so before any trains
         write_recipe(prepared)
         with helped(num_processes, progress):
-            for plan in plans:
+            for plan, cell in zip(plans, cells, strict=True):
                 train_cell(
                     prepared.recipe_for(plan),
                     prepared.workspace,
-                    prepared.build(plan),
+                    cell,
                     prepared.run_dir / plan.folder,
                     progress,
                 )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from levertune.anchors.anchor import Example
 from levertune.data.records import Record
 from levertune.errors import DataError, RecipeError
+from levertune.models.context_length import read_context_length
 from levertune.models.quantization import QUANTIZATION_KEY, require_device
 from levertune.models.rendering import ChatTokenizer, TokenizedExample
 from levertune.models.resolve import (
@@ -45,10 +46,15 @@ class Workspace:
         self._base: PreTrainedModel | None = None
 
     @cached_property
+    def tokenizer_location(self) -> ModelLocation:
+        """Where the tokenizer's files are; the weights need not be there."""
+        name, revision = self._settings.model_name_or_path, self._settings.revision
+        return resolve_tokenizer(name, revision=revision)
+
+    @cached_property
     def tokenizer(self) -> ChatTokenizer:
         """The tokenizer; needs no torch."""
-        name, revision = self._settings.model_name_or_path, self._settings.revision
-        location = resolve_tokenizer(name, revision=revision)
+        location = self.tokenizer_location
         return ChatTokenizer.from_folder(location.folder, location.name)
 
     @cached_property
@@ -67,6 +73,11 @@ class Workspace:
         """Where the base model's files are."""
         name, revision = self._settings.model_name_or_path, self._settings.revision
         return resolve_model(name, revision=revision)
+
+    @cached_property
+    def context_length(self) -> int | None:
+        """Most tokens the base model reads; None where its configuration does not say."""
+        return read_context_length(self.location.folder)
 
     @cached_property
     def model_hash(self) -> str:

@@ -138,20 +138,32 @@ class Assistant:
             One answer a row, in the order given.
 
         Raises:
-            DataError: If a prompt contains one of the model's control tokens.
+            DataError: If a prompt contains one of the model's control tokens, or leaves no room for
+                its answer.
             RecipeError: If `max_new_tokens` or `batch_size` is below 1.
         """
         from levertune.evaluation.generation import generate_completions
+        from levertune.evaluation.room import require_room
+        from levertune.models.load import max_positions
 
         limit = self.card.max_new_tokens if max_new_tokens is None else max_new_tokens
         rows_together = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
         for name, value in (("max_new_tokens", limit), ("batch_size", rows_together)):
             if value < 1:
                 raise RecipeError(f"{name}: must be at least 1; found {value}.")
+        examples = [self.prepare(record, use_anchor=use_anchor) for record in records]
+        require_room(
+            examples,
+            self.tokenizer,
+            max_new_tokens=limit,
+            context_length=max_positions(self.model),  # type: ignore[arg-type]
+            called="row",
+            setting="max_new_tokens",
+        )
         return generate_completions(
             self.model,  # type: ignore[arg-type]  # an adapted model generates like its base
             self.tokenizer,
-            [self.prepare(record, use_anchor=use_anchor) for record in records],
+            examples,
             hardware=self.hardware,
             max_new_tokens=limit,
             batch_size=rows_together,
