@@ -1,15 +1,18 @@
+import json
 import re
 
 import pytest
 
 from levertune.errors import RunError
 from levertune.recipes.dumping import dump_recipe, read_reasons
+from levertune.recipes.loading import load_recipe
 from levertune.runs.arms import ARMS
 from levertune.runs.cells import CellPlan
 from levertune.runs.inputs import read_inputs
-from levertune.runs.prepare import choose_plans, prepare_run
+from levertune.runs.prepare import choose_plans, prepare_run, write_recipe
 from levertune.runs.same_recipe import describe_changes
 
+COLOURS = ("red", "green", "blue")
 PLANS = [CellPlan(ARMS[name], seed) for seed in (0, 2) for name in ("sft", "tell")]
 
 
@@ -73,3 +76,36 @@ def test_near_copies_that_were_not_looked_for_are_told(project, monkeypatch):
     assert [" ".join(warning.split()[3:6]) for warning in told] == [
         "test rows were", "test rows were", "training rows were",
     ]  # fmt: skip
+
+
+def many_rows(project, num=300):
+    """A task of so many short rows that the table holds some out to test on."""
+    rows = [(f"what colour has thing {i * 7919}", COLOURS[i % 3]) for i in range(num)]
+    return project.write("many.jsonl", rows)
+
+
+def test_the_split_written_down_is_the_one_that_was_made_whatever_the_subset(project):
+    settings = {"task__path": many_rows(project), "task__test": "auto", "task__subset": 48}
+    prepared = prepare_run(project.recipe(**settings))
+    assert prepared.inputs.test_mode == "holdout"
+    assert prepared.recipe.task.test == 0.2
+    (said,) = [s for s in prepared.settings if s.key == "task.test"]
+    assert said.reason == "for 300 task rows"
+    write_recipe(prepared)
+    again = prepare_run(load_recipe(prepared.run_dir / "recipe.yaml"))
+    assert again.plans == prepared.plans
+    assert again.inputs.splits == prepared.inputs.splits
+
+
+@pytest.mark.parametrize(("test", "longest_counts"), [("auto", False), ("cv:5", True)])
+def test_the_longest_completion_is_sought_among_rows_that_are_trained_on(
+    project, test, longest_counts
+):
+    path = many_rows(project)
+    (split, *_) = prepare_run(project.recipe(task__path=path, task__test="auto")).inputs.splits
+    rows = [json.loads(line) for line in (project.folder / path).read_text("utf-8").splitlines()]
+    rows[int(split.test[0].id) - 1]["completion"] = "a completion far longer than others " * 3
+    project.write(path, rows)
+    settings = {"task__path": path, "task__test": test, "evaluation__max_new_tokens": "auto"}
+    prepared = prepare_run(project.recipe(**settings))
+    assert (prepared.recipe.evaluation.max_new_tokens > 100) == longest_counts

@@ -39,7 +39,7 @@ from levertune.runs.self_sources import write_self_sources
 from levertune.runs.system_turns import describe_system_turns
 from levertune.runs.tuned import describe_choices, find_tuning, tuned_settings, with_settings
 from levertune.runs.workspace import Workspace
-from levertune.settings import Facts, resolve_settings
+from levertune.settings import TEST_FOLDS, TEST_SHARE, Facts, resolve_settings
 from levertune.training.processes import refuse_several_processes
 
 
@@ -220,6 +220,8 @@ def _resolve(
 ) -> tuple[Recipe, list[AutoSetting], dict[str, int]]:
     tokenizer = workspace.tokenizer
     rows = [tokenizer.tokenize(plain_example(record)) for record in inputs.task.records]
+    # In a cross-validation these are all rows: each is trained on in some fold.
+    trained = {record.id for split in inputs.splits for record in split.train}
     hardware = workspace.hardware
     general = drawable(recipe, pool, count_tokens=workspace.count_record)
     facts = Facts(
@@ -230,20 +232,27 @@ def _resolve(
         model_parameters=_count_parameters(workspace),
         device=hardware.device,
         memory_bytes=workspace.memory_bytes,
-        longest_completion=max(row.num_supervised for row in rows),
+        longest_completion=max(row.num_supervised for row in rows if row.id in trained),
         has_native_bfloat16=hardware.dtype_name == "bfloat16",
     )
     found = [
         AutoSetting("task.metric", inputs.metrics.primary, inputs.metrics.reason),
+        _describe_test(recipe, inputs),
     ]
-    if inputs.test_file is not None and recipe.task.test == "auto":
-        found.append(
-            AutoSetting(
-                "task.test", f"{recipe.task.path}@test", "the test rows shipped with the task"
-            )
-        )
     resolved, settings = resolve_settings(recipe, facts, found)
     return resolved, settings, {row.id: len(row.input_ids) for row in rows}
+
+
+def _describe_test(recipe: Recipe, inputs: Inputs) -> AutoSetting:
+    """What `task.test: auto` came to when the rows were read.
+
+    A subset changes nothing of it: the rows are split first, and then the training rows are drawn.
+    """
+    key = "task.test"
+    if inputs.test_file is not None:
+        return AutoSetting(key, f"{recipe.task.path}@test", "the test rows shipped with the task")
+    value = TEST_FOLDS if inputs.test_mode == "cv" else TEST_SHARE
+    return AutoSetting(key, value, f"for {len(inputs.task.records)} task rows")
 
 
 def _count_parameters(workspace: Workspace) -> int:
