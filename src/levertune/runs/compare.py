@@ -48,7 +48,7 @@ def compare_runs(
 
     Raises:
         RunError: If a run is not done, lacks the arm, or the two share no seed or were tested on
-            different rows.
+            different rows, or on rows with other answers.
     """
     folders = (Path(run_dir), Path(against))
     results = [read_result(folder) for folder in folders]
@@ -66,8 +66,13 @@ def compare_runs(
     )
     _require_same_rows(first, second, folders)
     notes = []
+    if not _say_the_same(first, second, "task"):
+        notes.append(
+            "test rows with the same ids and answers have other prompts in the two runs: this "
+            "compares the prompts too"
+        )
     for name in _PROBES:
-        if first.ids.get(name) != second.ids.get(name):
+        if first.ids.get(name) != second.ids.get(name) or not _say_the_same(first, second, name):
             first.nll[name].clear()
             notes.append(f"nll.{name} is left out: the runs measured it on different rows")
     return RunComparison(seeds, tuple(compare_arms(first, second)), tuple(notes))
@@ -110,18 +115,29 @@ def _shared_metrics(results: Sequence[RunResult], folders: Sequence[Path]) -> li
 
 
 def _plans(folder: Path, summary: ArmSummary, seeds: Sequence[int]) -> list[CellPlan]:
+    """Its cells seed by seed, in the order of `seeds`, whatever the order they were made in."""
     cells = [read_cell(folder / cell) for cell in summary.cells]
-    is_trained = ARMS[summary.arm].is_trained
-    return [
-        CellPlan(ARMS[cell.arm], cell.seed, cell.fold)
-        for cell in cells
-        if not is_trained or cell.seed in seeds
-    ]
+    if ARMS[summary.arm].is_trained:
+        cells = [cell for seed in seeds for cell in cells if cell.seed == seed]
+    return [CellPlan(ARMS[cell.arm], cell.seed, cell.fold) for cell in cells]
+
+
+def _say_the_same(first: ArmRows, second: ArmRows, name: str) -> bool:
+    """Whether rows with the same ids are the same rows, as far as the cells on file tell."""
+    pairs = zip(first.hashes.get(name, ()), second.hashes.get(name, ()), strict=False)
+    return all(mine == other for mine, other in pairs if mine is not None and other is not None)
 
 
 def _require_same_rows(first: ArmRows, second: ArmRows, folders: Sequence[Path]) -> None:
     if first.ids["task"] == second.ids["task"]:
-        return
+        other = [a for a, b in zip(first.answers, second.answers, strict=True) if a != b]
+        if not other:
+            return
+        raise RunError(
+            f"{folders[0]}: was tested on rows with other answers than {folders[1]}; found "
+            f"{len(other)} of {len(first.answers)} rows with the same id and another answer, the "
+            f"first {other[0][0]!r}. Runs are compared on the same test rows only."
+        )
     mine, others = set(first.ids["task"]), set(second.ids["task"])
     raise RunError(
         f"{folders[0]}: was not tested on the same rows in the same order as {folders[1]}; found "

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levertune.anchors.anchor import plain_example
+from levertune.data.records import Record
 from levertune.mixtures.manifest import hash_records
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
@@ -142,7 +144,12 @@ def evaluate_cell(
             )
         ],
     )
-    _write_likelihoods(folder, likelihoods)
+    rows_by_name = {
+        "task": records,
+        "general_heldout": probes.general_heldout,
+        "retention": probes.retention,
+    }
+    _write_likelihoods(folder, likelihoods, rows_by_name)
     evaluate_seconds = time.perf_counter() - started
     train_seconds = summary.seconds if summary else None
     cell = Cell(
@@ -221,7 +228,11 @@ def _other_backend(recipe: Recipe) -> list[str]:
     return [] if backend == "transformers" else [backend]
 
 
-def _write_likelihoods(folder: Path, likelihoods: dict[str, list[RowLikelihood]]) -> None:
+def _write_likelihoods(
+    folder: Path,
+    likelihoods: dict[str, list[RowLikelihood]],
+    records: dict[str, tuple[Record, ...]],
+) -> None:
     write_jsonl_atomically(
         folder / LIKELIHOODS_FILE,
         [
@@ -234,9 +245,11 @@ def _write_likelihoods(folder: Path, likelihoods: dict[str, list[RowLikelihood]]
                 "end_nll": row.end_nll,
                 "kl_to_base": row.kl_to_base,
                 "num_kl_tokens": row.num_kl_tokens,
+                # Ids are often line numbers, which rows of any two files share.
+                "sha256": hash_records([replace(record, stratum="")]),
             }
             for name, rows in likelihoods.items()
-            for row in rows
+            for row, record in zip(rows, records[name], strict=True)
         ],
     )
 

@@ -46,6 +46,8 @@ class ArmRows:
         nll: By set of rows, one ratio (NLL per token) a seed; an empty list if not measured.
         kl: The same for the divergence from the base model.
         ids: By set of rows, source and id of each row in the order of `scores` and `nll`.
+        hashes: By set of rows, hash of what each row says; None in cells written before there were.
+        answers: Id and right answers of each test row.
         num_predictions: Predictions in all.
     """
 
@@ -56,6 +58,8 @@ class ArmRows:
     nll: dict[str, list[Scored]]
     kl: dict[str, list[Scored]]
     ids: dict[str, tuple[tuple[str, str], ...]]
+    hashes: dict[str, tuple[str | None, ...]]
+    answers: tuple[tuple[str, tuple[str, ...]], ...]
     num_predictions: int
 
     @property
@@ -84,6 +88,8 @@ def gather_arm(
     nll: dict[str, list[Scored]] = {name: [] for name in _PROBES}
     kl: dict[str, list[Scored]] = {name: [] for name in _PROBES}
     ids: dict[str, tuple[tuple[str, str], ...]] = {}
+    hashes: dict[str, dict[tuple[str, str, int], str | None]] = {}
+    answers: list[tuple[str, tuple[str, ...]]] = []
     total = 0
     for seed in seeds:
         mine = [plan for plan in plans if plan.seed == seed]
@@ -95,12 +101,14 @@ def gather_arm(
                 # Probe rows come back in each fold: their sums are added, so that a row counts
                 # once, with its mean over folds.
                 key = (line["source"], line["id"], number if line["rows"] == "task" else 0)
+                hashes.setdefault(line["rows"], {})[key] = line.get("sha256")
                 sums = likelihoods[line["rows"]].setdefault(key, [0.0] * 4)
                 for i, name in enumerate(("nll", "num_tokens", "kl_to_base", "num_kl_tokens")):
                     sums[i] += line[name] or 0.0
         total += len(rows)
         predictions = [row.prediction for row in rows]
         references = [row.references for row in rows]
+        answers = [(row.id, row.references) for row in rows]
         for name in metrics:
             scores[name].append(
                 find_metric(name).score(predictions, references, labels=labels or None)
@@ -121,6 +129,8 @@ def gather_arm(
         nll=nll,
         kl=kl,
         ids=ids,
+        hashes={name: tuple(by_row.values()) for name, by_row in hashes.items()},
+        answers=tuple(answers),
         num_predictions=total,
     )
 
@@ -155,6 +165,8 @@ def summarize_arm(rows: ArmRows) -> ArmSummary:
 def compare_arms(first: ArmRows, second: ArmRows) -> list[Comparison]:
     """One arm minus another, on every metric and every NLL, paired row by row.
 
+    The one seed of an arm that is not trained is compared with every seed of the other.
+
     Args:
         first: An arm.
         second: Another, tested on the same rows in the same order; a set of rows whose likelihood
@@ -163,7 +175,7 @@ def compare_arms(first: ArmRows, second: ArmRows) -> list[Comparison]:
     comparisons = []
     num_seeds = max(len(first.seeds), len(second.seeds))
     for name in first.scores:
-        a, b = first.scores[name], second.scores[name]
+        a, b = _for_seeds(first.scores[name], num_seeds), second.scores[name]
         difference = crossed_difference(a, b, seed=BOOTSTRAP_SEED)
         sign = 1.0 if find_metric(name).higher_is_better else -1.0
         better, worse, tied = _count_rows(a, b, sign)
@@ -184,7 +196,8 @@ def compare_arms(first: ArmRows, second: ArmRows) -> list[Comparison]:
         )
     for name in _PROBES:
         if first.nll[name] and second.nll[name]:
-            difference = crossed_difference(first.nll[name], second.nll[name], seed=BOOTSTRAP_SEED)
+            a, b = _for_seeds(first.nll[name], num_seeds), second.nll[name]
+            difference = crossed_difference(a, b, seed=BOOTSTRAP_SEED)
             comparisons.append(
                 Comparison(first.arm, second.arm, f"nll.{name}", to_interval(difference, num_seeds))
             )
@@ -253,6 +266,10 @@ def to_interval(interval: ScoreInterval, num_seeds: int) -> Interval:
 
 def _interval(by_seed: list[Scored]) -> Interval:
     return to_interval(crossed_bootstrap(by_seed, seed=BOOTSTRAP_SEED), len(by_seed))
+
+
+def _for_seeds(by_seed: list[Scored], num_seeds: int) -> list[Scored]:
+    return by_seed * num_seeds if len(by_seed) == 1 else by_seed
 
 
 def _count_rows(
