@@ -28,6 +28,20 @@ def test_rows_left_out_by_length_are_said_counted_and_listed(project):
     assert any("30 rows of 'general' were asked for" in line for line in prepared.warnings)
 
 
+def test_rows_left_out_for_their_lengths_are_counted_together(project):
+    rows = [(f"count to {i}", "1 " * i) for i in (4, 5, 6, 300, 310, 320)]
+    sources = [{"path": project.write("lengths.jsonl", [("a", "b"), ("a", "cd"), *rows])}]
+    sources[0] |= {"min_characters": 5}
+    general = {"sources": sources, "rows": 6}
+    recipe = project.recipe(general=general, arms=["tell"], evaluation__general_heldout=0)
+    dropped = run_recipe(recipe).result.dropped
+    assert dropped.by_reason == {
+        "with fewer characters than min_characters 5": 2,
+        "with more tokens than max_length 200": 3,
+    }
+    assert dropped.count == 5
+
+
 def test_a_source_without_weight_is_not_even_opened(project):
     sources = [{"path": "no-such.jsonl", "weight": 0}, {"path": "general.jsonl"}]
     prepared = prepare_run(project.recipe(general={"sources": sources, "rows": 4}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -41,6 +42,8 @@ from levertune.training.train import read_summary
 if TYPE_CHECKING:
     from levertune.runs.prepare import Prepared
 
+_LENGTH = re.compile(r"^\d+ (tokens|characters), (more|fewer) than")
+
 
 def assemble_result(
     prepared: Prepared,
@@ -67,7 +70,7 @@ def assemble_result(
         The result, not yet written.
     """
     reasons = Counter(
-        row["reason"].split(" row ")[0] for row in {
+        _kind_of(row["reason"]) for row in {
             (r["source"], r["id"]): r for r in
             (*prepared.inputs.dropped, *(r for cell in cells for r in cell.dropped))
         }.values()
@@ -113,6 +116,11 @@ def assemble_result(
         ),
         selection=summarize_selection(cells, prepared.chooser.pool),
     )
+
+
+def _kind_of(reason: str) -> str:
+    """What a row was left out for, without what differs from row to row."""
+    return _LENGTH.sub(r"with \2 \1 than", reason).split(" row ")[0]
 
 
 def _comparisons(prepared: Prepared, arms: dict[str, ArmRows]) -> tuple[Comparison, ...]:
