@@ -25,6 +25,9 @@ SECRETS = ("hunter2secret", "a1f0deadbeef", "AKIA999")
         ("abfs://box@site.example/a.csv", "abfs://box@site.example/a.csv"),
         ("sftp://me@host:22/a#1.csv", "sftp://me@host:22/a#1.csv"),
         ("self-answers:https://me:hunter2secret@h/a.csv", "self-answers:https://h/a.csv"),
+        ("git+https://me:hunter2secret@host/pool.git@v1", "git+https://host/pool.git@v1"),
+        ("git+https://hunter2secret@host/pool.git", "git+https://host/pool.git"),
+        ("git+ssh://git@host/pool.git", "git+ssh://git@host/pool.git"),
         (
             'x "https://me:hunter2secret@h/a.csv" and gs://b/c.csv',
             'x "https://h/a.csv" and gs://b/c.csv',

@@ -92,6 +92,36 @@ def test_no_secret_of_a_url_is_written_by_a_run_and_it_goes_on_from_its_folder(
     write_recipe(prepare_run(load_recipe(run_dir / "recipe.yaml")))
 
 
+POOLS = ["git+https://me:hunter2secret@host.invalid/a", "git+https://hunter2secret@host.invalid/b"]
+
+
+def test_no_password_of_a_pool_is_written_by_a_run_and_it_goes_on_from_its_folder(project):
+    recipe = project.recipe(anchor__pools=POOLS)
+    prepared = prepare_run(recipe)
+    write_recipe(prepared)
+    path = prepared.run_dir / "recipe.yaml"
+    assert "hunter2secret" not in path.read_text("utf-8")
+    prepare_run(recipe)
+    prepare_run(load_recipe(path))
+    # One that was written before pools lost their passwords.
+    text = path.read_text("utf-8").replace("https://host.invalid/a", "https://me:pw@host.invalid/a")
+    path.write_text(text, "utf-8")
+    assert prepare_run(recipe).recipe == prepared.recipe
+
+
+def test_pools_with_a_password_are_fetched_before_it_is_lost(project, monkeypatch):
+    fetched = []
+    monkeypatch.setattr("levertune.anchors.pool.places.locate", fetched.append)
+    prepare_run(project.recipe(anchor__pools=[*POOLS, "git+https://host.invalid/c"]))
+    assert not fetched
+    prepare_run(
+        project.recipe(
+            anchor__pools=[*POOLS, "git+https://host.invalid/c"], anchor__schedule="refine"
+        )
+    )
+    assert fetched == POOLS
+
+
 def test_what_sources_wait_for_is_shown_by_check_and_by_the_run_after_it(
     project, web_url, parrot, watched
 ):

@@ -7,7 +7,7 @@ from levertune.results.url_secrets import without_url_secrets
 
 
 def without_secrets(recipe: Recipe) -> Recipe:
-    """The recipe as it may be saved, shown and compared; rows must have been read before.
+    """The recipe as it may be saved, shown and compared; rows and pools must be fetched before.
 
     Args:
         recipe: The recipe as the user gave it.
@@ -20,6 +20,10 @@ def without_secrets(recipe: Recipe) -> Recipe:
         for source in recipe.general.sources
     )
     general = recipe.general.model_copy(update={"sources": sources})
+    pools = without_url_secrets(recipe.anchor.pools)
+    anchor = recipe.anchor.model_copy(update={"pools": pools})
     retention = without_url_secrets(recipe.evaluation.retention)
     evaluation = recipe.evaluation.model_copy(update={"retention": retention})
-    return recipe.model_copy(update={"general": general, "evaluation": evaluation})
+    return recipe.model_copy(
+        update={"anchor": anchor, "general": general, "evaluation": evaluation}
+    )

@@ -62,7 +62,7 @@ def _split(url: str) -> tuple[str, list[str]]:
     cut = min((i for i in map(rest.find, "/?#") if i >= 0), default=len(rest))
     authority, rest = rest[:cut], rest[cut:]
     secrets: list[str] = []
-    is_web = scheme.lower() in ("http", "https")
+    is_web = scheme.lower().rpartition("+")[2] in ("http", "https")  # git+https too
     user, at, host = authority.rpartition("@")
     if at and (":" in user or is_web):  # a bare name may be a container's, as in abfs://box@site
         secrets += [user, *user.split(":", 1)]

@@ -9,6 +9,7 @@ from levertune.errors import RecipeError
 from levertune.models.rendering import ChatTokenizer
 from levertune.recipes.loading import recipe_from_mapping
 from levertune.recipes.recipe import Recipe
+from levertune.results.url_secrets import without_url_secrets
 from levertune.runs.arms import ARMS
 from levertune.runs.inputs import Inputs, as_tested, choose_fold_anchor
 
@@ -116,6 +117,22 @@ def require_fair_anchor(recipe: Recipe, inputs: Inputs) -> None:
                     f"{key}: {fault}; found in {text[:60]!r}. An anchor stands on every task "
                     "prompt: say what the rows have in common, not what one of them says."
                 )
+
+
+def fetch_private_pools(recipe: Recipe) -> None:
+    """Fetch the pools whose address holds a password, while the recipe still has it.
+
+    Args:
+        recipe: The recipe as the user gave it.
+
+    Raises:
+        DataError: If a place is malformed or cannot be had.
+    """
+    from levertune.anchors.pool.places import locate
+
+    for place in recipe.anchor.pools:
+        if without_url_secrets(place) != place:
+            locate(place)
 
 
 def describe_test_anchor(recipe: Recipe) -> list[str]:

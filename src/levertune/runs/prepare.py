@@ -22,6 +22,7 @@ from levertune.results.inputs import AutoSetting
 from levertune.results.tuning import Tuning, read_tuning
 from levertune.runs.anchor_rules import (
     describe_test_anchor,
+    fetch_private_pools,
     require_changeable,
     require_fair_anchor,
     settle_placement,
@@ -155,6 +156,8 @@ def prepare_run(
     inputs = read_inputs(recipe, written=written, progress=progress)
     inputs, dropped = keep_out_control_tokens(recipe, inputs, workspace.tokenizer.control_tokens)
     require_fair_anchor(recipe, inputs)
+    if recipe.anchor.schedule == "refine" or (retuned and "anchor.text" in retuned.keys):
+        fetch_private_pools(recipe)
     recipe, moved = settle_placement(without_secrets(recipe), workspace.tokenizer)
     heldout, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
     resolved, settings, row_tokens = _resolve(recipe, inputs, pool, workspace)

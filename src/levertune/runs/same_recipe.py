@@ -10,6 +10,7 @@ from levertune.errors import RunError
 from levertune.recipes.dumping import read_reasons
 from levertune.recipes.loading import load_recipe
 from levertune.recipes.recipe import Recipe
+from levertune.recipes.url_secrets import without_secrets
 
 RECIPE_FILE = "recipe.yaml"
 
@@ -45,7 +46,8 @@ def require_same_recipe(run_dir: Path, recipe: Recipe, *, unsettled: Collection[
             raise RunError(f"{run_dir}: is a file. Name a folder with output_dir=...")
         return
     free = _FREE_KEYS.union(unsettled)
-    changes = describe_changes(load_recipe(path).model_dump(), recipe.model_dump(), free=free)
+    earlier = without_secrets(load_recipe(path))  # an older one may still hold some
+    changes = describe_changes(earlier.model_dump(), recipe.model_dump(), free=free)
     if changes:
         raise RunError(
             f"{run_dir}: holds the run of another recipe; changed: {'; '.join(changes)}. "

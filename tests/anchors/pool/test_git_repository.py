@@ -119,6 +119,21 @@ def test_an_earlier_copy_stands_in_for_a_repository_out_of_reach(repository, tmp
         fetch_git(GitPlace(place.url, "v9"), cache)
 
 
+def test_what_was_fetched_with_a_password_is_found_without_it(repository, tmp_path, monkeypatch):
+    lines = [
+        f'[url "{repository}"]', "insteadOf = https://me:secret@host.invalid/a",
+        f'[url "{tmp_path / "gone"}"]', "insteadOf = https://host.invalid/a",
+    ]  # fmt: skip
+    (tmp_path / ".gitconfig").write_text("\n".join(lines), "utf-8")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cache = tmp_path / "cache"
+    folder, notes = fetch_git(parse_git_place("git+https://me:secret@host.invalid/a"), cache)
+    assert notes == ()
+    again, notes = fetch_git(parse_git_place("git+https://host.invalid/a"), cache)
+    assert again == folder
+    assert "cannot be reached" in notes[0]
+
+
 def test_a_repository_without_an_entry_is_refused(tmp_path):
     git(tmp_path, "init", "-q", "empty")
     empty = tmp_path / "empty"

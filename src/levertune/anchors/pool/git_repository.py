@@ -116,7 +116,8 @@ def fetch_git(
         DataError: If git is missing, the repository cannot be had and there is no earlier copy, or
             it holds no entry.
     """
-    home = cache / f"git-{_digest(place.url)}"
+    # A saved recipe has lost its passwords: the copy had with them stands in for it.
+    home = cache / f"git-{_digest(str(without_url_secrets(place.url)))}"
     pointer = home / f"{_digest(place.revision or '')}.commit"
     if place.revision and _COMMIT.fullmatch(place.revision) and (home / place.revision).is_dir():
         return home / place.revision, ()
