@@ -22,7 +22,8 @@ output, everything else to standard error, so `--json` can be piped.
 | exit status | meaning |
 | --- | --- |
 | 0 | done |
-| 1 | a cell of a run, or a way to write an anchor, failed, and the others are done; or `anchor pool check` found faults |
+| 1 | a cell of a run, or a way to write an anchor, failed, and the others are done; \
+or `anchor pool check` found faults |
 | 2 | a mistake the user can mend; one line on standard error says where, what and what to do |
 | 130 | stopped with Ctrl-C; the step under way is saved, and the line to go on with is printed |
 | 141 | whoever read the output went away |
