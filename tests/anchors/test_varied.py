@@ -20,7 +20,7 @@ def records(*texts):
 
 
 def varied_rows(*, rows=12, gap="\n"):
-    return records(*(f"{ASK[n % 3]}{gap}message {n} came in" for n in range(rows)))
+    return records(*(f"{ASK[n % 3]}{gap}parcel {n} came in" for n in range(rows)))
 
 
 def test_the_instructions_that_rows_vary_are_found_whole_the_commonest_first():
@@ -67,22 +67,22 @@ def test_the_anchor_replaces_them_and_the_input_is_kept():
     )
     lifted = choice.lifting.take_from_all(varied_rows())
     assert lifted.num_without == 0
-    assert [row.user_text for row in lifted.records] == [f"message {n} came in" for n in range(12)]
+    assert [row.user_text for row in lifted.records] == [f"parcel {n} came in" for n in range(12)]
     prompts = {choice.anchor.apply(row).messages[-1].content for row in lifted.records}
-    assert prompts == {f"{ASK[0]}\nmessage {n} came in" for n in range(12)}
+    assert prompts == {f"{ASK[0]}\nparcel {n} came in" for n in range(12)}
 
 
 def test_a_sentence_of_the_users_replaces_them_too():
     choice = choose_anchor("Sort it now.", varied_rows())
     assert choice.anchor.text == "Sort it now."
     assert choice.reason == "as the recipe has it; it replaces the 3 that the rows vary"
-    assert choice.lifting.take_from(varied_rows()[2]).user_text == "message 2 came in"
+    assert choice.lifting.take_from(varied_rows()[2]).user_text == "parcel 2 came in"
 
 
 def test_they_stay_where_the_user_keeps_them():
-    choice = choose_anchor("Sort it now.", varied_rows(), replace_varied=False)
+    choice = choose_anchor("Sort it now.", varied_rows(), varied_rule="keep")
     assert choice.lifting == Lifting()
-    assert choose_lifting(varied_rows(), replace_varied=False) == Lifting()
+    assert choose_lifting(varied_rows(), varied_rule="keep") == Lifting()
     assert set(choose_lifting(varied_rows()).instructions) == set(ASK)
 
 

@@ -170,3 +170,38 @@ WORDS = (
     "amber", "birch", "cedar", "dahlia", "elm", "fern", "gorse", "hazel", "iris", "juniper",
     "kale", "lilac", "maple", "nettle", "oak", "poplar",
 )  # fmt: skip
+
+
+def test_instructions_that_the_anchor_replaces_are_named(check):
+    asked = ("Give the code for this message.", "Which code does the message get?")
+    task = [
+        (f"{asked[i % 2]}\n{text}, {word}", "AB"[i % 3 % 2])
+        for word in ("please", "thanks", "now", "today")
+        for i, text in enumerate(MESSAGES)
+    ]
+    _, out, _ = check("--show", "2", "task.test=cv:2", task=task)
+    told = " ".join(out.split())
+    assert "one of 2, which are taken out, and the anchor stands in their place" in told
+    for text in asked:
+        assert repr(text) in told
+    assert "anchor.varied=keep" in told
+    _, out, _ = check("task.test=cv:2", "anchor.varied=keep", task=task)
+    assert "Varied" not in out
+
+
+def test_texts_that_rows_differ_in_stay_and_a_line_says_why(check):
+    task = [
+        (f"Translate this sentence into {language}.\n{text}, {word}", f"{language} {text}")
+        for word in ("please", "thanks")
+        for text in MESSAGES
+        for language in ("French", "German")
+    ]
+    _, out, _ = check("--show", "2", "task.test=cv:2", task=task)
+    told = " ".join(out.split())
+    assert "2 texts, which stay in them, since without them equal prompts would have" in told
+    assert "anchor.varied=always" in told
+    asked = re.findall(r"into (\w+)\.\n", out)
+    assert asked == re.findall(r"\[\[(French|German)", out)
+    assert len(asked) == 2
+    _, out, _ = check("task.test=cv:2", "anchor.varied=always", task=task)
+    assert "which are taken out" in " ".join(out.split())

@@ -109,3 +109,17 @@ def test_the_longest_completion_is_sought_among_rows_that_are_trained_on(
     settings = {"task__path": path, "task__test": test, "evaluation__max_new_tokens": "auto"}
     prepared = prepare_run(project.recipe(**settings))
     assert (prepared.recipe.evaluation.max_new_tokens > 100) == longest_counts
+
+
+def test_a_run_names_the_instructions_that_its_anchor_replaces(project):
+    asked = ("Give the colour of this thing.", "Which colour does this thing have?")
+    things = ["rose", "pea", "ink", "sun", "coal", "snow", "leaf", "brick", "sea", "chalk"]
+    project.write(
+        "task.jsonl", [(f"{asked[n % 2]}\na {thing}", "red") for n, thing in enumerate(things)]
+    )
+    [warning] = [w for w in prepare_run(project.recipe()).warnings if "Varied" in w]
+    assert all(repr(text) in warning for text in asked)
+    kept = prepare_run(project.recipe(anchor__varied="keep"))
+    assert not [w for w in kept.warnings if "Varied" in w]
+    plain = prepare_run(project.recipe(arms=["base", "sft"]))
+    assert not [w for w in plain.warnings if "Varied" in w]

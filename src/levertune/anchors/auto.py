@@ -15,7 +15,7 @@ from levertune.anchors.lift import (
 )
 from levertune.anchors.shorten import AnchorStage
 from levertune.anchors.template import describe_rows
-from levertune.anchors.varied import find_varied
+from levertune.anchors.varied import VariedRule, find_replaced
 from levertune.data.records import Record
 from levertune.errors import RecipeError
 
@@ -67,7 +67,7 @@ def choose_anchor(
     dropout: float = 0.0,
     kind: str = "text",
     labels: Sequence[str] | None = None,
-    replace_varied: bool = True,
+    varied_rule: VariedRule = "replace",
     replace_shared: bool = False,
     pools: Sequence[str] = (),
     prompt_language: str | None = None,
@@ -84,7 +84,7 @@ def choose_anchor(
       unless the anchor is to replace it.
     - None: no anchor, the rows as they are; without what they share, if that is to be replaced.
 
-    Of rows that vary their instruction (`find_varied`) the variants are taken out, whatever the
+    Of rows that vary their instruction (`find_replaced`) the variants are taken out, whatever the
     anchor says: a constant text is put in their place, not before them.
 
     Args:
@@ -95,7 +95,7 @@ def choose_anchor(
         dropout: Share of task exposures trained without the anchor.
         kind: Recognised kind of the task: `label`, `json`, `code` or `text`.
         labels: The distinct completions of a `label` task.
-        replace_varied: Whether varied instructions are taken out.
+        varied_rule: Which varied instructions are taken out.
         replace_shared: Whether an instruction that all rows share is taken out where the anchor is
             another text.
         pools: Where `pool:ID` looks besides the shipped pool (`anchors.pool.places`).
@@ -117,7 +117,7 @@ def choose_anchor(
             return AnchorChoice(None, Lifting(), "the recipe asks for no anchor")
         reason = "the recipe asks for no anchor, and takes off what the rows share"
         return AnchorChoice(None, Lifting((shared.instruction,), shared.separator), reason)
-    varied = find_varied(rows) if shared.instruction is None and replace_varied else None
+    varied = find_replaced(rows, varied_rule) if shared.instruction is None else None
     separator = shared.separator if shared.placement == placement else DEFAULT_SEPARATOR
 
     def anchor_of(text: str, separator: str = DEFAULT_SEPARATOR) -> Anchor:
@@ -162,17 +162,17 @@ def choose_anchor(
     return AnchorChoice(anchor, Lifting(), origin)
 
 
-def choose_lifting(records: Sequence[Record], *, replace_varied: bool = True) -> Lifting:
+def choose_lifting(records: Sequence[Record], *, varied_rule: VariedRule = "replace") -> Lifting:
     """What is taken out of rows that get no anchor: the instruction they share, or vary.
 
     Args:
         records: The task rows in training.
-        replace_varied: Whether varied instructions are taken out.
+        varied_rule: Which varied instructions are taken out.
     """
     shared = find_shared(records)
     if shared.instruction is not None:
         return Lifting((shared.instruction,), shared.separator)
-    varied = find_varied(records) if replace_varied else None
+    varied = find_replaced(records, varied_rule)
     return Lifting() if varied is None else Lifting(varied.instructions)
 
 

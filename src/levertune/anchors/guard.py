@@ -46,7 +46,8 @@ def make_guard(
         A function from a text to what is wrong with it (`is blank`, …), or to None.
     """
     own_text = make_own_text(None)
-    take_from = choose_lifting(training).take_from
+    # Whether or not they are replaced: a row is known by what it says behind its opening.
+    take_from = choose_lifting(training, varied_rule="always").take_from
     prompts = QuotedTexts(
         RowText(row.id, _without_labels(own_text(take_from(row))))
         for row in training

@@ -25,7 +25,7 @@ _ABBREVIATION = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
-_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _TAG = re.compile(r"[<\[][^<>\[\]]*[>\]]")
 _HEADING = re.compile(r"#+ ")
 
@@ -82,8 +82,8 @@ def count_words(text: str) -> int:
     Returns:
         The number of words.
     """
-    unspaced = len(_UNSPACED.findall(text))
-    return len(_WORD.findall(_UNSPACED.sub(" ", text))) + unspaced // 2
+    unspaced = len(UNSPACED.findall(text))
+    return len(_WORD.findall(UNSPACED.sub(" ", text))) + unspaced // 2
 
 
 def _ends_piece(text: str, match: re.Match[str]) -> bool:

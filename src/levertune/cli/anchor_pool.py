@@ -222,8 +222,10 @@ def _contribute(args: argparse.Namespace, folder: Path) -> PoolEntry:
             f"entry {args.id!r} in {args.to} yet. Add them."
         )
     result = read_result(folder)
-    task, _ = read_task(load_recipe(folder / RECIPE_FILE))
-    bare = choose_lifting(task.records).take_from_all(task.records).records
+    recipe = load_recipe(folder / RECIPE_FILE)
+    task, _ = read_task(recipe)
+    lifting = choose_lifting(task.records, varied_rule=recipe.anchor.varied)
+    bare = lifting.take_from_all(task.records).records
     return build_contribution(
         result,
         name_examples(bare, args.rows),

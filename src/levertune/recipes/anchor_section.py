@@ -25,10 +25,11 @@ class AnchorSection(Section):
         description="Where pool:ID looks besides the pool that comes along: folders, git+URL, "
         "hub:NAME.",
     )
-    varied: Literal["replace", "keep"] = Field(
+    varied: Literal["replace", "always", "keep"] = Field(
         default="replace",
-        description="What becomes of instructions that the rows vary: the anchor replaces them, or "
-        "they stay behind it.",
+        description="What becomes of instructions that the rows vary. replace: the anchor takes "
+        "their place where nothing says that they are what the rows differ in. always: in any "
+        "case. keep: they stay behind it.",
     )
     shared: Literal["keep", "replace"] = Field(
         default="keep",

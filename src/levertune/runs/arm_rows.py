@@ -50,7 +50,7 @@ def choose_arm_anchor(
         reason = f"{choice.reason}; shortened while training to {tokens} tokens"
         return replace(choice, stages=stages, reason=reason)
     # Whatever anchor the recipe names.
-    lifting = choose_lifting(train, replace_varied=recipe.anchor.varied == "replace")
+    lifting = choose_lifting(train, varied_rule=recipe.anchor.varied)
     return AnchorChoice(None, lifting, f"{arm.name} has no anchor")
 
 

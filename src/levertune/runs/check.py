@@ -40,6 +40,7 @@ from levertune.runs.refine_rows import set_aside
 from levertune.runs.same_recipe import require_same_recipe
 from levertune.runs.self_sources import check_self_sources
 from levertune.runs.system_turns import describe_system_turns
+from levertune.runs.varied_instructions import describe_varied
 from levertune.runs.workspace import Workspace
 from levertune.settings import unsettled_keys
 
@@ -125,7 +126,7 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
     )
     require_fair_anchor(recipe, inputs)
     recipe, moved = settle_placement(without_secrets(recipe), tokenizer)
-    notes += [*moved, *describe_system_turns(inputs, tokenizer)]
+    notes += [*moved, *describe_system_turns(inputs, tokenizer), *describe_varied(recipe, inputs)]
     require_same_recipe(Path(recipe.output_dir), recipe, unsettled=unsettled_keys(recipe))
     views = _list_views(recipe, inputs, tokenizer.count)
     looks = list({view.look: view for view in views}.values())

@@ -184,7 +184,7 @@ def choose_fold_anchor(recipe: Recipe, train: Sequence[Record], kind: TaskKind) 
         dropout=recipe.anchor.dropout,
         kind=kind.kind,
         labels=[label for label in kind.labels if label in seen],
-        replace_varied=recipe.anchor.varied == "replace",
+        varied_rule=recipe.anchor.varied,
         replace_shared=recipe.anchor.shared == "replace",
         pools=recipe.anchor.pools,
         prompt_language=language_name(recipe.task.prompt_language),

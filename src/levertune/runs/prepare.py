@@ -39,6 +39,7 @@ from levertune.runs.same_recipe import RECIPE_FILE, keep_choices, require_same_r
 from levertune.runs.self_sources import write_self_sources
 from levertune.runs.system_turns import describe_system_turns
 from levertune.runs.tuned import describe_choices, find_tuning, tuned_settings, with_settings
+from levertune.runs.varied_instructions import describe_varied
 from levertune.runs.workspace import Workspace
 from levertune.settings import TEST_FOLDS, TEST_SHARE, Facts, resolve_settings
 from levertune.training.processes import refuse_several_processes
@@ -169,6 +170,7 @@ def prepare_run(
         count_tokens=lambda row: len(workspace.tokenizer.tokenize(plain_example(row)).input_ids),
     )
     warnings = [*inputs.warnings, *dropped, *moved, *too_long, *describe_test_anchor(recipe)]
+    warnings += describe_varied(recipe, inputs)
     require_room(resolved, pool, count_tokens=workspace.count_record)
     warnings += describe_shortfalls(resolved, pool, count_tokens=workspace.count_record)
     tuning, notes = find_tuning(run_dir, recipe, resolved, inputs, workspace.model_hash)

@@ -92,7 +92,7 @@ def view_rows(
         test: Rows that no candidate may give an answer of.
         notes: What a reader should know of the rows.
     """
-    lifting = choose_lifting(rows, replace_varied=recipe.anchor.varied == "replace")
+    lifting = choose_lifting(rows, varied_rule=recipe.anchor.varied)
     general = [row for file in inputs.general for row in file.records if not row.is_text]
     return TaskView(
         inputs=inputs,

@@ -10,7 +10,7 @@ from levertune.anchors.pool.writing import write_entry
 from levertune.cli.main import main
 
 # Rows that vary their instruction: the anchor stands in its place.
-ASKED = ("Give me the code.\n", "Which code is it?\n")
+ASKED = ("Give me the airport code.\n", "Which airport code is it?\n")
 ROWS = ["1", "2", "3", "4", "5"]
 WORDS = {
     "--kind": ["code-lookup"],
@@ -36,7 +36,7 @@ def finished(tmp_path, write_run):
         task = tmp_path / "task.jsonl"
         rows = [
             {"prompt": f"{asked}City {i} lies far away", "completion": f"C{i}"}
-            for i, asked in enumerate(ASKED * 4)
+            for i, asked in enumerate(ASKED * 6)
         ]
         task.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
         (folder / "recipe.yaml").write_text(

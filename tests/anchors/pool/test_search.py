@@ -99,6 +99,7 @@ def test_likeness_is_a_share_and_does_not_depend_on_what_else_is_there(pool):
 def test_the_instructions_that_rows_vary_are_left_out(pool):
     asked = ("Which code has the city in the text?", "Give the code of the city that is named.")
     dishes = ("waffle", "noodle", "bread", "pancake", "dumpling", "waffle two")
+    dishes += ("toast", "porridge", "omelette", "crumble")
     varied = rows(*((f"{asked[n % 2]}\n{dish}", "flour") for n, dish in enumerate(dishes)))
     dish, city = find_similar(pool, varied)
     assert dish.entry.id == "dish-to-list"
