@@ -157,3 +157,11 @@ def test_the_pool_may_stand_in_further_places(tmp_path):
 def test_folder_is_not_a_file(tmp_path):
     with pytest.raises(RecipeError, match="cannot be read; .*Name a text file"):
         choose_anchor(f"file:{tmp_path}", BARE)
+
+
+def test_white_space_around_the_users_text_is_none_of_the_anchors():
+    said = "Classify the message."
+    some = records(*(f"{said}\nword {n}" if n % 2 else f"word {n}" for n in range(10)))
+    choice = choose_anchor(f"{said}\n", some)
+    assert choice.anchor.text == said
+    assert prompts(choice, some) == [f"{said}\nword {n}" for n in range(10)]

@@ -186,7 +186,7 @@ def _read_setting(setting: str, pools: Sequence[str]) -> tuple[str, str]:
         return entry.text, f"{entry.id} of the pool"
     if not setting.startswith("file:"):
         _check_length("anchor.text", setting)
-        return setting, "as the recipe has it"
+        return setting.strip(), "as the recipe has it"
     path = setting.removeprefix("file:").strip()
     where = f"anchor.text: {path or 'file:'}"
     try:
