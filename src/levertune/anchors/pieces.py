@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from levertune.data.word_pattern import WORD
+
 # Blank lines are part of the gap; the indentation of the next line belongs to that line.
 GAP = re.compile(r"(?:[ \t]*\r?\n)+|[ \t]+")
 
@@ -24,7 +26,7 @@ _ABBREVIATION = re.compile(
     r"\W*(?:\d{1,3}|[^\W\d_]|e\.g|i\.e|etc|vs|cf|no|mr|mrs|ms|dr|prof|st|approx|fig)\.",
     re.IGNORECASE,
 )
-_WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
+_WORD = re.compile(rf"{WORD}(?:['\u2019-]{WORD})*")
 UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _TAG = re.compile(r"[<\[][^<>\[\]]*[>\]]")
 _HEADING = re.compile(r"#+ ")

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from levertune.data.records import Record
+from levertune.data.word_pattern import WORD
 
 OwnText = Callable[[Record], str]
 """Gives a row's own text: its prompt without what every row says."""
 
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(WORD)
 # A hyphen between letters joins words, elsewhere it is a sign.
-_TOKEN = re.compile(r"\w+|[+*/=<>^%&|~#@$\u20ac\u00a3]|(?<!\w)-|-(?=\d)")
+_TOKEN = re.compile(WORD + r"|[+*/=<>^%&|~#@$\u20ac\u00a3]|(?<!\w)-|-(?=\d)")
 # The mark comes first and what stands before it is looked at afterwards: so most of a text is
 # passed over without a look behind each of its characters.
 _OPENING_MARKS = "[\"'\u2018\u201c\u00a1\u00bf]"

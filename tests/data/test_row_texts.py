@@ -1,0 +1,26 @@
+"""Words are whole in scripts that write vowels as marks."""
+
+import pytest
+
+from levertune.anchors.pieces import count_words
+from levertune.data.row_texts import split_tokens, split_words
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "सकारात्मक समीक्षा",  # Hindi
+        "நல்ல செய்தி",  # Tamil
+        "رِسَالَةٌ جَدِيدَة",  # vocalised Arabic
+        "می\u200cخواهم بروم",  # Persian with a joiner
+        "cafe\u0301 au\u0300",  # letters and accents apart
+    ],
+)
+def test_marks_do_not_end_a_word(text):
+    assert split_words(text) == split_tokens(text) == text.split()
+    assert count_words(text) == 2
+
+
+def test_marks_by_themselves_are_no_words():
+    assert split_words("\u0301 \u200d - \u093e") == []
+    assert split_words("one-two, three's") == ["one", "two", "three", "s"]
