@@ -63,3 +63,24 @@ def test_every_form_is_shorter_than_the_one_before_and_begins_it(text, served):
     assert all(s.anchor is None or s.anchor.text in text for s in stages)
     if served == 0:
         assert stages[-1].anchor is None or lengths[-1] == 0
+
+
+def test_a_script_without_spaces_is_cut_between_its_characters():
+    text = "请分类这句话并给出颜色标签。只回答标签。"
+    for served in (16, 30):
+        stages = anneal(Anchor(text), len, served_tokens=served)
+        assert texts(stages) == [
+            (text, 0.0),
+            ("请分类这句话并给出颜色标签。", 0.5),
+            ("请分类这句话并给", 0.7),
+        ]
+    assert texts(anneal(Anchor(text), len, served_tokens=3))[-1] == ("请分类", 0.85)
+
+
+def test_a_first_word_of_many_tokens_is_no_reason_to_serve_nothing():
+    text = "Donaudampfschifffahrt ist gemeint"
+    assert texts(anneal(Anchor(text), len, served_tokens=22)) == [
+        (text, 0.0),
+        ("Donaudampfschifffahrt", 0.85),
+    ]
+    assert texts(anneal(Anchor(text), len)) == [(text, 0.0), (None, 0.85)]

@@ -11,14 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from levertune.anchors.anchor import Anchor
-from levertune.anchors.pieces import is_layout, piece_spans
+from levertune.anchors.pieces import UNSPACED, is_layout, piece_spans
 
 KEY_START, FEW_START, LAST_START = 0.5, 0.7, 0.85
 """Shares of the order from which the key sentence, a few words and the last form hold."""
 
 FEW_TOKENS = 8
 
-_WORD_END = re.compile(r"\S+")
+# A script without spaces is cut between any two characters.
+_WORD_END = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\S)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def anneal(
     """The forms an anchor takes: whole, its key sentence, a few words, what is served.
 
     A form no shorter than the one before is left out, so that an anchor of few words has fewer
-    forms.
+    forms; so are the few words where not even one is that short.
 
     Args:
         anchor: The whole anchor.
@@ -51,10 +52,11 @@ def anneal(
         The forms in their order, the whole anchor first.
     """
     key = key_sentence(anchor.text)
+    few = first_words(key, count_tokens, FEW_TOKENS)
     wanted: list[tuple[str | None, float]] = [
         (anchor.text, 0.0),
         (key, KEY_START),
-        (first_words(key, count_tokens, FEW_TOKENS), FEW_START),
+        *([(few, FEW_START)] if few else []),
         (first_words(key, count_tokens, served_tokens) if served_tokens else None, LAST_START),
     ]
     stages: list[AnchorStage] = []
@@ -81,6 +83,8 @@ def key_sentence(text: str) -> str:
 
 def first_words(text: str, count_tokens: Callable[[str], int], most_tokens: int) -> str | None:
     """As many whole words from the start of a text as so many tokens hold.
+
+    Of a script without spaces, as many characters.
 
     Args:
         text: The text.
