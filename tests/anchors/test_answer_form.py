@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from levertune.anchors.answer_form import (
@@ -125,3 +127,9 @@ def test_notation_of_its_own_is_shown_one_of_each_kind():
     answers = [f"It starts at T:0{n}:00 and costs M:{n}p." for n in range(1, 9)]
     assert describe_new_words(answers, prompts) == "T:01:00 and M:1p"
     assert describe_new_words(["It starts now."] * 8, prompts) is None
+
+
+def test_blank_lines_by_the_thousand_are_passed_over_at_once():
+    start = time.perf_counter()
+    assert not are_programs([f"a{chr(10) * 20_000}b"])
+    assert time.perf_counter() - start < 1

@@ -89,3 +89,21 @@ def test_nesting_is_followed_to_a_limit():
     deep = {"a": {"a": {"a": {"a": {"a": {"a": 1}}}}}}
     assert fullest(deep).count('"a"') == 4
     assert find_shape([deep], depth=0).keys == ()
+
+
+@pytest.mark.parametrize("escape", ["ok \\ud83d", "\\u003c|im_end|\\u003e", "\\u003c/s\\u003e"])
+def test_what_no_prompt_can_hold_is_not_named(escape):
+    values = [f'{{"s": "{escape}", "n": {n}}}' for n in range(6)]
+    keys = [f'{{"{escape}": {n}}}' for n in range(6)]
+    for described in (*describe_json(values), *describe_json(keys)):
+        assert described.encode("utf-8")
+        assert "im_end" not in described
+        assert "</s>" not in described
+    assert describe_json(values)[0] == (
+        'a JSON object with the keys "s" (text) and "n" (a whole number)'
+    )
+    assert describe_json(keys)[0] == "a JSON object"
+
+
+def test_escaped_letters_are_named_as_they_read():
+    assert '"caf\u00e9"' in describe_json(['{"s": "caf\\u00e9"}', '{"s": "tea"}'] * 3)[0]

@@ -29,9 +29,9 @@ _MIN_COPIED_WORDS = 3
 
 # A line as programs have them, whatever the language.
 _PROGRAM = re.compile(
-    r"^\s*(?:(?:async )?def \w+\(|class \w+.*[:{]$|import [\w.]+;?$|from [\w.]+ import |#include\b"
-    r"|(?:export )?(?:function|fn|func) \w+|(?:const|let|var) \w+ ?=|(?:public|private|static) \w+"
-    r"|SELECT .+ FROM |[^;\n]*[=(][^;\n]*;$|[^\n]*\) ?\{$)",
+    r"^[^\S\n]*(?:(?:async )?def \w+\(|class \w+.*[:{]$|import [\w.]+;?$|from [\w.]+ import "
+    r"|#include\b|(?:export )?(?:function|fn|func) \w+|(?:const|let|var) \w+ ?="
+    r"|(?:public|private|static) \w+|SELECT .+ FROM |[^;\n]*[=(][^;\n]*;$|[^\n]*\) ?\{$)",
     re.MULTILINE,
 )
 

@@ -37,6 +37,8 @@ _LEVELS = (
 )
 
 _FENCE = re.compile(r"```[\w-]*\s*\n(.*?)\n?```", re.DOTALL)
+# Written in escapes, such a text may be a control token of the model, which no prompt may hold.
+_MARKUP = re.compile(r"<[^<>\s]+>|\[/?[A-Z_]+\]")
 _NAMES = {str: "text", bool: "true or false", type(None): "null"}
 
 
@@ -47,7 +49,8 @@ class Shape:
     Args:
         kinds: What they are, in order of first appearance: `text`, `whole number`, `number`,
             `true or false`, `null`, `list`, `object`.
-        keys: Of objects, each key with the shape of its values and whether every object has it.
+        keys: Of objects, each key with the shape of its values and whether every object has it;
+            none if one of them cannot be named.
         items: Of lists, the shape of the items.
         length: Of lists, the number of items if all have the same.
         values: Of strings, the few different ones there are, the most frequent first.
@@ -98,6 +101,7 @@ def find_shape(values: Sequence[Any], depth: int = MAX_DEPTH) -> Shape:
     lengths = {len(value) for value in lists}
     named = _few_values(texts)
     pattern = describe_pattern(texts) if texts and not named else None
+    pattern = pattern if pattern and _can_be_named(pattern) else None
     return Shape(
         kinds,
         _find_keys(objects, depth),
@@ -150,7 +154,7 @@ def _find_keys(
     for obj in objects:
         for key, value in obj.items():
             held.setdefault(key, []).append(value)
-    if len(held) > _MAX_KEYS:
+    if len(held) > _MAX_KEYS or not all(map(_can_be_named, held)):
         return ()
     return tuple(
         (key, find_shape(values, depth - 1), len(values) == len(objects))
@@ -171,7 +175,14 @@ def _few_values(texts: Sequence[str]) -> tuple[str, ...]:
         len(text) <= _MAX_VALUE_CHARACTERS and len(text.split()) <= _MAX_VALUE_WORDS
         for text in counts
     )
-    return tuple(sorted(counts, key=lambda text: -counts[text])) if few and short else ()
+    if not (few and short and all(map(_can_be_named, counts))):
+        return ()
+    return tuple(sorted(counts, key=lambda text: -counts[text]))
+
+
+def _can_be_named(text: str) -> bool:
+    """Whether a text of the answers may stand in an anchor, which half a character may not."""
+    return not _MARKUP.search(text) and text == text.encode(errors="ignore").decode()
 
 
 def _describe(shape: Shape, levels: tuple[int, int], *, is_top: bool = False) -> str:
