@@ -261,3 +261,49 @@ def test_an_adapter_trained_with_the_models_own_code_is_served_with_it_alone(
     (base / "modeling_own.py").write_text("A = 2\n", encoding="utf-8")
     with pytest.raises(ModelError, match="^best: was trained on .* found a base model with hash"):
         Assistant.load(folder, device="cpu", base=str(base), trust_remote_code=True)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def remove(path):
+    path.unlink()
+
+
+def leave_a_pointer(path):
+    path.write_text("version https://git-lfs.github.com/spec/v1\n", encoding="utf-8")
+
+
+def leave_a_list(path):
+    path.write_text("[]", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("damage", "name", "message"),
+    [
+        (cut, "adapter_model.safetensors", "is no whole safetensors file; found"),
+        (leave_a_pointer, "adapter_model.safetensors", "is no whole safetensors file; found"),
+        (remove, "adapter_model.safetensors", r"^best: has no adapter_model.safetensors; found"),
+        (cut, "adapter_config.json", "^best/adapter_config.json: is not valid JSON"),
+        (leave_a_list, "adapter_config.json", "must hold a JSON object; found list"),
+    ],
+)
+def test_a_damaged_adapter_is_one_line_before_its_base_is_loaded(
+    make_adapter, tmp_path, monkeypatch, damage, name, message
+):
+    folder = make_adapter(tmp_path / "best")
+    damage(folder / name)
+    monkeypatch.setattr("levertune.models.load.load_base_model", None)
+    with pytest.raises(ModelError, match=message) as caught:
+        Assistant.load(folder, device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_adapter_of_another_shape_is_one_line(make_adapter, tmp_path):
+    folder = make_adapter(tmp_path / "best")
+    config = folder / "adapter_config.json"
+    config.write_text(config.read_text("utf-8").replace('"r": 2', '"r": 3'), encoding="utf-8")
+    with pytest.raises(ModelError, match="^best: cannot be put on its base model") as caught:
+        Assistant.load(folder, device="cpu")
+    assert "\n" not in str(caught.value)

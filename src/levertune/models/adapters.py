@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from levertune.anchors.anchor import Anchor
 from levertune.anchors.lift import Lifting
 from levertune.errors import ModelError
+from levertune.models.model_files import open_weights, read_object
 from levertune.models.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 CARD_FILE = "levertune.json"
 """Beside the PEFT files: the anchor and the base model the adapter belongs to."""
+
+_CONFIG_FILE = "adapter_config.json"
+_WEIGHTS_FILE = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +183,9 @@ def read_card(folder: Path) -> AdapterCard:
     Raises:
         ModelError: If the folder is no adapter of levertune's.
     """
-    if not (folder / "adapter_config.json").is_file():
+    if not (folder / _CONFIG_FILE).is_file():
         raise ModelError(
-            f"{folder.name}: is no adapter (it has no adapter_config.json). Name a folder such as "
+            f"{folder.name}: is no adapter (it has no {_CONFIG_FILE}). Name a folder such as "
             "runs/NAME/best."
         )
     path = folder / CARD_FILE
@@ -220,6 +224,27 @@ def check_base(folder: Path, card: AdapterCard, base_sha256: str) -> None:
         )
 
 
+def check_whole(folder: Path) -> None:
+    """Refuse an adapter whose PEFT files are missing, cut short or no such files at all.
+
+    PEFT would ask the Hub for weights that the folder lacks.
+
+    Args:
+        folder: The adapter.
+
+    Raises:
+        ModelError: If the configuration or the weights cannot be read.
+    """
+    read_object(folder / _CONFIG_FILE)
+    if not (folder / _WEIGHTS_FILE).is_file():
+        raise ModelError(
+            f"{folder.name}: has no {_WEIGHTS_FILE}; found "
+            f"{sorted(p.name for p in folder.iterdir())[:8]}. Copy the whole folder again."
+        )
+    with open_weights(folder / _WEIGHTS_FILE):
+        pass
+
+
 def load_adapter(base: PreTrainedModel, folder: Path, *, base_sha256: str) -> PeftModel:
     """Put a saved adapter on its base model, ready to generate.
 
@@ -229,10 +254,17 @@ def load_adapter(base: PreTrainedModel, folder: Path, *, base_sha256: str) -> Pe
         base_sha256: Fingerprint of `base`.
 
     Raises:
-        ModelError: If the adapter was trained on another base model.
+        ModelError: If the adapter was trained on another base model, or its files are damaged.
     """
     from peft import PeftModel
 
     check_base(folder, read_card(folder), base_sha256)
-    with quiet_libraries():
-        return _tuned(PeftModel.from_pretrained(base, folder).eval())
+    check_whole(folder)
+    try:
+        with quiet_libraries():
+            return _tuned(PeftModel.from_pretrained(base, folder).eval())
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise ModelError(
+            f"{folder.name}: cannot be put on its base model; "
+            f"{' '.join(str(error).split())[:200]}. Copy the whole folder again."
+        ) from error

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, get_args
 from levertune.anchors.anchor import Example, plain_example
 from levertune.data.records import Message, Record, Role
 from levertune.errors import DataError, ModelError, RecipeError
-from levertune.models.adapters import AdapterCard, check_base, load_adapter, read_card
+from levertune.models.adapters import (
+    AdapterCard,
+    check_base,
+    check_whole,
+    load_adapter,
+    read_card,
+)
 from levertune.models.embedded import EMBEDDED_NAME, embedded_model, find_embedded_weights
 from levertune.models.quantization import require_quantizer
 from levertune.models.rendering import ChatTokenizer
@@ -67,8 +73,8 @@ class Assistant:
                 allows that by itself.
 
         Raises:
-            ModelError: If the folder holds no adapter, or its base model cannot be found or is
-                another one.
+            ModelError: If the folder holds no adapter or a damaged one, or its base model cannot be
+                found or is another one.
             RecipeError: If there is no such device.
         """
         from levertune.models.load import load_base_model
@@ -79,6 +85,7 @@ class Assistant:
             require_quantizer(card.quantization, f"{folder.name}: its base model")
         hardware = _choose_hardware(card, device)
         location, sha256 = _find_base(folder, card, base, trust_remote_code=trust_remote_code)
+        check_whole(folder)  # before minutes may be spent on the base model
         tokenizer = ChatTokenizer.from_folder(location.folder, location.name)
         model = load_base_model(
             location,
