@@ -49,6 +49,13 @@ def test_other_values_are_refused(value, found):
         parse_template("{a}", key="prompt").fill({"a": value}, "rows")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_an_empty_cell_of_numbers_is_no_answer(value):
+    message = f"^rows, row 3: field 'a', .* must be text or a finite number; found {value}"
+    with pytest.raises(DataError, match=message):
+        parse_template("{a}", key="task.completion").fill({"a": value}, "rows, row 3")
+
+
 @given(st.text(), st.text(), st.text())
 def test_values_are_never_expanded_again(before, value, behind):
     def escaped(text):

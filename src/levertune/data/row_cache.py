@@ -19,7 +19,7 @@ from levertune.errors import RunError
 ROW_CACHE_BYTES = 32 << 20
 """Files of at least so many bytes are kept decoded; smaller ones are parsed in about a second."""
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raise when a reader makes other records of the same bytes: what is kept is then read again."""
 
 _BATCH_ROWS = 10_000

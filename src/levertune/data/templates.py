@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,7 +65,8 @@ class Template:
             The text. Numbers, true and false appear as in JSON.
 
         Raises:
-            DataError: If a field is missing, null, a list or an object.
+            DataError: If a field is missing, null, a list, an object, or a float that is no finite
+                number (what tables have in an empty cell of numbers is NaN).
         """
         self.check_columns(row, where)
         parts = list(self.pieces)
@@ -72,6 +74,11 @@ class Template:
             value = row[parts[index]]
             if isinstance(value, str):
                 parts[index] = value
+            elif isinstance(value, float) and not math.isfinite(value):
+                raise DataError(
+                    f"{where}: field {parts[index]!r}, which {self.key} names, must be text or a "
+                    f"finite number; found {value}. Change the row, or leave it out."
+                )
             elif isinstance(value, (bool, int, float)):
                 parts[index] = json.dumps(value)
             else:
