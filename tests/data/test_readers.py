@@ -459,6 +459,45 @@ def test_xlsx_rows_are_counted_as_the_spreadsheet_shows_them(tmp_path):
     assert [(r.line, r.completion) for r in file.records] == [(2, "b"), (4, "4")]
 
 
+@pytest.mark.parametrize("size", ["A1", "A1:B2", "A1:E900"])
+def test_xlsx_rows_are_all_read_whatever_size_the_workbook_says_it_has(tmp_path, size):
+    import zipfile
+
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for cells in (["prompt", "completion", "id"], ["a", "b"], [None], ["c", "d", "e"]):
+        book.active.append(cells)
+    book.save(tmp_path / "whole.xlsx")
+    path = tmp_path / "r.xlsx"
+    with zipfile.ZipFile(tmp_path / "whole.xlsx") as whole, zipfile.ZipFile(path, "w") as stale:
+        for name in whole.namelist():
+            content = whole.read(name)
+            stale.writestr(name, content.replace(b'ref="A1:C4"', f'ref="{size}"'.encode()))
+        assert b'ref="A1:C4"' in whole.read("xl/worksheets/sheet1.xml")
+    rows = read_records(str(path), prompt="{prompt}", completion="{completion}").records
+    assert [(r.line, r.prompt[0].content, r.completion) for r in rows] == [
+        (2, "a", "b"),
+        (4, "c", "d"),
+    ]
+
+
+def test_xlsx_cells_without_a_column_name_are_refused_unless_blank(tmp_path):
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    path = tmp_path / "r.xlsx"
+    for cells in (["prompt", "completion"], ["a", "b", None, " "], ["c", "d"]):
+        book.active.append(cells)
+    book.save(path)
+    assert len(read_records(str(path)).records) == 2
+    book.active.append(["e", "f", None, "see row 2"])
+    book.save(path)
+    message = "row 4: column 4 has no name in the header; found 'see row 2' in it. Name the column"
+    with pytest.raises(DataError, match=message):
+        read_records(str(path))
+
+
 def test_multi_turn_prompt_keeps_every_turn_in_order(write):
     turns = [
         {"role": "system", "content": "s"},

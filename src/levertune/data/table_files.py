@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from levertune.data.text_files import NumberedRow, check_header, decode_json_cells
@@ -13,6 +14,8 @@ from levertune.errors import DataError
 def parse_xlsx(data: bytes, path: str) -> Iterator[NumberedRow]:
     """The rows of a workbook's first sheet; empty cells are None, empty rows passed over.
 
+    Unnamed columns at the right edge are passed over where all their cells are blank.
+
     Args:
         data: The file's bytes.
         path: The file's name for error messages.
@@ -21,7 +24,7 @@ def parse_xlsx(data: bytes, path: str) -> Iterator[NumberedRow]:
         Row number as the spreadsheet shows it, and row.
 
     Raises:
-        DataError: If this is no workbook, or a column name repeats.
+        DataError: If this is no workbook, a column name repeats, or a cell has no column name.
     """
     import zipfile
 
@@ -30,18 +33,20 @@ def parse_xlsx(data: bytes, path: str) -> Iterator[NumberedRow]:
 
     try:
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        rows = book.worksheets[0].iter_rows(values_only=True)
+        sheet = book.worksheets[0]
+        # Programs may write a size that the sheet does not have; rows beyond it would be left out.
+        sheet.reset_dimensions()
         header: list[str] | None = None
-        for number, cells in enumerate(rows, start=1):
+        for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
             if all(cell is None for cell in cells):
                 continue
             if header is None:
-                # Unnamed columns at the right edge are formatting, not data.
                 while cells and cells[-1] is None:
                     cells = cells[:-1]
                 header = check_header(["" if c is None else str(c) for c in cells], path)
                 continue
-            row = dict(zip(header, cells, strict=False))
+            _refuse_unnamed(cells, len(header), f"{path}, row {number}")
+            row = dict(zip_longest(header, cells[: len(header)]))  # a row ends at its last cell
             yield number, decode_json_cells(row, path, number)
     except DataError:
         raise
@@ -59,6 +64,15 @@ def parse_xlsx(data: bytes, path: str) -> Iterator[NumberedRow]:
             f"{path}: is no readable xlsx workbook; found {_first_line(error)!r}. "
             "Save it again as .xlsx or as .csv."
         ) from error
+
+
+def _refuse_unnamed(cells: Sequence[Any], num_named: int, where: str) -> None:
+    for number, cell in enumerate(cells[num_named:], start=num_named + 1):
+        if cell is not None and str(cell).strip():
+            raise DataError(
+                f"{where}: column {number} has no name in the header; found {str(cell)[:40]!r} in "
+                "it. Name the column or empty it."
+            )
 
 
 def parse_parquet(data: bytes, path: str) -> Iterator[NumberedRow]:
