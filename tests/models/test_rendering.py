@@ -303,12 +303,19 @@ def test_a_tokenizer_is_read_from_its_folder(tmp_path):
         ("vocab.txt", "a", r"has no tokenizer.json; found no tokenizer file"),
         ("tokenizer.json", "{}", "tokenizer.json: cannot be read"),
         ("tokenizer_config.json", "{", "tokenizer_config.json: is not valid JSON"),
+        (
+            "tokenizer_config.json",
+            '{"chat_template": [{}]}',
+            "`chat_template` needs a `name` and a `template`",
+        ),
+        ("config.json", "[]", "/config.json: must hold a JSON object; found list"),
+        ("chat_template.jinja", b"\xff", "/chat_template.jinja: cannot be read; 'utf-8' codec"),
     ],
 )
 def test_a_tokenizer_that_cannot_be_read_gives_one_line(tmp_path, name, content, message):
-    if name == "tokenizer_config.json":
+    if name != "vocab.txt":
         byte_tokenizer().save(str(tmp_path / "tokenizer.json"))
-    (tmp_path / name).write_text(content, encoding="utf-8")
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ModelError, match=message) as caught:
         ChatTokenizer.from_folder(tmp_path)
     assert "\n" not in str(caught.value)

@@ -308,3 +308,28 @@ def test_a_gguf_file_is_not_taken_for_a_model_folder(tmp_path, resolve, name):
     with pytest.raises(ModelError, match=message) as caught:
         resolve(f"{tmp_path}/models{name}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}", "has no `weight_map`"),
+        ('{"weight_map": ["a"]}', "has no `weight_map`"),
+        ('{"weight_map"', "is not valid JSON"),
+        ("[]", "must hold a JSON object; found list"),
+    ],
+)
+def test_a_damaged_index_of_weights_is_named(tmp_path, content, message):
+    folder = fill(tmp_path / "m", "config.json", "model.safetensors")
+    fill(folder, "model.safetensors.index.json", content=content)
+    with pytest.raises(ModelError, match=f"^m/model.safetensors.index.json: {message}") as caught:
+        resolve_model(str(folder))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '"x"'])
+def test_a_damaged_configuration_is_named(tmp_path, content):
+    folder = fill(tmp_path / "m", "model.safetensors")
+    fill(folder, "config.json", content=content)
+    with pytest.raises(ModelError, match="^m/config.json: "):
+        fingerprint_model(resolve_model(str(folder)))

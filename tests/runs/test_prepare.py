@@ -1,9 +1,10 @@
 import json
 import re
+import shutil
 
 import pytest
 
-from levertune.errors import RunError
+from levertune.errors import ModelError, RunError
 from levertune.recipes.dumping import dump_recipe, read_reasons
 from levertune.recipes.loading import load_recipe
 from levertune.runs.arms import ARMS
@@ -47,6 +48,20 @@ def test_an_arm_or_seed_the_run_does_not_have_is_refused():
         choose_plans(PLANS, "tel", None)
     with pytest.raises(RunError, match=r"--seed 1: is not of this run; found \[0, 2\]"):
         choose_plans(PLANS, None, 1)
+
+
+@pytest.mark.parametrize("size", [0, 5000])
+def test_a_model_file_that_was_cut_short_is_named_before_anything_is_trained(
+    project, tmp_path, size
+):
+    folder = tmp_path / "m"
+    shutil.copytree(project.model, folder)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:size])
+    message = f"^m/model.safetensors: is no whole safetensors file; found {size} bytes, "
+    with pytest.raises(ModelError, match=message) as caught:
+        prepare_run(project.recipe(model__model_name_or_path=str(folder)))
+    assert "\n" not in str(caught.value)
 
 
 def test_fewer_general_rows_than_asked_for_are_warned_of_and_taken(project):

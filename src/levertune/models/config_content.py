@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from levertune.models.model_files import read_object
 from levertune.models.quiet import quiet_libraries
 
 # Where it was saved and by what, in which precision it is loaded, and whether keys and values are
@@ -25,8 +26,11 @@ def config_content(folder: Path) -> str:
 
     Args:
         folder: The folder.
+
+    Raises:
+        ModelError: If its `config.json` is damaged.
     """
-    content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    content = read_object(folder / "config.json")
     full, default = (_without_free(values) for values in _as_read(content))
     kind = {"model_type": content.get("model_type")}
     return json.dumps(_differing(full, default) | kind, sort_keys=True, default=str)

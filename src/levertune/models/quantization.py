@@ -7,13 +7,13 @@ hardware's precision; embeddings, norms and head stay in it. Adapters are float3
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levertune.errors import ModelError
+from levertune.models.model_files import read_object
 from levertune.models.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def quantization_options(quantization: str, hardware: Hardware, folder: Path) ->
     from transformers import BitsAndBytesConfig
 
     require_device(quantization, hardware.device, QUANTIZATION_KEY)
-    content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    content = read_object(folder / "config.json")
     if content.get("quantization_config") is not None:
         raise ModelError(
             f"{QUANTIZATION_KEY}: the weights in {folder.name!r} are quantised already. Name the "

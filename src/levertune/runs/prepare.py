@@ -12,6 +12,7 @@ from typing import Any
 from levertune.anchors.anchor import plain_example
 from levertune.data.records import Record
 from levertune.errors import RunError
+from levertune.models.model_files import open_weights
 from levertune.progress import Progress
 from levertune.recipes.dumping import dump_recipe, read_reasons
 from levertune.recipes.loading import load_recipe
@@ -264,11 +265,9 @@ def _count_parameters(workspace: Workspace) -> int:
     """Parameters by the weight files' headers; nothing is loaded. Tied weights count once."""
     from math import prod
 
-    from safetensors import safe_open
-
     total = 0
     for path in workspace.location.folder.glob("*.safetensors"):
-        with safe_open(path, framework="numpy") as file:
+        with open_weights(path) as file:
             names = list(file.keys())  # the handle is no mapping
             total += sum(prod(file.get_slice(name).get_shape()) for name in names)
     return total
