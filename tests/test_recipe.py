@@ -553,6 +553,7 @@ def test_the_schema_covers_every_key_and_is_json():
         ("self:200", "self"),
         ("self-answers:asked/prompts.jsonl", "prompts-answers"),
         ("self-answers:https://host/prompts.jsonl", "prompts-answers"),
+        ("https://[malformed/rows.csv", "rows"),
     ],
 )
 def test_a_source_is_named_after_its_path(path, name):
@@ -571,3 +572,12 @@ def test_a_source_is_named_after_its_path(path, name):
 def test_settings_that_a_source_looks_at_are_accepted(settings):
     assert GeneralSource(**settings).path == settings["path"]
     assert GeneralSection(sources=[settings]).sources[0].path == settings["path"]
+
+
+def test_a_fault_of_a_section_that_names_no_key_of_it_is_one_line_all_the_same(monkeypatch):
+    def fail(*args):
+        raise ValueError("no good")
+
+    monkeypatch.setattr("levertune.recipes.general_section.fault_of_sources", fail)
+    with pytest.raises(RecipeError, match="^general: no good.$"):
+        recipe_from_mapping({"task": {"path": "a.csv"}, "general": {}})

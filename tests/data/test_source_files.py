@@ -1,4 +1,5 @@
 import json
+import re
 
 import pyarrow
 import pytest
@@ -62,6 +63,13 @@ def test_errors_in_a_remote_file_name_the_url_and_the_line(memory, cache):
         read("memory://box/empty.jsonl")
     with pytest.raises(DataError, match=r"is a packed file; found the ending '\.zip'\. Unpack"):
         read("https://nowhere.example/rows.zip")
+
+
+@pytest.mark.parametrize("url", ["http://[::1/x.jsonl", "https://[bad]/x.jsonl", "file://[x/y.csv"])
+def test_a_malformed_url_is_one_line(url, cache):
+    with pytest.raises(DataError, match=f"^{re.escape(url)}: is a malformed URL; found ") as caught:
+        read(url)
+    assert "\n" not in str(caught.value)
 
 
 def test_parquet_files_of_one_source_whose_columns_differ_are_refused(tmp_path, memory, cache):

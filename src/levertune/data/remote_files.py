@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlunsplit
 
+from levertune.data.url_names import split_url
 from levertune.errors import DataError
 from levertune.results.url_secrets import hide_secrets, without_url_secrets
 
@@ -84,7 +85,7 @@ def open_remote(url: str) -> RemoteFile:
         url: `https://...`, `s3://...` or any other protocol fsspec knows.
 
     Raises:
-        DataError: If the protocol is unknown or its package is not installed.
+        DataError: If the URL is malformed, the protocol unknown or its package not installed.
     """
     if url.split("://")[0].lower() in ("http", "https"):
         return _WebFile(url)
@@ -192,7 +193,7 @@ class _WebFile:
 
     def __init__(self, url: str) -> None:
         self._given = url
-        parts = urlsplit(url)
+        parts = split_url(url)
         user, at, host = parts.netloc.rpartition("@")
         self._authorization = None
         if at:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from levertune.data.column_types import common_type, plain_type
 from levertune.data.embedded.catalog import embedded_path, is_embedded
@@ -17,7 +17,7 @@ from levertune.data.readers import FILE_FORMATS, require_known_ending
 from levertune.data.records import TASK_SOURCE
 from levertune.data.remote_files import expand_remote
 from levertune.data.stream_cache import fetch
-from levertune.data.url_names import is_url, url_path, url_stem
+from levertune.data.url_names import is_url, split_url, url_path, url_stem
 from levertune.errors import DataError
 from levertune.progress import Progress
 from levertune.results.url_secrets import without_url_secrets
@@ -60,7 +60,7 @@ def find_files(
         stem = parse_hub_name(path).name.rsplit("/", 1)[-1]
         return [SourceFile(_checked(name or stem), path, path)]
     if path.startswith("file://"):
-        path = unquote(urlsplit(path).path)
+        path = unquote(split_url(path).path)
     if is_url(path):
         return _fetch_all(path, name, progress)
     places = _list_files(path)

@@ -56,8 +56,8 @@ def _explain(finding: Any, root: type[BaseModel]) -> tuple[Key, str]:
     field = field_at(root, key)
     is_section = field is not None and any(models_in(field.annotation))
     if is_section and finding["type"] == "value_error":
-        name, message = str(finding["ctx"]["error"]).split(": ", 1)
-        return (*key, name), message
+        name, colon, message = str(finding["ctx"]["error"]).partition(": ")
+        return ((*key, name), message) if colon else (key, f"{name}.")
     if field is None:
         return key, f"{finding['msg']}; found {short(value)}."
     rule = "a list of sections" if is_section else rule_of(field)

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from levertune.anchors.pool.reading import ENDING, ENTRIES_FOLDER, MAX_BYTES, MISNAMED_ENDING
+from levertune.data.url_names import split_url
 from levertune.errors import DataError
 from levertune.results.files import write_text_atomically
 from levertune.results.url_secrets import hide_secrets, without_url_secrets
@@ -89,7 +90,7 @@ def parse_git_place(text: str) -> GitPlace:
     if not mark:
         url = str(Path(path).expanduser().resolve())
     elif scheme == "file":
-        url = unquote(urlsplit(url).path)
+        url = unquote(split_url(url).path)
     return GitPlace(url, revision or None)
 
 
