@@ -1,5 +1,6 @@
 import argparse
 import errno
+import io
 import os
 import re
 import resource
@@ -14,6 +15,7 @@ from safetensors import SafetensorError
 
 from levertune.cli import main as main_module
 from levertune.cli.main import VERBS, build_parser, main
+from levertune.cli.terminal import Terminal
 from levertune.errors import DataError
 
 HEAVY = ("torch", "transformers", "pydantic", "rich", "numpy", "pandas")
@@ -166,7 +168,7 @@ def test_a_users_mistake_is_one_line_and_status_2(verb, capsys):
     assert main(["fake"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "error: a.csv, line 3: is broken; found '?[2J'. Mend it.\n"
+    assert err == "error: a.csv, line 3: is broken; found '\ufffd[2J'. Mend it.\n"
 
 
 def test_a_fault_of_levertune_keeps_its_traceback(verb):
@@ -301,3 +303,30 @@ def test_the_program_is_installed_under_its_name():
     assert done.stderr == (
         "error: one recipe is needed; found nothing. Name a recipe, a run folder, or --task FILE.\n"
     )
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_labels_that_the_output_cannot_encode_do_not_end_a_finished_command(
+    verb, monkeypatch, encoding
+):
+    def show(args):
+        Terminal().say("\u8d64 told")
+        Terminal().table(["label"], [["\u9752"]])
+        return 0
+
+    verb(show)
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", out)
+    assert main(["fake"]) == 0
+    printed = out.buffer.getvalue().decode(encoding)
+    assert "\\u8d64 told\n" in printed
+    assert "\\u9752" in printed
+
+
+def test_an_error_is_one_line_that_keeps_the_joiners_of_its_language(verb, capsys):
+    def fail(args):
+        raise DataError("rows.csv: found '10\u202fkm\u200c\x1b'")
+
+    verb(fail)
+    assert main(["fake"]) == 2
+    assert capsys.readouterr().err == "error: rows.csv: found '10 km\u200c\ufffd'\n"

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from levertune.cli import terminal as terminal_module
-from levertune.cli.terminal import BarProgress, LineProgress, Terminal, duration, printable
+from levertune.cli.terminal import BarProgress, LineProgress, Terminal, duration
 from levertune.progress import SilentProgress
 
 
@@ -98,10 +98,6 @@ def test_tables_show_cells_as_they_are(capsys):
     assert "[bold]tell" in out
     assert "\x1b" not in out
     assert "arms" in out
-
-
-def test_control_characters_are_not_printed():
-    assert printable("a\x1b[2Jb\x07\n\té") == "a\ufffd[2Jb\ufffd\n\té"
 
 
 def test_progress_is_lines_where_there_is_no_terminal():

@@ -3,7 +3,7 @@ import pytest
 from levertune.data.records import Message
 from levertune.errors import ModelError
 from levertune.serving import chat as chat_module
-from levertune.serving.chat import chat, printable
+from levertune.serving.chat import chat
 
 
 class FakeAssistant:
@@ -75,8 +75,9 @@ def test_a_turn_that_fails_is_said_and_forgotten(talk):
     assert assistant.asked[2][0] == [Message("user", "two")]
 
 
-def test_control_characters_of_an_answer_do_not_reach_the_terminal():
-    assert printable("a\x1b[31mb\n\tc\u00e9") == "a\ufffd[31mb\n\tc\u00e9"
+def test_control_characters_of_an_answer_do_not_reach_the_terminal(talk, monkeypatch):
+    monkeypatch.setattr(FakeAssistant, "answer", lambda *args, **options: "a\x1b[31mb\u00a0c")
+    assert "a\ufffd[31mb\u00a0c\n" in talk("one")[0]
 
 
 def test_a_real_adapter_answers(make_adapter, tmp_path, monkeypatch, capsys):

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 
 from levertune.anchors.anchor import Anchor
-from levertune.cli.terminal import Terminal, printable
+from levertune.cli.terminal import Terminal
 from levertune.data.check_report import CheckReport, SourceSummary
 from levertune.data.near_duplicates import MAX_NEAR_ROWS
+from levertune.data.printable import printable
 from levertune.data.records import Record
 from levertune.models.rendering import Rendered, TokenizedExample
 

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from levertune import __version__
 from levertune.cli.help_text import HelpWithDefaults
 from levertune.cli.processes import run_in_processes
+from levertune.data.printable import printable
 from levertune.errors import EndedElsewhereError, Terminated, UserError
 from levertune.results.full_disk import find_full_disk
 from levertune.results.url_secrets import without_url_secrets
@@ -68,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Read when torch is loaded, later. Threads that wait long awake, as by default, make torch many
     # times slower as soon as another program wants a core (LOG.md 2026-11-22).
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    _print_whatever_comes()
     try:
         with _terminable():
             status = _status_of(words)
@@ -198,6 +200,14 @@ def _command(words: list[str]) -> str:
     return f"levertune {shlex.join(words)}"
 
 
+def _print_whatever_comes() -> None:
+    """Let no character end a command that the encoding of its output does not have."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)  # a caller's own stream may have none
+        if reconfigure is not None and stream.errors in ("strict", "surrogateescape"):
+            reconfigure(errors="backslashreplace")
+
+
 def _fail(message: str) -> int:
     _say(f"error: {message}")
     return EXIT_USER_ERROR
@@ -205,8 +215,7 @@ def _fail(message: str) -> int:
 
 def _say(line: str) -> None:
     line = without_url_secrets(line)  # what is printed may end up in a log
-    printable = "".join(c if c.isprintable() else "?" for c in line)
-    print(printable, file=sys.stderr)
+    print(printable(line).replace("\n", "?").replace("\t", " "), file=sys.stderr)
 
 
 def _settle_output() -> None:

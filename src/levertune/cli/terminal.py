@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
+from levertune.data.printable import printable
 from levertune.progress import Progress, SilentProgress, Stage
 
 if TYPE_CHECKING:
@@ -75,13 +76,6 @@ class Terminal:
         if self.quiet:
             return SilentProgress()
         return BarProgress() if sys.stderr.isatty() else LineProgress(sys.stderr)
-
-
-def printable(text: str) -> str:
-    """The text without control characters, which could rewrite the screen."""
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
 
 
 def duration(seconds: float) -> str:

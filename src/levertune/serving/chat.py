@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from levertune.data.printable import printable
 from levertune.data.records import Message
 from levertune.errors import DataError
 from levertune.serving.adapter import Assistant
@@ -53,7 +54,7 @@ def chat(
         try:
             answer = assistant.answer(asked, use_anchor=use_anchor, max_new_tokens=max_new_tokens)
         except DataError as error:
-            write(f"{error}\n")
+            write(printable(f"{error}\n"))
             continue
         except KeyboardInterrupt:
             break
@@ -62,11 +63,6 @@ def chat(
             write("(the answer is empty; your turn is forgotten)\n")
             continue
         turns = [*asked, Message("assistant", answer)]
-
-
-def printable(text: str) -> str:
-    """A text without the control characters that could steer a terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
 def _introduce(assistant: Assistant, *, use_anchor: bool) -> list[str]:
