@@ -87,3 +87,22 @@ def test_a_fault_leaves_nothing_half_written(folder, prompts, tmp_path):
         generate_file(tmp_path / "none", prompts, output)
     assert not output.exists()
     assert not list(tmp_path.glob(".tmp-*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("deep", "deep: is a folder. Name a file"),
+        ("prompts.jsonl/deep/a.jsonl", "a.jsonl: cannot be written"),
+        ("/proc/nope/a.jsonl", "a.jsonl: cannot be written"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_found_before_the_model_is_loaded(
+    folder, prompts, tmp_path, monkeypatch, name, message
+):
+    (tmp_path / "deep").mkdir()
+    monkeypatch.setattr("levertune.serving.generate.Assistant", None)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(RunError, match=message):
+        generate_file(folder, prompts, tmp_path / name)
+    assert sorted(tmp_path.rglob("*")) == before

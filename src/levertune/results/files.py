@@ -101,6 +101,28 @@ def write_jsonl_atomically(path: str | Path, rows: Iterable[Mapping[str, Any]]) 
             handle.write(_dump(row, where=f"{path}, line {number}") + "\n")
 
 
+def require_writable(path: str | Path) -> None:
+    """Make sure that a file can be written, before the work that fills it; nothing is left behind.
+
+    Args:
+        path: Where the file is to be.
+
+    Raises:
+        RunError: If it is a folder, or the place cannot be written to.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise RunError(f"{target}: is a folder. Name a file.")
+    try:
+        # Missing folders are made with the file, in the nearest one that is there.
+        place = next(folder for folder in target.parents if folder.exists())
+        temporary = place / f".tmp-{secrets.token_hex(8)}"
+        open(temporary, "x", encoding="utf-8").close()
+        temporary.unlink()
+    except OSError as error:
+        raise _write_error(target, error) from error
+
+
 def read_json(path: str | Path) -> dict[str, Any]:
     """Read a file that holds one JSON object.
 

@@ -10,7 +10,7 @@ from levertune.data.reading_keys import ReadingKeys
 from levertune.data.records import Record
 from levertune.errors import RunError
 from levertune.progress import Progress
-from levertune.results.files import write_jsonl_atomically
+from levertune.results.files import require_writable, write_jsonl_atomically
 from levertune.serving.adapter import Assistant, find_adapter
 
 _OPTIONS = ReadingKeys(prompt="--prompt")
@@ -58,6 +58,7 @@ def generate_file(
         RunError: If the output file is there already or cannot be written.
     """
     folder, target = find_adapter(folder), Path(output)
+    require_writable(target)
     if target.exists() and not force:
         raise RunError(
             f"{output}: is there already. Name another file, or replace it with --force."
