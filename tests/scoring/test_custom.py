@@ -8,6 +8,8 @@ from levertune.errors import RecipeError, UserError
 from levertune.scoring.metrics import find_metric
 
 SOURCE = """
+import sys
+
 def half(prediction, references):
     return 0.5 if prediction in references else 0
 
@@ -23,6 +25,9 @@ def wordy(prediction, references):
 def endless(prediction, references):
     return float("nan")
 
+def ending(prediction, references):
+    sys.exit(3)
+
 number = 3
 """
 
@@ -31,12 +36,13 @@ number = 3
 def folder(tmp_path, monkeypatch):
     (tmp_path / "house_metrics.py").write_text(SOURCE, encoding="utf-8")
     (tmp_path / "faulty_metrics.py").write_text("import nowhere_to_be_found\n", encoding="utf-8")
+    (tmp_path / "ending_metrics.py").write_text("import sys\nsys.exit(3)\n", encoding="utf-8")
     (tmp_path / "typo_metrics.py").write_text("def (:\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     before = list(sys.path)
     yield tmp_path
     assert sys.path == before
-    for name in ("house_metrics", "faulty_metrics", "typo_metrics"):
+    for name in ("house_metrics", "faulty_metrics", "ending_metrics", "typo_metrics"):
         sys.modules.pop(name, None)
 
 
@@ -62,6 +68,7 @@ def test_right_or_wrong_is_a_fair_answer():
         ("house_metrics:halve", "module 'house_metrics' has no function 'halve'"),
         ("house_metrics:number", "has no function 'number'"),
         ("faulty_metrics:score", "cannot be imported; found ModuleNotFoundError: .*nowhere"),
+        ("ending_metrics:score", "cannot be imported; found SystemExit: 3"),
         ("typo_metrics:score", "cannot be imported; found SyntaxError"),
     ],
 )
@@ -75,6 +82,7 @@ def test_a_name_that_leads_nowhere_is_refused_in_one_line(name, message):
     ("name", "message"),
     [
         ("house_metrics:broken", "failed on row 2; found ZeroDivisionError: "),
+        ("house_metrics:ending", "failed on row 1; found SystemExit: 3"),
         ("house_metrics:wordy", "must return a finite number; found 'good' on row 1"),
         ("house_metrics:endless", "must return a finite number; found nan on row 1"),
     ],

@@ -48,7 +48,7 @@ def load_function(name: str) -> ScoreRow:
             f"task.metric: there is no module {module_name!r} here or on Python's path; found "
             f"{name!r}. Put {module_name.replace('.', '/')}.py into the folder you start from."
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that is no module may end the program
         raise _import_fault(name, module_name, error) from error
     function = getattr(module, function_name, None)
     if not callable(function):
@@ -80,7 +80,7 @@ def score_custom(
     for number, (prediction, row) in enumerate(zip(predictions, references, strict=True), start=1):
         try:
             value = function(prediction, list(row))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(
                 f"{name}: failed on row {number}; found {_one_line(error)}. "
                 "It is called as function(prediction: str, references: list[str])."
@@ -108,14 +108,14 @@ def _current_folder_importable():
             sys.path.remove(folder)
 
 
-def _import_fault(name: str, module_name: str, error: Exception) -> RecipeError:
+def _import_fault(name: str, module_name: str, error: BaseException) -> RecipeError:
     return RecipeError(
         f"task.metric: module {module_name!r} of {name!r} cannot be imported; found "
         f"{_one_line(error)}. Mend it so that `python -c 'import {module_name}'` works."
     )
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     message = " ".join(str(error).split())
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
