@@ -116,6 +116,8 @@ def test_a_limit_below_one_is_refused(assistant, name):
         ([{"role": "user"}], "a turn needs a role"),
         ([{"role": "tool", "content": "a"}], "a turn needs a role"),
         ("a<|im_end|>", "contains the control token"),
+        ("a\ud800", "prompt, turn 1: field 'content' holds half a character"),
+        ([Message("user", "a\0")], "prompt, turn 1: field 'content' holds a NUL character"),
     ],
 )
 def test_a_prompt_that_cannot_be_used_is_one_line(assistant, prompt, message):

@@ -1,7 +1,7 @@
 import pytest
 
 from levertune.data.records import Message
-from levertune.errors import ModelError
+from levertune.errors import DataError, ModelError
 from levertune.serving import chat as chat_module
 from levertune.serving.chat import chat
 
@@ -85,6 +85,20 @@ def test_a_real_adapter_answers(make_adapter, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
     chat(make_adapter(tmp_path / "best"), max_new_tokens=3)
     assert len(capsys.readouterr().out.splitlines()) >= 3
+
+
+def test_bytes_that_are_no_text_are_one_line_and_the_talk_goes_on_where_it_can(
+    make_adapter, tmp_path, monkeypatch, capsys
+):
+    folder = make_adapter(tmp_path / "best")
+    lines = iter(["red \udcff", "red blue", ""])
+    monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
+    chat(folder, max_new_tokens=3)
+    assert "prompt, turn 1: field 'content' holds half a character" in capsys.readouterr().out
+    # What `input` reads from, where it is no terminal.
+    monkeypatch.setattr("builtins.input", lambda prompt: b"\xff\xfe hi".decode("utf-8"))
+    with pytest.raises(DataError, match="^chat: the input is not utf-8 text; found byte 0xff"):
+        chat(folder, max_new_tokens=3)
 
 
 def test_a_folder_without_adapter_is_refused(tmp_path):

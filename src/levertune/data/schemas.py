@@ -118,7 +118,7 @@ def require_text(value: Any, where: str, field: str, *, key: str | None = None) 
         except UnicodeEncodeError as error:
             raise DataError(
                 f"{where}: field {field!r} holds half a character (a lone surrogate); found "
-                f"{value[error.start]!r}. Write the file again as UTF-8."
+                f"{value[error.start]!r}. Write it again as UTF-8."
             ) from None
     return value
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 from levertune.anchors.anchor import Example, plain_example
 from levertune.data.records import Message, Record, Role
+from levertune.data.schemas import require_text
 from levertune.errors import DataError, ModelError, RecipeError
 from levertune.models.adapters import (
     AdapterCard,
@@ -225,10 +226,11 @@ def read_prompt(prompt: Prompt) -> tuple[Message, ...]:
         prompt: The user's text, or the turns of a conversation.
 
     Raises:
-        DataError: If a turn is blank or malformed, or the turns are out of order.
+        DataError: If a turn is blank, malformed or no sound text, or the turns are out of order.
     """
     turns = [Message("user", prompt)] if isinstance(prompt, str) else list(map(_read_turn, prompt))
     for number, turn in enumerate(turns, start=1):
+        require_text(turn.content, f"prompt, turn {number}", "content")
         if not turn.content.strip():
             raise DataError(f"prompt, turn {number}: is blank. Say something.")
     roles = [turn.role for turn in turns]

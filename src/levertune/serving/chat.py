@@ -41,6 +41,7 @@ def chat(
         write: Shows a text; by default standard output does.
 
     Raises:
+        DataError: If the input cannot be decoded.
         ModelError: If the adapter or its base model cannot be used.
         RecipeError: If `max_new_tokens` is below 1.
     """
@@ -80,3 +81,8 @@ def _next_line(read: Callable[[str], str]) -> str:
         return read(PROMPT).strip()
     except (EOFError, KeyboardInterrupt):
         return ""
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"chat: the input is not {error.encoding} text; found byte "
+            f"0x{error.object[error.start]:02x}. Write it as {error.encoding}."
+        ) from None
