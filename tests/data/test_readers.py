@@ -439,6 +439,8 @@ def test_unknown_and_wrong_encodings_are_named(write):
         read_records(path, encoding="utf-9")
     with pytest.raises(DataError, match="no text encoding has the name 'base64'"):
         read_records(path, encoding="base64")
+    with pytest.raises(DataError, match="cannot be read as undefined; found .*encoding=utf-8"):
+        read_records(path, encoding="undefined")
     with pytest.raises(DataError, match="is not ascii text; found byte 0xc3"):
         read_records(write("s.jsonl", '{"prompt": "é"}'), encoding="ascii")
     with pytest.raises(DataError, match="holds a NUL character when read as utf-8"):

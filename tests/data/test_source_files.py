@@ -32,6 +32,11 @@ def test_a_url_is_read_like_a_file_and_named_after_it(memory, web, cache):
     web.files["/deep/x%20y.csv"] = b"text\nc\n"
     (file,) = read_general(f"http://{web.address}/deep/x%20y.csv?token=hunter2secret")
     assert (file.records[0].source, file.path) == ("x y", f"http://{web.address}/deep/x%20y.csv")
+    web.files["/d%C3%A9j%C3%A0%20vu.jsonl"] = rows("d")
+    assert read(f"http://{web.address}/d\u00e9j\u00e0 vu.jsonl?v=\u00e9") == {
+        "d\u00e9j\u00e0 vu": ["d"]
+    }
+    assert web.requests[-1][0] == "/d%C3%A9j%C3%A0%20vu.jsonl?v=%C3%A9"
     assert read("memory://box/notes.v2.jsonl", name="mine") == {"mine": ["a", "b"]}
 
 

@@ -63,7 +63,8 @@ class Terminal:
 
         is_terminal = sys.stdout.isatty()
         console = Console(file=sys.stdout, width=None if is_terminal else WIDTH_OF_FILES)
-        table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+        heading = None if title is None else Text(printable(title), style="table.title")
+        table = Table(title=heading, box=box.SIMPLE_HEAD, title_justify="left")
         for i, column in enumerate(columns):
             is_numeric = all(isinstance(row[i], int | float) for row in rows)
             table.add_column(Text(column), justify="right" if is_numeric else "left")

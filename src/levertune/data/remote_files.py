@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from string import punctuation
 from typing import Any, Protocol
-from urllib.parse import unquote, urlunsplit
+from urllib.parse import quote, unquote, urlunsplit
 
 from levertune.data.url_names import split_url
 from levertune.errors import DataError
@@ -201,7 +202,9 @@ class _WebFile:
 
             pair = unquote(user) if ":" in user else f"{unquote(user)}:"
             self._authorization = "Basic " + base64.b64encode(pair.encode()).decode("ascii")
-        self._url = urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
+        # As browsers do: spaces and what is not ASCII are quoted, all else is sent as it is typed.
+        path, query = (quote(part, safe=punctuation) for part in (parts.path, parts.query))
+        self._url = urlunsplit((parts.scheme, host, path, query, ""))
 
     def describe(self) -> Validators:
         with self._get({"Range": "bytes=0-0"}) as response:

@@ -83,6 +83,11 @@ def decode_text(data: bytes, path: str, encoding: str | None, keys: ReadingKeys 
             f"byte 0x{data[error.start]:02x} at byte {error.start}. "
             f"{keys.suggest_encoding(_likely_encoding(data, encoding))}"
         ) from None
+    except UnicodeError as error:  # codecs that are no character map raise the base class
+        raise DataError(
+            f"{path}: cannot be read as {encoding}; found {str(error)!r}. "
+            f"{keys.suggest_encoding(_likely_encoding(data, encoding))}"
+        ) from None
     if encoding is not None and (position := text.find("\0")) >= 0:
         raise DataError(
             f"{path}, line {text.count(chr(10), 0, position) + 1}: holds a NUL character when "
