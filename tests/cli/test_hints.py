@@ -49,7 +49,7 @@ CASES = {
     "two schemas": ("t.jsonl", rows(prompt=text, completion=code, question=text, answer=code), []),
     "an unknown field": ("t.csv", table("message", "code"), ["task.prompt={mesage}"]),
     "too many folds": ("t.jsonl", GOOD, ["task.test=cv:9"]),
-    "a long row": ("t.jsonl", GOOD.replace("pin", "pin " * 200), ["training.max_length=150"]),
+    "a long row": ("t.jsonl", GOOD.replace("pin", "pin " * 40), ["training.max_length=150"]),
     "test rows in training": ("t.jsonl", GOOD, ["task.test=t.jsonl"]),
     "general rows in another encoding": (
         "g.csv", "text\nsch\u00f6n\nweit\n".encode("latin-1"), ["--general", "g.csv"]),
