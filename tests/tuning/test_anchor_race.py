@@ -12,6 +12,7 @@ from levertune.cli.main import main
 from levertune.errors import RecipeError, RunError
 from levertune.results.folder_lock import hold_folder
 from levertune.results.tuning import RowLoss, read_tuning
+from levertune.runs import anchor_candidates
 from levertune.runs.anchor_candidates import Suggested
 from levertune.runs.prepare import prepare_run
 from levertune.training.train import TrainSummary
@@ -280,6 +281,25 @@ def test_an_anchor_of_the_users_that_quotes_a_row_is_refused(project, engine):
     quoting = f"Say the colour: {prompts[0]} and some more words"
     with pytest.raises(RecipeError, match="contains the whole prompt of training row"):
         tune(project, AnchorField(ways=(), texts=(quoting,)))
+
+
+@pytest.mark.parametrize("text", ["file:secret.txt", " file:none.txt", "pool:none", "auto"])
+def test_a_text_that_would_name_something_is_refused_and_never_looked_up(project, engine, text):
+    (project.folder / "secret.txt").write_text("The key is under the mat.", "utf-8")
+    with pytest.raises(RecipeError, match=r"which anchor\.text takes for .*\. Write another\."):
+        tune(project, AnchorField(ways=(), texts=(SHORT, text)))
+
+
+def test_no_file_is_read_for_an_anchor_that_a_model_or_a_pool_wrote(project, engine, monkeypatch):
+    (project.folder / "secret.txt").write_text("The key is under the mat.", "utf-8")
+    texts = ("file:secret.txt", "pool:none", "auto", LONG)
+    written = [AnchorCandidate(text, "pool") for text in texts]
+    monkeypatch.setattr(
+        anchor_candidates, "_find_in_pool", lambda *args, **options: (written, None)
+    )
+    _, tuning, said = tune(project, AnchorField(ways=("pool",)))
+    assert [a.text for a in tuning.choices[0].anchors[1:]] == [LONG]
+    assert sum("A candidate of pool is left out: it" in line for line in said) == 3
 
 
 def test_a_recipe_without_an_anchor_has_none_to_tune(project, engine):

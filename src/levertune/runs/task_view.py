@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from levertune.anchors.auto import choose_lifting
 from levertune.anchors.guard import FindFault, make_guard
+from levertune.anchors.setting import describe_name
 from levertune.data.draws import evenly_spaced
 from levertune.data.records import Record
 from levertune.progress import Progress
@@ -106,14 +107,19 @@ def view_rows(
 
 
 def make_view_guard(view: TaskView) -> FindFault:
-    """Says what makes a text unusable as an anchor of the rows in view."""
+    """Says what makes a text unusable as an anchor of the rows in view.
+
+    Refused is also what `anchor.text` would take for a name (`anchors.setting`): a text that is
+    found good may be written into a recipe.
+    """
     tokens = view.workspace.tokenizer.control_tokens
 
     def find_control_token(text: str) -> str | None:
         fault = tokens.describe_in(text)
         return None if fault is None else fault.removesuffix(".")  # a sentence goes on behind it
 
-    return make_guard(view.verbatim, view.test, find_control_token=find_control_token)
+    find_fault = make_guard(view.verbatim, view.test, find_control_token=find_control_token)
+    return lambda text: describe_name(text) or find_fault(text)
 
 
 def own_anchor_text(recipe: Recipe, view: TaskView) -> str | None:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from levertune.anchors.setting import describe_name
+
 Answer = Literal["json", "label", "number", "code", "text"]
 """Kinds of answer, as `scoring.kinds` tells them; a test holds the two together."""
 
@@ -181,6 +183,8 @@ def _anchor_faults(value: Any, key: Key) -> Iterator[Fault]:
             key,
             f"must not begin or end with white space; found {ends!r}. Write it under `text: |-`.",
         )
+    if isinstance(value, str) and (name := describe_name(value)):
+        yield Fault(key, f"must be the anchor's own words; it {name}. Write them out.")
 
 
 def _example_faults(value: Any, key: Key) -> Iterator[Fault]:
