@@ -9,6 +9,7 @@ from levertune.data.draws import (
     draw_rows,
     fair_order,
     label_counts,
+    sample_items,
     sampled_order,
     task_strata,
 )
@@ -41,6 +42,23 @@ def test_larger_draws_contain_smaller_ones_whatever_the_file_order(record, strat
     if stratified:
         tens = [draw_rows(records, 10, seed=seed, stratified=True) for seed in range(50)]
         assert all(1 <= sum(row.stratum == "b" for row in ten) <= 3 for ten in tens)
+
+
+@pytest.mark.parametrize(("labels", "rows", "most"), [("yn", 128, 64), ("abcd", 240, 60)])
+def test_a_sample_of_a_file_that_goes_round_its_labels_has_them_all(labels, rows, most):
+    items = [(i, labels[i % len(labels)]) for i in range(rows)]
+    sample = sample_items(items, most)
+    assert len(sample) == most
+    assert list(sample) == sorted(set(sample))
+    counts = Counter(label for _, label in sample)
+    assert all(0.5 < counts[label] * len(labels) / most < 1.5 for label in labels)
+
+
+def test_a_sample_is_as_large_as_asked_for_and_the_same_each_time():
+    items = list(range(65))
+    assert len(sample_items(items, 64)) == 64
+    assert sample_items(items, 64) == sample_items(items, 64)
+    assert sample_items(items, 65) == items
 
 
 @settings(max_examples=60)

@@ -220,7 +220,7 @@ def test_scores_have_a_baseline_and_count_the_tokens_of_each_anchor(project):
     short, long = "Name it.", "Name the colour of the thing that is described here."
     scored = score_candidates(recipe, view, [short, long, short], max_rows=8)
     assert [score.text for score in scored.scores] == [short, long]
-    assert scored.baseline.num_rows == 6  # every second of twelve
+    assert scored.baseline.num_rows == 8  # of twelve
     assert scored.scores[0].tokens_per_request < scored.scores[1].tokens_per_request
     assert all(score.nll is not None for score in scored.scores)
 

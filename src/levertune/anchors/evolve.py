@@ -23,7 +23,7 @@ from levertune.anchors.evolve_adapter import COMPONENT, REFLECTION, AnchorAdapte
 from levertune.anchors.evolve_record import Ledger, Measure, Tried
 from levertune.anchors.guard import FindFault
 from levertune.anchors.lift import shared_instruction
-from levertune.data.draws import evenly_spaced
+from levertune.data.draws import sample_items
 from levertune.data.records import Record
 from levertune.data.row_texts import make_own_text
 from levertune.errors import DataError, RecipeError
@@ -43,7 +43,7 @@ class EvolvePlan:
     Args:
         num_calls: Most rows looked at, a row under two candidates counted twice, and those found on
             record counted too.
-        max_rows: Most training rows of the search, evenly spaced; half of them, by a seeded draw,
+        max_rows: Most training rows of the search, a sample; half of them, by a seeded draw,
             are shown to the model and the others validate.
         num_shown: Rows shown to the model at a time.
         max_tokens: Most tokens of an answer.
@@ -206,7 +206,7 @@ def _split(
     Raises:
         DataError: If there are too few.
     """
-    rows = evenly_spaced(records, plan.max_rows)
+    rows = sample_items(records, plan.max_rows)
     if len(rows) < _MIN_ROWS:
         raise DataError(
             f"--way evolve: needs at least {_MIN_ROWS} training rows, to show some and validate on "

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TypeVar
 
 from levertune.anchors.answer_form import (
     NEARLY_ALL,
@@ -27,6 +25,7 @@ from levertune.anchors.patterns import describe_pattern, describe_words, join_wo
 from levertune.anchors.pieces import is_layout, piece_spans
 from levertune.anchors.quotes import QuotedTexts, RowText
 from levertune.anchors.scripts import LATIN, find_script
+from levertune.data.draws import sample_items
 from levertune.data.records import Record
 
 DEFAULT_CHARACTERS = 400
@@ -47,8 +46,6 @@ _CODE = "the code that the description asks for"
 _TEXT = "Answer in the form that this task asks for."
 # Of fewer than five words, so it never quotes an answer.
 _PLAINEST = "Do the task."
-
-_Item = TypeVar("_Item")
 
 
 def write_template(
@@ -131,7 +128,7 @@ def describe_rows(
     """
     _check_room(max_characters)
     fits = partial(_fits, max_characters=max_characters, answers=_quotable(records, labels or ()))
-    rows = _some([row for row in records if row.completion.strip()], _MAX_ROWS)
+    rows = sample_items([row for row in records if row.completion.strip()], _MAX_ROWS)
     answers = [row.completion.strip() for row in rows]
     if kind not in _FORMAL_KINDS and are_programs(answers):
         kind = "code"
@@ -142,7 +139,7 @@ def describe_rows(
     text = next(filter(fits, openings), _PLAINEST)
     details = []
     if kind not in _FORMAL_KINDS:
-        some = _some(rows, _MAX_PROMPTS)
+        some = sample_items(rows, _MAX_PROMPTS)
         details = describe_style(answers)
         new = describe_new_words([row.completion for row in some], [r.user_text for r in some])
         details += [f"Its own notation looks like {new}."] if new else []
@@ -176,7 +173,7 @@ def _label_sentences(counts: Counter[str], labels: Sequence[str] | None) -> Iter
     if 2 <= len(names) <= _MAX_LISTED_LABELS and len(short) == len(names):
         yield f"Answer with one of these labels, and nothing else: {', '.join(shown)}."
     if len(names) > 1:
-        some = _some(names, _MAX_ROWS)
+        some = sample_items(names, _MAX_ROWS)
         pattern, words = describe_pattern(some), describe_words(some)
         what = f"a code of {pattern}" if pattern else f"one of {len(names)} labels"
         if words and not pattern:
@@ -203,7 +200,7 @@ def _code_sentences(answers: Sequence[str]) -> Iterator[str]:
 
 def _text_sentences(rows: Sequence[Record], answers: Sequence[str]) -> Iterator[str]:
     form = describe_form(answers)
-    some = _some(rows, _MAX_PROMPTS)
+    some = sample_items(rows, _MAX_PROMPTS)
     prompts = [row.user_text for row in some]
     copied = describe_copying([row.completion.strip() for row in some], prompts)
     noun = _noun_of(prompts)
@@ -237,7 +234,7 @@ def _describe_languages(
         said.append(f"Answer in {answer_language}.")
     if said or kind in _FORMAL_KINDS:
         return said
-    some = _some(rows, _MAX_PROMPTS)
+    some = sample_items(rows, _MAX_PROMPTS)
     given = find_script([row.user_text for row in some])
     wanted = find_script([row.completion for row in some])
     if wanted is None or (wanted == LATIN and given in (LATIN, None)):
@@ -256,15 +253,6 @@ def _noun_of(prompts: Sequence[str]) -> str:
         nouns.add(label[:-1].lower() if is_word and label.isascii() else "")
     noun = nouns.pop() if len(nouns) == 1 else ""
     return noun or "text"
-
-
-def _some(items: Sequence[_Item], most: int) -> Sequence[_Item]:
-    """The items, or so many of them drawn with a fixed seed, in their order."""
-    if len(items) <= most:
-        return items
-    # Not every n-th: files often go round their labels or templates.
-    drawn = random.Random(0).sample(range(len(items)), most)
-    return [items[index] for index in sorted(drawn)]
 
 
 def _quotable(records: Sequence[Record], labels: Sequence[str] = ()) -> QuotedTexts:

@@ -22,7 +22,7 @@ class SourceSummary:
         schema: Schema recognised.
         rows: Number of rows.
         tokens: Tokens of prompts and completions as bare text.
-        is_estimated: Whether tokens are estimated from evenly spaced rows (above 20,000 rows).
+        is_estimated: Whether tokens are estimated from some rows (above 20,000 rows).
         unused_columns: Columns that nothing is read from.
         over_length: Ids of the rows longer than `max_length`.
     """

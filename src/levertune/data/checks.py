@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from levertune.data.check_report import CheckReport, Regime, SourceSummary
 from levertune.data.check_warnings import write_warnings
-from levertune.data.draws import Item, evenly_spaced, label_counts
+from levertune.data.draws import Item, label_counts, sample_items
 from levertune.data.language import (
     ROWS_COMPARED_WITH_ENGLISH,
     TokenCounter,
@@ -29,7 +29,7 @@ RowCounter = Callable[[Record], int]
 # Tokens that may merge or part where the turns meet the template; rows this near to the limit are
 # rendered and counted exactly.
 _SEAM_TOKENS = 16
-# Of a file with more rows some are counted, evenly spaced, and the total is said to be estimated:
+# Of a file with more rows some are counted, a sample, and the total is said to be estimated:
 # counting the tokens of 100,000 rows would take most of the time of a check. Where rows vary by as
 # much as they are long, the standard error of the total is 1.4 % (1 over the root of 5,000).
 _MAX_COUNTED_ROWS = 20_000
@@ -81,7 +81,7 @@ def check_task(
     task_summary, rest = summaries[0], summaries[1:]
     leaks = {found.sets: found for found in leakage}
     own_text = make_own_text(instruction)
-    sample = evenly_spaced(task.records, ROWS_COMPARED_WITH_ENGLISH)
+    sample = sample_items(task.records, ROWS_COMPARED_WITH_ENGLISH)
     report = CheckReport(
         task=task_summary,
         test=rest.pop(0) if test else None,
@@ -243,8 +243,8 @@ def find_regime(tokens: int) -> Regime:
 
 
 def rows_to_count(items: Sequence[Item]) -> Sequence[Item]:
-    """All of the rows, or of more than 20,000 about 5,000 at equal distances."""
-    return evenly_spaced(items, _SAMPLED_ROWS) if len(items) > _MAX_COUNTED_ROWS else items
+    """All of up to 20,000 rows; of more, 5,000 drawn with a fixed seed."""
+    return sample_items(items, _SAMPLED_ROWS) if len(items) > _MAX_COUNTED_ROWS else items
 
 
 def _summarize(

@@ -1,4 +1,4 @@
-"""Some rows of many: seeded orders whose every front is a fair draw, and evenly spaced ones.
+"""Some rows of many: seeded orders whose every front is a fair draw, and plain samples.
 
 Two kinds of fair. Rows to learn from are *sampled*: strata in proportion, and every row as likely
 as any other, since to leave out all that is rare would make another pool of it. Rows to judge on
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import random
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import TypeVar
@@ -53,9 +54,20 @@ def task_strata(records: Sequence[Record]) -> list[str]:
     return [""] * len(records)
 
 
-def evenly_spaced(items: Sequence[Item], most: int) -> Sequence[Item]:
-    """At most so many of the items, at equal distances; all of them if they are no more."""
-    return items[:: max(1, -(-len(items) // most))]
+def sample_items(items: Sequence[Item], most: int) -> Sequence[Item]:
+    """So many of the items, drawn with a fixed seed, in their order; all if they are no more.
+
+    Not every n-th: files often go round their labels, templates or families, and every n-th row
+    may then be of one of them.
+
+    Args:
+        items: The items.
+        most: How many to draw.
+    """
+    if len(items) <= most:
+        return items
+    drawn = random.Random(0).sample(range(len(items)), most)
+    return [items[index] for index in sorted(drawn)]
 
 
 def seeded_hash(record: Record, seed: int) -> bytes:

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from levertune.data.draws import evenly_spaced
+from levertune.data.draws import sample_items
 
 TokenCounter = Callable[[Sequence[str]], Sequence[int]]
 """Gives the number of tokens of each text."""
@@ -55,7 +55,7 @@ def compare_with_english(
 
     Digits, punctuation and symbols are left out on both sides: they cost more tokens than letters
     in any language. Prompts and completions are measured apart, since a task may lead from one
-    language to another. Of each at most 500 texts, evenly spaced, are counted.
+    language to another. Of each at most 500 texts, a sample, are counted.
 
     Args:
         prompts: The rows' own prompts, without the instruction they share.
@@ -75,7 +75,7 @@ def compare_with_english(
 
 
 def _tokens_per_character(texts: Sequence[str], count_tokens: TokenCounter) -> float | None:
-    raw = evenly_spaced(texts, ROWS_COMPARED_WITH_ENGLISH)
+    raw = sample_items(texts, ROWS_COMPARED_WITH_ENGLISH)
     sample = [_words_only(text) for text in raw]
     size = sum(_weighted_length(text) for text in sample)
     # Languages that put no space between words have long texts instead of many words.

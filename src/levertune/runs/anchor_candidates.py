@@ -13,7 +13,7 @@ from levertune.anchors.asking import Ask, AskError
 from levertune.anchors.candidates import AnchorCandidate, DesignCost
 from levertune.anchors.guard import FindFault
 from levertune.anchors.quotes import spoken
-from levertune.data.draws import evenly_spaced
+from levertune.data.draws import sample_items
 from levertune.data.language_names import language_name
 from levertune.errors import RecipeError
 from levertune.progress import Progress, SilentProgress
@@ -167,7 +167,7 @@ def score_candidates(
         recipe: The recipe; placement, lead-in and dropout are taken from it.
         view: Its rows.
         texts: The anchors' words.
-        max_rows: Most task rows to score on, evenly spaced.
+        max_rows: Most task rows to score on, a sample.
         progress: Where to show progress.
 
     Returns:
@@ -197,7 +197,7 @@ def score_candidates(
         view.workspace.base(),
         view.workspace.tokenizer,
         list(anchors.values()),
-        evenly_spaced(view.train, max_rows),
+        sample_items(view.train, max_rows),
         view.general,
         hardware=view.workspace.hardware,
         max_length=recipe.training.max_length,

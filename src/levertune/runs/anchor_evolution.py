@@ -12,7 +12,7 @@ from levertune.anchors.candidates import AnchorCandidate
 from levertune.anchors.evolve import WAY, EvolvePlan, evolve, require_gepa
 from levertune.anchors.evolve_record import RowLoss
 from levertune.anchors.guard import FindFault
-from levertune.data.draws import evenly_spaced
+from levertune.data.draws import sample_items
 from levertune.data.records import Record
 from levertune.errors import RecipeError
 from levertune.models.rendering import TokenizedExample
@@ -82,7 +82,7 @@ def evolve_candidates(
     from levertune.evaluation.likelihood import score_likelihood
 
     plan = EvolvePlan(num_calls=num_calls)
-    rows = evenly_spaced(view.train, plan.max_rows)
+    rows = sample_items(view.train, plan.max_rows)
     workspace, max_length = view.workspace, recipe.training.max_length
     section = settle_placement(recipe, workspace.tokenizer)[0].anchor
 

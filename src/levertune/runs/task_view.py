@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from levertune.anchors.auto import choose_lifting
 from levertune.anchors.guard import FindFault, make_guard
 from levertune.anchors.setting import describe_name
-from levertune.data.draws import evenly_spaced
+from levertune.data.draws import sample_items
 from levertune.data.records import Record
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
@@ -30,7 +30,7 @@ class TaskView:
         train: Task rows in training, what they share or vary taken out of them.
         verbatim: The same rows as the user wrote them.
         test: Rows that no candidate may give an answer of.
-        general: General rows with a prompt, evenly spaced.
+        general: General rows with a prompt, a sample.
         workspace: The model.
         notes: What a reader should know of them.
     """
@@ -100,7 +100,7 @@ def view_rows(
         train=lifting.take_from_all(rows).records,
         verbatim=tuple(rows),
         test=tuple(test),
-        general=tuple(evenly_spaced(general, _GENERAL_ROWS)),
+        general=tuple(sample_items(general, _GENERAL_ROWS)),
         workspace=workspace,
         notes=tuple(notes),
     )

@@ -16,7 +16,7 @@ from levertune.anchors.pool.places import SHIPPED
 from levertune.anchors.quotes import spoken
 from levertune.anchors.transfer.asking import PLAN as TRANSFER_PLAN
 from levertune.anchors.written_by_model import WritingPlan
-from levertune.data.draws import evenly_spaced
+from levertune.data.draws import sample_items
 from levertune.data.records import Record
 from levertune.errors import RecipeError
 from levertune.mixtures.manifest import hash_records
@@ -279,7 +279,7 @@ def _fit(
     choice, anchor = _anchored(with_settings(recipe, anchor_settings(proposed, recipe)), view)
     proposed = replace(proposed, tokens=anchor.token_cost(workspace.tokenizer.count))
     arm, limit = ARMS["tell"], recipe.training.max_length
-    records = evenly_spaced(view.verbatim, _MAX_ROWS)
+    records = sample_items(view.verbatim, _MAX_ROWS)
     bare = [form_example(record, arm, choice, None) for record in records]
     rows, _ = workspace.tokenize_within(bare, limit)
     fitting = [record for record, row in zip(records, rows, strict=True) if row is not None]

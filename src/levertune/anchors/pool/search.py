@@ -9,7 +9,7 @@ from levertune.anchors.auto import choose_lifting
 from levertune.anchors.pool.entry import PoolEntry
 from levertune.anchors.pool.rules import Answer
 from levertune.data.bm25 import Bm25
-from levertune.data.draws import evenly_spaced
+from levertune.data.draws import sample_items
 from levertune.data.records import Record
 from levertune.data.row_texts import make_own_text
 
@@ -66,7 +66,7 @@ def find_similar(
 ) -> tuple[Match, ...]:
     """The entries most like the rows, the most similar first.
 
-    Words are compared by BM25 (`data.bm25`): each of up to 200 evenly spaced rows, prompt and
+    Words are compared by BM25 (`data.bm25`): each of up to 200 rows, a sample, prompt and
     completion without the instruction that they share or vary, is a query to the entries' task,
     kind, text and examples. What is unknown of the rows counts for no entry.
 
@@ -102,7 +102,7 @@ def _compare_words(entries: Sequence[PoolEntry], records: Sequence[Record]) -> l
     if not entries or not records:
         return [0.0] * len(entries)
     own_text = make_own_text(None)
-    sample = choose_lifting(records).take_from_all(evenly_spaced(records, _ROWS_COMPARED)).records
+    sample = choose_lifting(records).take_from_all(sample_items(records, _ROWS_COMPARED)).records
     queries = [f"{own_text(record)}\n{record.completion}" for record in sample]
     compared = Bm25(queries, [entry_text(entry) for entry in entries])
     scores = compared.block(0, len(entries))
