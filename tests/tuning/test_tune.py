@@ -11,7 +11,7 @@ import pytest
 from levertune.cli.main import main
 from levertune.errors import RecipeError, RunError
 from levertune.results.cells import read_cell
-from levertune.results.tuning import TUNING_FILE, write_tuning
+from levertune.results.tuning import TUNING_FILE, RowLoss, Trial, write_tuning
 from levertune.runs.arms import ARMS
 from levertune.runs.prepare import prepare_run
 from levertune.runs.run import run_recipe
@@ -174,6 +174,59 @@ def test_a_tuning_for_other_rows_or_set_by_hand_is_not_used_and_said(project):
     prepared = prepare_run(project.recipe(**AUTO))
     assert prepared.tuning is None
     assert any("was made for other rows" in w for w in prepared.warnings)
+
+
+def test_a_key_set_by_hand_is_warned_of_before_it_is_tuned_and_not_promised_after(
+    project, capsys, monkeypatch
+):
+    recipe = {**AUTO, "training__learning_rate": 0.01, "evaluation__anchor": None}
+    words = ["tune", project.recipe_file(**recipe), "--what", "learning_rate"]
+    told = (
+        "warning: training.learning_rate is set by hand, and `levertune run` will keep that value"
+    )
+    assert main([*words, "--dry-run"]) == 0
+    shown = capsys.readouterr().err
+    assert f"{told}. Set it to auto" in shown
+    assert "warning: Test prompts of tell have no anchor" in shown  # as a run warns
+    # The one in the recipe is chosen, which a run takes: nothing is lost.
+    fixed = {0.01: 0.0, 0.0025: 2.0}
+    monkeypatch.setattr(
+        trial_module.Trials,
+        "run",
+        lambda self, settings, fold: make_trial(
+            settings, fold, fixed.get(settings["training.learning_rate"], 1.0)
+        ),
+    )
+    assert main(words) == 0
+    assert "next: levertune run" in capsys.readouterr().err
+    fixed[0.01] = 3.0
+    assert main(words) == 0
+    shown = capsys.readouterr().err
+    assert "next: levertune run" not in shown
+    assert "levertune run will take none of this: training.learning_rate is set by hand" in shown
+
+
+def make_trial(settings, fold, nll, *, failure=None):
+    """A trial of which only the loss, or its failure, is known."""
+    rows = () if failure else tuple(RowLoss(str(i), nll, 1) for i in range(4))
+    return Trial(
+        settings=dict(settings), fold=fold, rows=rows, train_rows=8, general_rows=8,
+        task_loss_share=None, train_tokens=1, first_loss=None, last_loss=None, seconds=None,
+        failure=failure,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["learning_rate", "general"])
+def test_where_no_candidate_could_be_trained_none_is_chosen(project, monkeypatch, what):
+    failure = "step 3: the loss is nan. Set a lower learning rate."
+    monkeypatch.setattr(
+        trial_module.Trials,
+        "run",
+        lambda self, settings, fold: make_trial(settings, fold, 1.0, failure=failure),
+    )
+    with pytest.raises(RunError, match="^tell, all training rows: no candidate .*; found 'step"):
+        tune_recipe(project.recipe(**AUTO), what=[what])
+    assert not (RUN / TUNING_FILE).exists()
 
 
 def test_a_budget_leaves_the_dearest_out_and_one_too_small_is_refused(project, monkeypatch):

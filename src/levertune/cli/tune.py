@@ -109,7 +109,15 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for choice in outcome.tuning.choices:
         _show(choice, terminal)
-    terminal.note("next: levertune run, with the same recipe: it takes these in place of `auto`")
+    if outcome.by_hand:
+        terminal.note(
+            f"levertune run will take none of this: {', '.join(outcome.by_hand)} is set by hand. "
+            "Write what was chosen into the recipe."
+        )
+    else:
+        terminal.note(
+            "next: levertune run, with the same recipe: it takes these in place of `auto`"
+        )
     terminal.result(to_mapping(outcome.tuning))
     return 0
 

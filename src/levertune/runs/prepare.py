@@ -175,7 +175,7 @@ def prepare_run(
     require_room(resolved, pool, count_tokens=workspace.count_record)
     warnings += describe_shortfalls(resolved, pool, count_tokens=workspace.count_record)
     tuning, notes = find_tuning(run_dir, recipe, resolved, inputs, workspace.model_hash)
-    warnings += notes
+    warnings += notes if retuned is None else []  # they tell how a run takes an earlier choice
     if tuning is not None and retuned is not None:
         tuning = tuning.without(retuned.keys, retuned.arms)
     if tuning is not None:

@@ -131,19 +131,43 @@ def find_tuning(
     tuning = read_tuning(run_dir)
     if tuning is None:
         return None, []
-    set_by_hand = [
-        key
-        for key in tuning.keys
-        if value_of(asked, key) not in (_default_of(key), _base_value(tuning, key))
-    ]
-    if set_by_hand:
-        return None, [f"{TUNING_FILE} is not used: {', '.join(set_by_hand)} is set by hand."]
+    if by_hand := keys_by_hand(asked, tuning):
+        return None, [f"{TUNING_FILE} is not used: {', '.join(by_hand)} is set by hand."]
     if fingerprint_tuning(resolved, inputs, model_hash, tuning.keys) != tuning.fingerprint:
         return None, [
             f"{TUNING_FILE} is not used: it was made for other rows, another model or other "
             "settings. Type `levertune tune` again, or remove it."
         ]
     return tuning, [*_warn_of_baselines(tuning), *_collapses(tuning)]
+
+
+def keys_by_hand(asked: Recipe, tuning: Tuning) -> list[str]:
+    """The tuned keys that a recipe sets to something else, so that a run does not take the choice.
+
+    Args:
+        asked: The recipe as the user gave it, with its `auto`s.
+        tuning: What was tuned.
+    """
+    return [
+        key
+        for key in tuning.keys
+        if value_of(asked, key) not in (_default_of(key), _base_value(tuning, key))
+    ]
+
+
+def warn_of_keys_by_hand(asked: Recipe, keys: Sequence[str]) -> list[str]:
+    """Say of keys that are about to be tuned which the recipe keeps from being taken.
+
+    Args:
+        asked: The recipe as the user gave it, with its `auto`s.
+        keys: The keys.
+    """
+    return [
+        f"{key} is set by hand, and `levertune run` will keep that value. Set it to {default}, so "
+        "that it takes what is found here."
+        for key in keys
+        if value_of(asked, key) != (default := _default_of(key))
+    ]
 
 
 def tuned_settings(tuning: Tuning, arm: Arm, fold: int | None) -> dict[str, Value]:

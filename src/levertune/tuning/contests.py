@@ -58,6 +58,14 @@ class Contest:
     anchors: tuple[ProposedAnchor, ...] = ()
     num_answers: int = 0
 
+    @property
+    def label(self) -> str:
+        """What to call it: `tell, training rows of fold 1`."""
+        where = "all training rows"
+        if self.fold is not None:
+            where = f"training rows of fold {self.fold + 1}"
+        return f"{self.arm}, {where}"
+
     def anchor_tokens(self, settings: Settings) -> int | None:
         """Tokens of a candidate's anchor; None where anchors are not tuned."""
         text = settings.get("anchor.text")

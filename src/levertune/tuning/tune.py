@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from levertune.errors import RecipeError
+from levertune.errors import RecipeError, RunError
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
 from levertune.results.folder_lock import hold_folder
@@ -32,7 +32,13 @@ from levertune.runs.arms import ARMS
 from levertune.runs.jobs import WORTH_SECONDS, Jobs, choose_jobs
 from levertune.runs.pool import WorkerPool
 from levertune.runs.prepare import Prepared, Retuned, prepare_run
-from levertune.runs.tuned import fingerprint_tuning, require_same_tuning, warn_of_collapse
+from levertune.runs.tuned import (
+    fingerprint_tuning,
+    keys_by_hand,
+    require_same_tuning,
+    warn_of_collapse,
+    warn_of_keys_by_hand,
+)
 from levertune.tuning.anchor_race import AnchorField
 from levertune.tuning.candidates import What, tuned_keys
 from levertune.tuning.contests import (
@@ -64,10 +70,12 @@ class TuneOutcome:
     Args:
         tuning: What was found; None after a dry run.
         path: The file it was written to; None after a dry run.
+        by_hand: Keys that the recipe sets to something else, so that a run takes none of it.
     """
 
     tuning: Tuning | None
     path: Path | None
+    by_hand: tuple[str, ...] = ()
 
 
 def tune_recipe(
@@ -101,6 +109,7 @@ def tune_recipe(
     Raises:
         RecipeError: If there is nothing to choose between, the arm cannot be tuned, or the budget
             is too small for two candidates.
+        RunError: If no candidate could be trained to the end.
         UserError: If something the user named cannot be used.
     """
     progress, say = progress or SilentProgress(), say or (lambda line: None)
@@ -117,6 +126,8 @@ def tune_recipe(
     retuned = Retuned(keys, tuple(arms))
     earlier = read_tuning(Path(recipe.output_dir))
     prepared = prepare_run(recipe, retuned=retuned)
+    for told in (*warn_of_keys_by_hand(recipe, keys), *prepared.warnings):
+        say(f"warning: {told}")
     with contextlib.ExitStack() as held:
         if not dry_run:  # writing anchors takes long and keeps them in the folder
             held.enter_context(
@@ -163,7 +174,8 @@ def tune_recipe(
         choices=tuple(choices),
         provenance=collect_provenance(),
     )
-    return TuneOutcome(tuning, write_tuning(prepared.run_dir, tuning))
+    path = write_tuning(prepared.run_dir, tuning)
+    return TuneOutcome(tuning, path, tuple(keys_by_hand(recipe, tuning)))
 
 
 def _choose(
@@ -176,7 +188,11 @@ def _choose(
     progress: Progress,
     say: Say,
 ) -> list[TunedChoice]:
-    """Run the races."""
+    """Run the races.
+
+    Raises:
+        RunError: If none of the candidates left at the end of one could be trained.
+    """
     choices = []
     with _trial_runner(recipe, what, arms, prepared, shared, progress) as run:
         for contest in contests:
@@ -186,6 +202,7 @@ def _choose(
                 partial(_run_trials, contest, run, say),
                 contest.rule,
             )
+            _require_trained(contest, found.trials[found.winner])
             choices.append(
                 TunedChoice(
                     arm=contest.arm,
@@ -196,6 +213,17 @@ def _choose(
                 )
             )
     return choices
+
+
+def _require_trained(contest: Contest, trials: Sequence[Trial]) -> None:
+    """Refuse a winner without a figure: then none of the candidates left has one."""
+    if math.isfinite(mean_loss(trials)):
+        return
+    failure = next((t.failure for t in trials if t.failure), "a likelihood that is no number")
+    raise RunError(
+        f"{contest.label}: no candidate left was trained to the end; found {failure!r}. Set a "
+        "lower training.learning_rate, and tune again."
+    )
 
 
 @contextlib.contextmanager
@@ -279,21 +307,16 @@ def _time(seconds: float) -> str:
 def _describe_start(contests: list[Contest], rate: float, shared: Jobs) -> list[str]:
     lines = []
     for contest in contests:
-        where = (
-            "all training rows"
-            if contest.fold is None
-            else f"training rows of fold {contest.fold + 1}"
-        )
         num = len(contest.candidates)
         counts = " + ".join(map(str, contest.rule.most_trials(num, contest.num_folds)))
         most = "at most " if contest.anchors else ""
-        lines.append(f"{contest.arm}, {where}: {num} candidates, {most}{counts} trials")
+        lines.append(f"{contest.label}: {num} candidates, {most}{counts} trials")
         if contest.num_answers:
             lines.append(
-                f"{contest.arm}, {where}: anchors are still to be written, by at most "
+                f"{contest.label}: anchors are still to be written, by at most "
                 f"{contest.num_answers} answers of a model; the estimate leaves that out"
             )
-        lines += [f"warning: {contest.arm}, {where}: {note}" for note in contest.notes]
+        lines += [f"warning: {contest.label}: {note}" for note in contest.notes]
     if shared.count > 1:
         lines.append(f"jobs: {shared.count} trials at once ({shared.reason})")
     seconds = estimate_seconds(contests, rate, shared.count)
