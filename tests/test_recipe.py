@@ -125,6 +125,8 @@ def test_scalars_follow_yaml_1_2(text, value):
         ("[" * 30, r"nested deeper than 20 levels"),
         ("{a: " * 3000, r"nested deeper than 20 levels"),
         ("a" * (MAX_BYTES + 1), r"is too long"),
+        ('a: "\\U00110000"', r"x: is not valid YAML: a value cannot be read"),
+        ('a: "\\UFFFFFFFF"', r"x: is not valid YAML: a value cannot be read"),
     ],
 )
 def test_yaml_that_is_broken_or_hostile_is_refused_with_its_line(text, message):

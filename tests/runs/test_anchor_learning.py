@@ -190,6 +190,14 @@ def test_other_pairs_in_the_folder_are_left_alone(tmp_path, monkeypatch):
 # Asking it.
 
 
+def test_a_generator_without_its_weights_is_one_line(learnt, tmp_path):
+    best = tmp_path / "best"
+    shutil.copytree(learnt / "best", best)
+    (best / "adapter_model.safetensors").unlink()
+    with pytest.raises(ModelError, match="its weights cannot be read; .*No such file"):
+        anchor_generator.name_generator(best)
+
+
 def test_the_generator_is_asked_and_its_answers_are_kept(project, learnt, monkeypatch, capsys):
     monkeypatch.setattr(anchor_generator, "PLAN", replace(PLAN, num_draws=1, max_tokens=8))
     words = ["anchor", "suggest", project.recipe_file(), "--way", "transfer"]

@@ -69,6 +69,12 @@ def parse_yaml(text: str, where: str) -> Document:
     except YAMLError as error:
         problem = " ".join(str(error).split("\n")[0].split())
         raise RecipeError(f"{where}: is not valid YAML: {problem}.") from None
+    except (ValueError, OverflowError) as error:  # a character such as "\\U00110000"
+        if isinstance(error, RecipeError):
+            raise
+        raise RecipeError(
+            f"{where}: is not valid YAML: a value cannot be read ({error}). Correct it."
+        ) from None
 
 
 def resolve_scalar(text: str) -> str | int | float | bool | None:

@@ -80,10 +80,17 @@ def name_generator(folder: str | Path) -> str:
         folder: The folder of `anchor learn`, or its adapter's.
 
     Raises:
-        ModelError: If the folder holds no adapter.
+        ModelError: If the folder holds no adapter, or its weights cannot be read.
     """
     adapter = find_adapter(folder)
-    weights = hashlib.sha256((adapter / "adapter_model.safetensors").read_bytes()).hexdigest()
+    path = adapter / "adapter_model.safetensors"
+    try:
+        weights = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(
+            f"--generator {folder}: its weights cannot be read; found, of {path}: "
+            f"{error.strerror}. Train a generator with: levertune anchor learn"
+        ) from None
     return f"{WAY} {read_card(adapter).base_sha256} {weights}"
 
 

@@ -58,6 +58,7 @@ BAD = [
     (b"id: !!python/object:os.system x\n", "line 1: has the tag"),
     (b"id: a\nid: b\n", "line 2: has the key 'id' a second time"),
     (b"id: [a\n", "is not valid YAML"),
+    (b'id: "\\U00110000"\n', "is not valid YAML: a value cannot be read"),
     (b"--- {}\n--- {}\n", "begins a second document"),
     (b"? [a]\n: b\n", "has a key that is not text"),
     (b"", "must be a mapping"),
@@ -104,6 +105,12 @@ def test_a_byte_order_mark_is_no_part_of_the_entry(tmp_path, make_entry, entry_f
     path = tmp_path / "city-to-code.yaml"
     path.write_text(entry_file(make_entry()), "utf-8-sig")
     assert read_entry(path) == make_entry()
+
+
+def test_links_in_a_ring_are_refused(pool):
+    (pool / "ring.yaml").symlink_to("ring.yaml")
+    with pytest.raises(DataError, match=r"ring\.yaml: .*found 'ring\.yaml'\. Put "):
+        read_pool_folder(pool)
 
 
 def test_a_link_may_not_lead_out_of_the_folder(pool, tmp_path):

@@ -104,10 +104,10 @@ def read_document(path: Path, *, where: str, root: Path | None = None) -> Docume
         raise DataError(
             f"{where}: an entry's file ends in {ENDING}; found {path.name!r}. Rename it."
         )
-    if path.is_symlink() and not path.resolve().is_relative_to((root or path.parent).resolve()):
+    if path.is_symlink() and not _leads_into(path, root or path.parent):
         raise DataError(
-            f"{where}: is a link that leads out of its folder; found {path.name!r}. Put the file "
-            "itself there."
+            f"{where}: is a link that leads out of its folder or nowhere; found {path.name!r}. Put "
+            "the file itself there."
         )
     if not path.is_file():  # a pipe would be waited for without end
         what = "is no plain file" if path.exists() else "there is no such file"
@@ -120,6 +120,13 @@ def read_document(path: Path, *, where: str, root: Path | None = None) -> Docume
             f"{where}: cannot be read; {error.strerror}. Check its permissions."
         ) from None
     return parse_document(content, where=where)
+
+
+def _leads_into(link: Path, folder: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # links in a ring: RuntimeError up to Python 3.12
+        return False
 
 
 def parse_document(content: bytes, *, where: str) -> Document:
