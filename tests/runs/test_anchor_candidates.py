@@ -56,6 +56,14 @@ def test_the_template_and_the_pool_give_candidates_without_a_model(project):
     assert found.candidates[1].notes[0].endswith("of the pool.")
 
 
+@pytest.mark.parametrize("words", [["score", "--html"], ["suggest", "--force", "--to"]])
+@pytest.mark.parametrize("place", [".", "none/"])
+def test_a_folder_in_the_place_of_a_file_is_refused_before_anything_is_read(words, place, capsys):
+    assert main(["anchor", words[0], "none.yaml", *words[1:], place]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"{words[-1]} {place}: is a folder. Name a file." in line
+
+
 def test_suggest_says_when_no_anchor_of_the_pool_is_of_a_task_like_the_rows(project, capsys):
     things = ("quux", "frob", "gnar", "wibb", "plugh", "xyzzy", "thud", "fum", "baz", "corge")
     rows = [(f"{one} {two}", one[0] + "ork") for one in things[:4] for two in things[4:]]

@@ -185,6 +185,9 @@ def test_other_pairs_in_the_folder_are_left_alone(tmp_path, monkeypatch):
     with pytest.raises(RunError, match="holds other pairs than these"):
         learn_generator("g", num_pairs=2, with_pool=False)
     assert (tmp_path / "g" / PAIRS_FILE).read_text("utf-8") == "{}\n"
+    (tmp_path / "g" / PAIRS_FILE).write_bytes(b"\xff\xfe")
+    with pytest.raises(RunError, match="holds other pairs than these"):
+        learn_generator("g", num_pairs=2, with_pool=False)
 
 
 # Asking it.

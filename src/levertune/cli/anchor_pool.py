@@ -242,11 +242,11 @@ def _contribute(args: argparse.Namespace, folder: Path) -> PoolEntry:
 def _verify(args: argparse.Namespace, terminal: Terminal) -> int:
     from levertune.anchors.pool.evidence import verify_evidence
     from levertune.anchors.pool.reading import read_entry
-    from levertune.anchors.pool.writing import write_entry
+    from levertune.anchors.pool.writing import write_entry_file
 
     path = Path(args.file).expanduser()
     entry = verify_evidence(read_entry(path), args.run)
-    path = write_entry(path.parent, entry)
+    write_entry_file(path, entry)  # the file that was named, be there an `entries/` beside it
     terminal.say(f"verified: {path}")
     terminal.note("gains count as verified in the collection that comes with levertune alone")
     terminal.result({"path": str(path), **entry.to_mapping()})

@@ -13,6 +13,7 @@ from levertune.cli.arguments import (
     make_terminal,
     positive_number,
     read_recipe,
+    refuse_folder,
 )
 from levertune.errors import RecipeError
 
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
             be written.
     """
     terminal = make_terminal(args)
+    refuse_folder("--html", args.html)
     recipe = read_recipe(args)
     if args.rows < 2:
         raise RecipeError(f"--rows: must be at least 2; found {args.rows}.")

@@ -13,6 +13,7 @@ from levertune.cli.arguments import (
     make_terminal,
     positive_number,
     read_recipe,
+    refuse_folder,
 )
 from levertune.errors import RecipeError
 
@@ -89,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
             there already.
     """
     terminal = make_terminal(args)
+    refuse_folder("--to", args.to)
     if args.to is not None and os.path.exists(args.to) and not args.force:
         raise RecipeError(f"--to {args.to}: is there already. Name another file, or add --force.")
     recipe = read_recipe(args)

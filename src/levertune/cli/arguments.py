@@ -58,6 +58,20 @@ def whole_number(word: str) -> int:
     return _number_from(0, word)
 
 
+def refuse_folder(option: str, path: str | None) -> None:
+    """Refuse a folder where a file is to be written, before any work is done.
+
+    Args:
+        option: The option that names it.
+        path: What it names, or None.
+
+    Raises:
+        RecipeError: If that is a folder.
+    """
+    if path is not None and (os.path.isdir(path) or path.endswith("/")):
+        raise RecipeError(f"{option} {path}: is a folder. Name a file.")
+
+
 def make_terminal(args: argparse.Namespace) -> Terminal:
     """The terminal that `--quiet` and `--json` ask for."""
     return Terminal(quiet=args.quiet, json=args.json)

@@ -106,7 +106,7 @@ def _write_once(path: Path, pairs: Iterable[Pair]) -> None:
     text = "".join(json.dumps(pair.to_json(), ensure_ascii=False) + "\n" for pair in pairs)
     if not path.is_file():
         write_text_atomically(path, text)
-    elif path.read_text(encoding="utf-8") != text:
+    elif path.read_text(encoding="utf-8", errors="replace") != text:
         raise RunError(
             f"{path}: holds other pairs than these; --pairs, --seed, --hold-out, --no-pool or the "
             "version of levertune were others. Give them as before, or name another folder with -o."

@@ -124,6 +124,18 @@ def test_a_gain_is_verified_from_its_run_by_who_keeps_the_collection(finished, p
     assert evidence.verified
 
 
+def test_the_file_that_is_named_is_verified_though_there_are_entries_beside_it(
+    finished, pool, capsys
+):
+    run = finished("run")
+    assert add(run, pool) == 0
+    (pool / "entries").mkdir()
+    file = pool / "cities.yaml"
+    assert main(["anchor", "pool", "verify", str(file), str(run)]) == 0
+    assert read_entry(file).evidence[0].verified
+    assert not list((pool / "entries").iterdir())
+
+
 def test_a_stated_gain_that_its_run_does_not_give_stays_unverified(finished, pool, capsys):
     run = finished("run")
     assert add(run, pool) == 0

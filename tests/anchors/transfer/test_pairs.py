@@ -2,7 +2,7 @@ import pytest
 
 from levertune.anchors.pool.places import shipped_folder
 from levertune.anchors.pool.reading import list_entry_files
-from levertune.anchors.transfer.catalog import KINDS
+from levertune.anchors.transfer.catalog import KINDS, make_task
 from levertune.anchors.transfer.pairs import MAX_CHARACTERS, make_pairs
 from levertune.errors import RecipeError
 
@@ -25,6 +25,15 @@ def test_no_pair_stands_twice_and_none_is_tested_on_that_is_learnt(pairs):
         assert len(set(train)) == len(train)
         assert len(set(test)) == len(test)
         assert not set(train) & set(test)
+
+
+def test_no_task_is_tested_on_whose_rule_is_learnt_in_other_words():
+    pairs = make_pairs(600, with_pool=False)
+    train, test = (
+        {(p.kind, make_task(p.kind, int(p.id.rpartition("-")[2]), 12).rule) for p in rows}
+        for rows in (pairs.train, pairs.test)
+    )
+    assert not train & test
 
 
 def test_a_prompt_shows_rows_and_leaves_room_for_the_answer(pairs):

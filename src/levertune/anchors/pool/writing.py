@@ -33,6 +33,19 @@ def write_entry(folder: str | Path, entry: PoolEntry, *, overwrite: bool = False
         RunError: If the place cannot be written to.
     """
     path = find_entry_file(folder, entry.id)
+    write_entry_file(path, entry, overwrite=overwrite)
+    return path
+
+
+def write_entry_file(path: Path, entry: PoolEntry, *, overwrite: bool = False) -> None:
+    """Write an entry to a file of its own; arguments and errors as those of `write_entry`.
+
+    Args:
+        path: The file.
+        entry: The entry.
+        overwrite: Whether to replace an entry with another text, or with evidence that this one
+            lacks.
+    """
     text = format_entry(entry)
     size = len(text.encode("utf-8"))
     if size > MAX_BYTES:
@@ -43,7 +56,6 @@ def write_entry(folder: str | Path, entry: PoolEntry, *, overwrite: bool = False
     if path.exists() and not overwrite:
         _require_kept(read_entry(path), entry, path)
     write_text_atomically(path, text)
-    return path
 
 
 def find_entry_file(folder: str | Path, entry_id: str) -> Path:

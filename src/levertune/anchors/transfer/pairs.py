@@ -27,6 +27,10 @@ _FIRST_TEST_SEED = 500_000
 _MAX_SEEDS_A_PAIR = 50
 
 
+Rule = tuple[str, tuple[Any, ...]]
+"""A kind of task, and what sets a task apart from others of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """A row of a generator's training.
@@ -98,7 +102,8 @@ def make_pairs(
     if not kept:
         raise RecipeError("--hold-out: leaves no kind of task to learn from. Hold out fewer.")
     first = seed * _SEEDS_A_LEARNING
-    drawn = _draw(kept, num, first, set())
+    rules: set[Rule] = set()
+    drawn = _draw(kept, num, first, set(), rules)
     pooled = (
         [_pair(entry.id, entry.kind, _rows_of(entry), entry.text, 0) for entry in entries
          if entry.kind not in hold_out]
@@ -107,13 +112,18 @@ def make_pairs(
     )  # fmt: skip
     tested = [kind for kind in KINDS if kind in hold_out] or kept
     seen = {pair.completion for pair in drawn}
-    test = _draw(tested, num_test, first + _FIRST_TEST_SEED, seen)
+    test = _draw(tested, num_test, first + _FIRST_TEST_SEED, seen, rules)
     return Pairs((*drawn, *pooled), tuple(test))
 
 
-def _draw(kinds: Sequence[str], num: int, first_seed: int, seen: set[str]) -> list[Pair]:
-    """Pairs over the kinds in turn; no two tasks of one kind with one rule, or one wording."""
-    seen, rules = set(seen), set()
+def _draw(
+    kinds: Sequence[str], num: int, first_seed: int, seen: set[str], rules: set[Rule]
+) -> list[Pair]:
+    """Pairs over the kinds in turn; no two tasks of one kind with one rule, or one wording.
+
+    Those of `rules`, to which theirs are added, are passed over too.
+    """
+    seen = set(seen)
     pairs: list[Pair] = []
     next_seed = dict.fromkeys(kinds, first_seed)
     while len(pairs) < num:
