@@ -18,6 +18,7 @@ from levertune.anchors.pool.places import SHIPPED, locate
 from levertune.anchors.pool.writing import write_entry
 from levertune.cli.main import main
 from levertune.errors import RecipeError
+from levertune.runs import anchor_features
 from levertune.runs.anchor_candidates import score_candidates, suggest_anchors
 from levertune.runs.prepare import prepare_run
 from levertune.runs.task_view import view_task
@@ -161,6 +162,22 @@ def test_features_count_the_tokens_the_model_read_and_name_rows_by_their_ids(pro
     themes = [note for note in candidate.notes if note.startswith("theme ")]
     named = [name for note in themes for name in note.rpartition("rows ")[2].split(", ")]
     assert set(named) <= {row.id for row in view.train}
+
+
+def test_features_look_at_a_sample_of_many_rows_and_say_so(project, monkeypatch):
+    monkeypatch.setattr(anchor_features, "_MAX_ROWS", 8)
+    read = []
+    real = anchor_features.find_features
+
+    def find(texts, *rest, **options):
+        read.append(list(texts))
+        return real(texts, *rest, **options)
+
+    monkeypatch.setattr(anchor_features, "find_features", find)
+    found = suggest(project, ways=("features",))
+    [texts] = read
+    assert len(texts) == 8
+    assert "features: 8 of 12 task rows, a sample, are taken." in found.notes
 
 
 def test_rows_too_long_for_features_are_counted_and_the_others_keep_their_ids(project):

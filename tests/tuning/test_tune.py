@@ -263,6 +263,14 @@ def test_arms_that_cannot_be_tuned_are_refused(project, arms, what, message):
         tune_recipe(project.recipe(), what=what, arms=arms)
 
 
+def test_an_amount_in_tokens_leaves_no_rows_to_tune(project):
+    recipe = project.recipe(general__rows=None, general__tokens=500)
+    with pytest.raises(
+        RecipeError, match=r"--what general: .*found 500\. Set general\.tok"
+    ):
+        tune_recipe(recipe, what=["general"])
+
+
 def test_the_command_shows_a_table_and_gives_json(project, capsys):
     words = ["tune", project.recipe_file(**AUTO)]
     assert main([*words, "--dry-run"]) == 0

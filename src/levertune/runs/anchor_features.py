@@ -17,6 +17,7 @@ from levertune.anchors.features import (
     join_parts,
     leave_each_out,
 )
+from levertune.data.draws import sample_items
 from levertune.data.general import read_general
 from levertune.data.row_texts import make_own_text
 from levertune.errors import DataError
@@ -30,6 +31,8 @@ WAY = "features"
 # Prompts of all kinds, so that words no task owns (you, can, was) are not taken for its domain.
 _EVERYDAY = "embedded-self"
 _SEED = 0
+_MAX_ROWS = 1_000
+"""Task rows looked at: each pair of them is compared, which of 30,000 rows takes 7 GB."""
 
 
 def write_features(
@@ -51,7 +54,7 @@ def write_features(
 
     Returns:
         The candidate, then those of the ablation, which cost nothing more; and a note on rows that
-        were too long to be looked at, if any were.
+        were not looked at, being too long or too many, if any were.
 
     Raises:
         DataError: If all task rows are too long.
@@ -61,7 +64,7 @@ def write_features(
     own_text = make_own_text(None)
     task, general = (
         [(row, ids) for row in rows if len(ids := encode(plain_example(row))) <= max_length]
-        for rows in (view.train, view.general)
+        for rows in (sample_items(view.train, _MAX_ROWS), view.general)
     )
     if not task:
         raise DataError(
@@ -91,21 +94,27 @@ def write_features(
             )
             for feature, text in leave_each_out(parts)
         ]
-    return candidates, _describe_long(view, len(task), len(general), max_length)
+    return candidates, _describe_left_out(view, len(task), len(general), max_length)
 
 
-def _describe_long(view: TaskView, num_task: int, num_general: int, max_length: int) -> str | None:
+def _describe_left_out(
+    view: TaskView, num_task: int, num_general: int, max_length: int
+) -> str | None:
+    drawn = min(len(view.train), _MAX_ROWS)
     counts = (
-        (len(view.train) - num_task, len(view.train), "task rows"),
+        (drawn - num_task, drawn, "task rows"),
         (len(view.general) - num_general, len(view.general), "general prompts"),
     )
+    notes = []
+    if drawn < len(view.train):
+        notes.append(f"features: {drawn:,} of {len(view.train):,} task rows, a sample, are taken.")
     over = [f"{left_out} of {of} {what}" for left_out, of, what in counts if left_out]
-    if not over:
-        return None
-    return (
-        f"features: {' and '.join(over)} were not looked at, being longer than "
-        f"training.max_length={max_length}."
-    )
+    if over:
+        notes.append(
+            f"features: {' and '.join(over)} were not looked at, being longer than "
+            f"training.max_length={max_length}."
+        )
+    return " ".join(notes) or None
 
 
 def _prompt_states(

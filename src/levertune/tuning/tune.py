@@ -122,6 +122,11 @@ def tune_recipe(
             raise RecipeError(f"--arm {arm}: has no general rows to tune. Use --arm tell.")
         if not ARMS[arm].is_anchored and "anchor" in what:
             raise RecipeError(f"--arm {arm}: has no anchor to tune. Use --arm tell.")
+    if "general" in what and recipe.general.tokens is not None:
+        raise RecipeError(
+            "--what general: chooses general.rows, which general.tokens stands in the place of; "
+            f"found {recipe.general.tokens}. Set general.tokens=null general.rows=auto."
+        )
     keys = tuned_keys(what)
     retuned = Retuned(keys, tuple(arms))
     earlier = read_tuning(Path(recipe.output_dir))
