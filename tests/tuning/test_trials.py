@@ -8,6 +8,7 @@ import pytest
 
 from levertune.cli.main import main
 from levertune.data.leaks import find_leaks
+from levertune.errors import DataError
 from levertune.results.tuning import RowLoss, read_tuning
 from levertune.runs.prepare import prepare_run
 from levertune.selection import losses
@@ -30,6 +31,12 @@ AUTO = {
 @pytest.fixture(scope="module", autouse=True)
 def _on_cpu(on_cpu):
     """Every test here."""
+
+
+def test_too_few_rows_for_the_inner_folds_are_not_laid_to_the_recipes_test(project):
+    prepared = prepare_run(project.recipe(**AUTO, task__subset=2))
+    with pytest.raises(DataError, match=r"^tune: needs at least 3 training .*fewer in 2 rows\."):
+        make_contest(prepared, "tell", None, ["learning_rate"], None)
 
 
 @pytest.fixture

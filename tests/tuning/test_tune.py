@@ -265,9 +265,7 @@ def test_arms_that_cannot_be_tuned_are_refused(project, arms, what, message):
 
 def test_an_amount_in_tokens_leaves_no_rows_to_tune(project):
     recipe = project.recipe(general__rows=None, general__tokens=500)
-    with pytest.raises(
-        RecipeError, match=r"--what general: .*found 500\. Set general\.tok"
-    ):
+    with pytest.raises(RecipeError, match=r"--what general: .*found 500\. Set general\.tok"):
         tune_recipe(recipe, what=["general"])
 
 

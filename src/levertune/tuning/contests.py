@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from levertune.anchors.lift import shared_instruction
 from levertune.data.records import Record
 from levertune.data.splits import cross_validation_folds, draw_subset, warn_of_large_groups
+from levertune.errors import DataError
 from levertune.progress import Progress
 from levertune.results.tuning import ProposedAnchor, Value
 from levertune.runs.arms import ARMS
@@ -83,10 +84,20 @@ def make_trials(
         fold: The fold whose training rows they are, or None for all.
         what: What to tune.
         progress: Where to show progress.
+
+    Raises:
+        DataError: If the rows are too few, or too much alike, for the inner folds.
     """
     rows = _training_rows(prepared, fold)
     instruction = shared_instruction(rows)
-    folds = cross_validation_folds(rows, INNER_FOLDS, seed=INNER_SEED, instruction=instruction)
+    try:
+        folds = cross_validation_folds(rows, INNER_FOLDS, seed=INNER_SEED, instruction=instruction)
+    except DataError:  # it speaks of `task.test`, which says nothing of these folds
+        raise DataError(
+            f"tune: needs at least {INNER_FOLDS} training rows with unlike prompts, for as many "
+            f"inner folds; found fewer in {len(rows)} rows. Bring more rows, or leave the settings "
+            "to `auto`."
+        ) from None
     name = "all" if fold is None else f"fold-{fold + 1}"
     return Trials(
         prepared,
