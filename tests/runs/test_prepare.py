@@ -1,9 +1,14 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from levertune.anchors.pool import kept
+from levertune.anchors.pool.entry import PoolEntry, PoolExample
+from levertune.anchors.pool.merge import merge_pools
+from levertune.anchors.pool.writing import write_entry
 from levertune.errors import ModelError, RunError
 from levertune.recipes.dumping import dump_recipe, read_reasons
 from levertune.recipes.loading import load_recipe
@@ -15,6 +20,33 @@ from levertune.runs.same_recipe import describe_changes
 
 COLOURS = ("red", "green", "blue")
 PLANS = [CellPlan(ARMS[name], seed) for seed in (0, 2) for name in ("sft", "tell")]
+
+
+def test_a_run_reads_its_pool_once_says_its_notes_and_the_next_reads_it_anew(project, monkeypatch):
+    entry = PoolEntry(
+        "names-of-colours", "Name the colour.", "naming", "label", "Name a colour.", ("en",),
+        "CC0-1.0", "A painter",
+        tuple(PoolExample(f"a thing {i}", colour) for i, colour in enumerate("abcde")),
+    )  # fmt: skip
+    write_entry(project.folder / "own", entry)
+    reads = []
+
+    def merge(places):
+        reads.append(places)
+        return replace(merge_pools(places), notes=("A copy stands in.",))
+
+    monkeypatch.setattr(kept, "merge_pools", merge)
+    recipe = project.recipe(
+        anchor__text="pool:names-of-colours", anchor__pools=["own"], task__test="cv:2"
+    )
+    prepared = prepare_run(recipe)
+    cells = [prepared.build(plan) for plan in prepared.plans if plan.arm.name == "tell"]
+    assert [cell.choice.anchor.text for cell in cells] == ["Name the colour."] * 2
+    assert len(reads) == 1
+    assert "A copy stands in." in prepared.warnings
+    write_entry(project.folder / "own", replace(entry, text="Say it."), overwrite=True)
+    prepared = prepare_run(recipe)
+    assert prepared.build(prepared.plans[-1]).choice.anchor.text == "Say it."
 
 
 def test_reasons_are_read_back_from_a_written_recipe(project):

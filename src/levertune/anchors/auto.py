@@ -179,10 +179,10 @@ def choose_lifting(records: Sequence[Record], *, varied_rule: VariedRule = "repl
 def _read_setting(setting: str, pools: Sequence[str]) -> tuple[str, str]:
     """The anchor's words and where they come from."""
     if setting.startswith("pool:"):
-        from levertune.anchors.pool.merge import merge_pools
+        from levertune.anchors.pool.kept import kept_pool
         from levertune.anchors.pool.places import SHIPPED
 
-        entry = merge_pools((SHIPPED, *pools)).find(setting.removeprefix("pool:").strip())
+        entry = kept_pool((SHIPPED, *pools)).find(setting.removeprefix("pool:").strip())
         return entry.text, f"{entry.id} of the pool"
     if not setting.startswith("file:"):
         _check_length("anchor.text", setting)

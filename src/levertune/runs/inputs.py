@@ -8,6 +8,9 @@ from typing import Literal
 
 from levertune.anchors.auto import AnchorChoice, choose_anchor
 from levertune.anchors.lift import shared_instruction
+from levertune.anchors.pool.kept import forget_pools, kept_pool
+from levertune.anchors.pool.places import SHIPPED
+from levertune.anchors.setting import POOL
 from levertune.data.checks import require_task_rows, unseen_labels
 from levertune.data.draws import allot_rows
 from levertune.data.embedded.catalog import TASK_PREFIX
@@ -233,6 +236,7 @@ def read_inputs(
             subset, or rows leak and that is not allowed.
         RecipeError: If the metric is unknown.
     """
+    forget_pools()
     task, test_file = read_task(recipe)
     require_task_rows(task)
     instruction = shared_instruction(task.records)
@@ -260,6 +264,8 @@ def read_inputs(
     retention, notes = read_retention_rows(recipe, task, closed.general, instruction=instruction)
     warnings = [*closed.warnings, *warn_of_large_groups(splits), *notes]
     warnings += [note for file in sources for note in file.notes]
+    if any((one.anchor.text or "").startswith(POOL) for one in (recipe, as_tested(recipe))):
+        warnings += kept_pool((SHIPPED, *recipe.anchor.pools)).notes
     conflicts = find_conflicts(task.records)
     if conflicts:
         warnings.append(
