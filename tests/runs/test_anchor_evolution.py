@@ -119,7 +119,10 @@ def test_without_a_capable_model_or_gepa_one_line_says_so(project, monkeypatch):
     [
         (["--way", "evolve"], "needs a capable model"),
         (["--evolve-calls", "9"], "--evolve-calls: stands without --way evolve"),
-        (["--way", "evolve", "--evolve-calls", "0"], "--evolve-calls: must be at least 1; found 0"),
+        (
+            ["--way", "evolve", "--evolve-calls", "0"],
+            "--evolve-calls: must be a number from 1; found '0'",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(project, words, message, capsys):

@@ -90,6 +90,12 @@ def test_rows_not_written_yet_are_neither_counted_nor_missed(project):
     assert any("the base model writes these rows when a run starts" in w for w in report.warnings)
 
 
+@pytest.mark.parametrize("schedule", ["constant", "anneal", "refine"])
+def test_a_check_takes_every_schedule_that_a_run_takes(project, schedule):
+    recipe = project.recipe(anchor__schedule=schedule, anchor__text="Name the colour of it.")
+    assert check_recipe(recipe).inputs == prepare_run(recipe).inputs
+
+
 @pytest.mark.parametrize("test", ["test.jsonl", "cv:3"])
 @pytest.mark.parametrize("new_tokens", [3, "auto"])
 def test_a_test_row_the_model_cannot_read_is_refused_before_anything_is_trained(

@@ -89,6 +89,13 @@ def arm_example(record: Record, arm: Arm, choice: AnchorChoice | None) -> Exampl
     return form_example(record, arm, choice, served)
 
 
+def foreseen_example(record: Record, arm: Arm, choice: AnchorChoice | None) -> Example:
+    """The same before training: where that is yet to decide the anchor, the one it begins with."""
+    if choice is not None and choice.is_open:
+        return form_example(record, arm, choice, choice.anchor)
+    return arm_example(record, arm, choice)
+
+
 def form_example(
     record: Record, arm: Arm, choice: AnchorChoice | None, anchor: Anchor | None
 ) -> Example:

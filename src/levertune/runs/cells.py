@@ -21,10 +21,10 @@ from levertune.results.cells import TokenCounts, cell_dir
 from levertune.results.dispersion import Dispersion
 from levertune.runs.answers import require_test_rows_fit
 from levertune.runs.arm_rows import (
-    arm_example,
     choose_arm_anchor,
     choose_test_anchor,
     count_pushed_over,
+    foreseen_example,
     form_example,
     list_forms,
     plan_forms,
@@ -213,7 +213,7 @@ def build_cell(
     forms, kept, dropped = _task_rows(recipe, workspace, train, arm, choice)
     tested = choose_test_anchor(recipe, inputs, train, arm, choice)
     test = split_of(inputs, plan, all_rows=all_rows).test
-    shown = [arm_example(record, arm, tested) for record in test]
+    shown = [foreseen_example(record, arm, tested) for record in test]
     require_test_rows_fit(recipe, shown, workspace.tokenizer, workspace.context_length)
     refine_rows, num_aside = None, 0
     if recipe.anchor.schedule == "refine" and (arm.is_anchored or arm.matches_steps):

@@ -22,10 +22,10 @@ from levertune.recipes.url_secrets import without_secrets
 from levertune.runs.anchor_rules import require_changeable, require_fair_anchor, settle_placement
 from levertune.runs.answers import require_backend, require_test_rows_fit
 from levertune.runs.arm_rows import (
-    arm_example,
     choose_arm_anchor,
     choose_test_anchor,
     count_pushed_over,
+    foreseen_example,
     form_example,
     list_forms,
 )
@@ -157,7 +157,7 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
     _require_rows_that_fit(recipe, views, set(report.task.over_length), workspace)
     context_length = read_context_length(workspace.tokenizer_location.folder)
     for view in views:
-        shown = [arm_example(record, view.arm, view.tested) for record in view.test]
+        shown = [foreseen_example(record, view.arm, view.tested) for record in view.test]
         require_test_rows_fit(recipe, shown, tokenizer, context_length)
     _, pool = hold_out_general(inputs.general, recipe.evaluation.general_heldout)
     require_room(recipe, pool, count_tokens=workspace.count_record)
