@@ -11,6 +11,7 @@ from levertune.anchors.pool.writing import write_entry
 from levertune.cli.main import main
 from levertune.data.records import Message, Record
 from levertune.recipes.loading import recipe_for_task
+from levertune.runs.inputs import read_inputs
 
 TEXT = "Name the knot that the sailor describes."
 
@@ -93,6 +94,21 @@ def test_rows_find_the_anchor_of_their_own_task(pool, task, capsys):
     captured = capsys.readouterr()
     assert "sailors-knots" in captured.out
     assert "anchor.text=pool:sailors-knots" in captured.err
+
+
+def test_rows_set_aside_to_test_on_have_no_part_in_a_search(pool, task, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "levertune.anchors.pool.ranking.suggest_anchors",
+        lambda entries, records, **_: seen.append({record.id for record in records}) or [],
+    )
+    words = ["anchor", "pool", "search", "--task", str(task), "--pool", str(pool)]
+    for setting in ("0.5", "cv:2"):
+        assert main([*words, f"task.test={setting}"]) == 0
+    held_out = read_inputs(recipe_for_task(task, ["task.test=0.5"])).test_records
+    assert len(held_out) == 2
+    everything = {"1", "2", "3", "4"}
+    assert seen == [everything - {record.id for record in held_out}, everything]
 
 
 def advised(text):

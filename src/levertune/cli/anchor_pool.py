@@ -135,16 +135,17 @@ def _show(args: argparse.Namespace, terminal: Terminal) -> int:
 def _search(args: argparse.Namespace, terminal: Terminal) -> int:
     from levertune.anchors.pool.ranking import suggest_anchors
     from levertune.anchors.pool.search import MIN_WORDS
-    from levertune.runs.inputs import read_task, task_languages
+    from levertune.runs.inputs import read_task, task_languages, training_rows
     from levertune.scoring.kinds import recognise_kind
 
     recipe = read_recipe(args)
-    task, _ = read_task(recipe)
+    task, test_file = read_task(recipe)
+    rows_seen = training_rows(recipe, task, test_file)
     kind = recognise_kind([record.completion for record in task.records])
     pool = _read(args, terminal, recipe.anchor.pools)
     found = suggest_anchors(
         pool.entries,
-        task.records,
+        rows_seen,
         answer=kind.kind,
         languages=args.language or task_languages(recipe),
         num_similar=args.num,

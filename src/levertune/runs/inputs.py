@@ -317,19 +317,46 @@ def split_task(
     Raises:
         DataError: If there are too few rows that differ.
     """
-    setting = recipe.task.test
     rows = task.records
     if test_file is not None:
         test = _first_test_rows(recipe, test_file.records)
         return "file", [Split(train=rows, test=test)]
-    if setting == "auto":
-        setting = TEST_FOLDS if len(rows) < CROSS_VALIDATION_BELOW else TEST_SHARE
+    setting = _test_setting(recipe, rows)
     if isinstance(setting, str):
         folds = int(setting.removeprefix("cv:"))
         return "cv", cross_validation_folds(rows, folds, seed=SPLIT_SEED, instruction=instruction)
     split = split_holdout(rows, float(setting), seed=SPLIT_SEED, instruction=instruction)
     test = _first_test_rows(recipe, split.test)
     return "holdout", [Split(split.train, test, split.large_groups)]
+
+
+def training_rows(
+    recipe: Recipe, task: RecordFile, test_file: RecordFile | None
+) -> tuple[Record, ...]:
+    """The task rows that may have a part in a choice: all but those set aside to test on.
+
+    In cross-validation these are all, since the final adapter trains on them.
+
+    Args:
+        recipe: The recipe.
+        task: The task rows.
+        test_file: The test rows, if they come in a file.
+
+    Raises:
+        DataError: If there are too few rows that differ for a share to be held out.
+    """
+    if test_file is not None or isinstance(_test_setting(recipe, task.records), str):
+        return task.records
+    _, [split] = split_task(recipe, task, test_file, shared_instruction(task.records))
+    return split.train
+
+
+def _test_setting(recipe: Recipe, rows: Sequence[Record]) -> str | float:
+    """`task.test` where the rows come in one file, `auto` replaced."""
+    setting = recipe.task.test
+    if setting == "auto":
+        return TEST_FOLDS if len(rows) < CROSS_VALIDATION_BELOW else TEST_SHARE
+    return setting
 
 
 def _first_test_rows(recipe: Recipe, test: Sequence[Record]) -> tuple[Record, ...]:
