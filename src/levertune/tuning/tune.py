@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,6 @@ from levertune.errors import RecipeError, RunError
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
 from levertune.results.folder_lock import hold_folder
-from levertune.results.mapping import from_mapping
 from levertune.results.provenance import collect_provenance
 from levertune.results.tuning import (
     Candidate,
@@ -30,7 +29,6 @@ from levertune.results.tuning import (
 )
 from levertune.runs.arms import ARMS
 from levertune.runs.jobs import WORTH_SECONDS, Jobs, choose_jobs
-from levertune.runs.pool import WorkerPool
 from levertune.runs.prepare import Prepared, Retuned, prepare_run
 from levertune.runs.tuned import (
     fingerprint_tuning,
@@ -49,18 +47,14 @@ from levertune.tuning.contests import (
     outer_folds,
 )
 from levertune.tuning.halving import (
-    Settings,
     compare,
     find_collapsed,
     mean_loss,
     race,
 )
+from levertune.tuning.trial_runner import Say, run_trials, trial_runner
 
 TUNABLE_ARMS = ("tell", "sft")
-TRIAL_WORKER = "levertune.tuning.worker"
-
-Say = Callable[[str], None]
-_Runner = Callable[["Contest", Sequence[Settings], int], Iterator[tuple[int, Trial]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +193,12 @@ def _choose(
         RunError: If none of the candidates left at the end of one could be trained.
     """
     choices = []
-    with _trial_runner(recipe, what, arms, prepared, shared, progress) as run:
+    with trial_runner(recipe, what, arms, prepared, shared, progress) as run:
         for contest in contests:
             found = race(
                 contest.candidates,
                 contest.num_folds,
-                partial(_run_trials, contest, run, say),
+                partial(run_trials, contest, run, say),
                 contest.rule,
             )
             _require_trained(contest, found.trials[found.winner])
@@ -229,61 +223,6 @@ def _require_trained(contest: Contest, trials: Sequence[Trial]) -> None:
         f"{contest.label}: no candidate left was trained to the end; found {failure!r}. Set a "
         "lower training.learning_rate, and tune again."
     )
-
-
-@contextlib.contextmanager
-def _trial_runner(
-    recipe: Recipe,
-    what: Sequence[What],
-    arms: Sequence[str],
-    prepared: Prepared,
-    shared: Jobs,
-    progress: Progress,
-) -> Iterator[_Runner]:
-    """Runs trials of a contest, here or in workers, and gives each as it is done."""
-    if shared.count == 1:
-
-        def run_here(
-            contest: Contest, candidates: Sequence[Settings], fold: int
-        ) -> Iterator[tuple[int, Trial]]:
-            for index, settings in enumerate(candidates):
-                yield index, contest.trials.run(dict(settings), fold)
-
-        yield run_here
-        return
-    prepared.workspace.forget_base()  # it was loaded to time a step; the workers have their own
-    first = {"recipe": recipe.model_dump(mode="json"), "what": list(what), "arms": list(arms)}
-    with WorkerPool(TRIAL_WORKER, first, shared, progress) as pool:
-
-        def run_in_workers(
-            contest: Contest, candidates: Sequence[Settings], fold: int
-        ) -> Iterator[tuple[int, Trial]]:
-            orders = [
-                {
-                    "name": f"{describe_settings(settings)}, fold {fold + 1}",
-                    "arm": contest.arm,
-                    "outer": contest.fold,
-                    "settings": dict(settings),
-                    "fold": fold,
-                }
-                for settings in candidates
-            ]
-            for index, answer in pool.work(orders):
-                yield index, from_mapping(Trial, answer, where=str(orders[index]["name"]))
-
-        yield run_in_workers
-
-
-def _run_trials(
-    contest: Contest, run: _Runner, say: Say, candidates: Sequence[Settings], fold: int
-) -> list[Trial]:
-    trials: dict[int, Trial] = {}
-    for index, trial in run(contest, candidates, fold):
-        trials[index] = trial
-        loss = mean_loss([trial])
-        found = trial.failure or f"{loss:.3f} nats a token on {len(trial.rows)} rows"
-        say(f"{describe_settings(trial.settings)}, fold {fold + 1} of {contest.num_folds}: {found}")
-    return [trials[index] for index in range(len(candidates))]
 
 
 def _within_budget(
