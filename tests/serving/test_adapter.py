@@ -309,3 +309,19 @@ def test_an_adapter_of_another_shape_is_one_line(make_adapter, tmp_path):
     with pytest.raises(ModelError, match="^best: cannot be put on its base model") as caught:
         Assistant.load(folder, device="cpu")
     assert "\n" not in str(caught.value)
+
+
+def test_memory_that_runs_out_is_not_taken_for_a_damaged_adapter(
+    make_adapter, tmp_path, monkeypatch
+):
+    import torch
+    from peft import PeftModel
+
+    folder = make_adapter(tmp_path / "best")
+
+    def no_room(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(PeftModel, "from_pretrained", no_room)
+    with pytest.raises(torch.OutOfMemoryError):
+        Assistant.load(folder, device="cpu")

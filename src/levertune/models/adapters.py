@@ -258,12 +258,16 @@ def load_adapter(base: PreTrainedModel, folder: Path, *, base_sha256: str) -> Pe
     """
     from peft import PeftModel
 
+    from levertune.models.micro_batch_limit import is_out_of_memory
+
     check_base(folder, read_card(folder), base_sha256)
     check_whole(folder)
     try:
         with quiet_libraries():
             return _tuned(PeftModel.from_pretrained(base, folder).eval())
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        if is_out_of_memory(error):  # torch raises it as a RuntimeError
+            raise
         raise ModelError(
             f"{folder.name}: cannot be put on its base model; "
             f"{' '.join(str(error).split())[:200]}. Copy the whole folder again."
