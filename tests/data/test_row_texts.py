@@ -1,6 +1,8 @@
 """Words are whole in scripts that write vowels as marks."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from levertune.anchors.pieces import count_words
 from levertune.data.row_texts import split_tokens, split_words
@@ -24,3 +26,10 @@ def test_marks_do_not_end_a_word(text):
 def test_marks_by_themselves_are_no_words():
     assert split_words("\u0301 \u200d - \u093e") == []
     assert split_words("one-two, three's") == ["one", "two", "three", "s"]
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_a_letter_elsewhere_changes_no_word_of_the_rest(text):
+    """Texts of ASCII alone are split by a shorter rule, which must be the same."""
+    assert split_words(f"{text} \u00e9") == [*split_words(text), "\u00e9"]
+    assert split_tokens(f"{text} \u00e9") == [*split_tokens(text), "\u00e9"]
