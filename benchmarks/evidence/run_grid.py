@@ -2,7 +2,7 @@
 
 Run:
     python benchmarks/evidence/run_grid.py run GRID.yaml [--jobs 2] [--seeds 1] [--only NAME ...]
-    python benchmarks/evidence/run_grid.py table GRID.yaml [--seeds 8] [--only NAME ...]
+    python benchmarks/evidence/run_grid.py table GRID.yaml [--seeds 8] [--only ...] [--against NAME]
 
 `run` does what is not done; a run that was killed goes on where it stopped. `--seeds 1` takes a
 first look at the whole grid; more seeds than the grid has settle one comparison (`--recipe` names
@@ -163,6 +163,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, help="the first so many seeds, if not the grid's")
     parser.add_argument("--recipe", help="one of the recipes, by its file's name; all if not given")
     parser.add_argument("--only", nargs="+", help="variants; all if not given")
+    parser.add_argument("--against", help="what `table` compares with, if not the grid's reference")
     args = parser.parse_args()
     grid = yaml.safe_load(args.grid.read_text(encoding="utf-8"))
     seeds = args.seeds or grid["seeds"]
@@ -173,7 +174,7 @@ def main() -> int:
     ]
     if args.what == "run":
         return run_all(runs, seeds, args.jobs)
-    write_tables(runs, seeds, grid["reference"])
+    write_tables(runs, seeds, args.against or grid["reference"])
     return 0
 
 
