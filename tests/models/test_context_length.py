@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from levertune.models.context_length import read_context_length
+from levertune.models.context_length import context_length, read_context_length
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,4 @@ def test_no_file_says_nothing(tmp_path):
 
 
 def test_it_is_what_a_loaded_model_says(tiny_model_folder, tiny_model):
-    from levertune.models.load import max_positions
-
-    assert read_context_length(tiny_model_folder) == max_positions(tiny_model) == 256
+    assert read_context_length(tiny_model_folder) == context_length(tiny_model) == 256

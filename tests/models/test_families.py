@@ -17,8 +17,9 @@ from levertune.anchors.lift import Lifting
 from levertune.data.records import Message, Record
 from levertune.evaluation.generation import generate_completions
 from levertune.models.adapters import AdapterCard, attach_lora, load_adapter, write_card
+from levertune.models.context_length import context_length
 from levertune.models.hardware import Hardware
-from levertune.models.load import load_base_model, max_positions, set_attention
+from levertune.models.load import load_base_model, set_attention
 from levertune.models.rendering import IGNORE_INDEX, ChatTokenizer
 from levertune.models.resolve import fingerprint_model, resolve_model
 from levertune.recipes.loading import recipe_from_mapping
@@ -237,7 +238,7 @@ def test_of_a_model_that_sees_the_language_model_alone_is_adapted(tmp_path, cpu)
     save_tokenizer(FORMS["gemma3_text"], tmp_path)
     tokenizer = ChatTokenizer.from_folder(tmp_path)
     base = load_base_model(resolve_model(str(tmp_path)), cpu)
-    assert max_positions(base) == SIZES["max_position_embeddings"]
+    assert context_length(base) == SIZES["max_position_embeddings"]
     train(tmp_path, tokenizer, base, cpu, FEW_STEPS)
     shutil.rmtree(tmp_path / "out")
     train(tmp_path, tokenizer, base, cpu, ENOUGH_STEPS)  # the first gave the model back as it was

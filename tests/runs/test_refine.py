@@ -117,7 +117,7 @@ def refiner(build, monkeypatch):
 
         monkeypatch.setattr(likelihood, "score_likelihood", score)
         monkeypatch.setattr(challenges, "rewrite_anchor", lambda *args, **options: rewritten)
-        made = AnchorRefiner(prepared.recipe, prepared.workspace, cell, folder, max_positions=256)
+        made = AnchorRefiner(prepared.recipe, prepared.workspace, cell, folder, context_length=256)
         made.start(0)
         return made, cell
 

@@ -1,9 +1,14 @@
-"""How many tokens a model reads, by its `config.json`; neither torch nor transformers is needed."""
+"""How many tokens a model reads, by its `config.json` or once it is loaded; torch is not needed."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
 
 # GPT-2 and its like, MPT: what the rest call `max_position_embeddings`.
 _KEYS = ("max_position_embeddings", "n_positions", "max_seq_len")
@@ -30,3 +35,11 @@ def read_context_length(folder: Path) -> int | None:
             if isinstance(values.get(key), int):
                 return int(values[key])
     return None
+
+
+def context_length(model: PreTrainedModel | PeftModel) -> int | None:
+    """The same of a loaded model, with or without an adapter."""
+    limit: int | None = getattr(
+        model.config.get_text_config(decoder=True), "max_position_embeddings", None
+    )
+    return limit

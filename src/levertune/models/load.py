@@ -90,11 +90,3 @@ def count_parameters(model: PreTrainedModel) -> tuple[int, int]:
     """Parameters in all, and those that train."""
     total = sum(num_weights(p) for p in model.parameters())
     return total, sum(num_weights(p) for p in model.parameters() if p.requires_grad)
-
-
-def max_positions(model: PreTrainedModel) -> int | None:
-    """Most tokens the model reads, or None where its configuration does not say."""
-    limit: int | None = getattr(
-        model.config.get_text_config(decoder=True), "max_position_embeddings", None
-    )
-    return limit

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from levertune.anchors.anchor import Example
 from levertune.evaluation.room import require_room
-from levertune.models.load import max_positions
+from levertune.models.context_length import context_length
 from levertune.models.rendering import ChatTokenizer
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
@@ -68,7 +68,7 @@ def answer_rows(
 
     settings, tokenizer = recipe.evaluation, workspace.tokenizer
     max_new_tokens = int(settings.max_new_tokens)
-    require_test_rows_fit(recipe, examples, tokenizer, max_positions(model))
+    require_test_rows_fit(recipe, examples, tokenizer, context_length(model))
     if settings.backend == "transformers":
         return generate_completions(
             model,

@@ -46,7 +46,7 @@ class Challenges:
         workspace: The model side.
         cell: The cell as it was built.
         judge: Scores texts under a model; it is called with the adapter switched off.
-        max_positions: Tokens the model can read, or None.
+        context_length: Tokens the model can read, or None.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Challenges:
         cell: CellData,
         judge: JudgeTexts,
         *,
-        max_positions: int | None,
+        context_length: int | None,
     ) -> None:
         if cell.refine_rows is None or cell.choice is None or cell.choice.anchor is None:
             raise ValueError("the cell has no rows to judge anchors by")
@@ -67,7 +67,7 @@ class Challenges:
         self._choice = cell.choice
         self._first = cell.choice.anchor
         self._judge = judge
-        self._max_positions = max_positions
+        self._context_length = context_length
         self._by_proxy: list[Proposal] | None = None
 
     def at_check(
@@ -209,7 +209,7 @@ class Challenges:
     def _room_at_test(self) -> float:
         """Tokens that the model has left at its longest test row, the answer's aside."""
         test = self._rows.inputs.test_records
-        if self._max_positions is None or not test:
+        if self._context_length is None or not test:
             return float("inf")
         longest = max(self._tokens_with(self._first, test))
-        return self._max_positions - longest - int(self._recipe.evaluation.max_new_tokens)
+        return self._context_length - longest - int(self._recipe.evaluation.max_new_tokens)

@@ -101,7 +101,7 @@ class AnchorRefiner:
         workspace: The model side.
         cell: The cell as it was built.
         folder: The cell's folder, for `decisions.jsonl`.
-        max_positions: Tokens the model can read, or None.
+        context_length: Tokens the model can read, or None.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class AnchorRefiner:
         cell: CellData,
         folder: Path,
         *,
-        max_positions: int | None,
+        context_length: int | None,
     ) -> None:
         if cell.refine_rows is None or cell.choice is None or cell.choice.anchor is None:
             raise ValueError("the cell has no rows to judge anchors by")
@@ -120,7 +120,7 @@ class AnchorRefiner:
         self._arm, self._choice, self._first = cell.plan.arm, cell.choice, cell.choice.anchor
         self._judging = cell.refine_rows.judging
         self._challenges = Challenges(
-            recipe, workspace, cell, self._mean_losses, max_positions=max_positions
+            recipe, workspace, cell, self._mean_losses, context_length=context_length
         )
         self._step_rows = recipe.training.effective_batch_size
         self._steps = frozenset(check_steps(recipe, cell))

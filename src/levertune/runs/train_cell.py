@@ -18,7 +18,7 @@ from levertune.models.adapters import (
     read_card,
     write_card,
 )
-from levertune.models.load import max_positions
+from levertune.models.context_length import context_length
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.results.anchor_checks import DECISIONS_FILE
@@ -145,7 +145,7 @@ def _make_refiner(
     if data.refine_rows is None:
         return None
     base = workspace.base(data.longest_row)
-    return AnchorRefiner(recipe, workspace, data, folder, max_positions=max_positions(base))
+    return AnchorRefiner(recipe, workspace, data, folder, context_length=context_length(base))
 
 
 def claim_folder(folder: Path, data: CellData) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from levertune.anchors.anchor import Example
 from levertune.data.records import Record
 from levertune.errors import DataError, RecipeError
-from levertune.models.context_length import read_context_length
+from levertune.models.context_length import context_length, read_context_length
 from levertune.models.quantization import QUANTIZATION_KEY, require_device
 from levertune.models.rendering import ChatTokenizer, TokenizedExample
 from levertune.models.resolve import (
@@ -126,7 +126,7 @@ class Workspace:
             RecipeError: If the model does not read rows of that length.
         """
         from levertune.models.hardware import choose_attention
-        from levertune.models.load import load_base_model, max_positions, set_attention
+        from levertune.models.load import load_base_model, set_attention
 
         attention = choose_attention(self.hardware, longest_row) if longest_row else "sdpa"
         if self._base is None:
@@ -141,7 +141,7 @@ class Workspace:
         elif attention != self._attention:
             set_attention(self._base, attention)
             self._attention = attention
-        limit = max_positions(self._base)
+        limit = context_length(self._base)
         if longest_row and limit and longest_row > limit:
             raise RecipeError(
                 f"training.max_length: {self.location.name} reads {limit} tokens; found a row of "

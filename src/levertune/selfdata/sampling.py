@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from levertune.models.load import max_positions
+from levertune.models.context_length import context_length
 from levertune.models.rendering import ChatTokenizer
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class ModelSampler:
     @property
     def max_length(self) -> int | None:
         """Positions the model knows."""
-        return max_positions(self._model)
+        return context_length(self._model)
 
     def write(
         self,

@@ -18,6 +18,7 @@ from levertune.models.adapters import (
     load_adapter,
     read_card,
 )
+from levertune.models.context_length import context_length
 from levertune.models.embedded import EMBEDDED_NAME, embedded_model, find_embedded_weights
 from levertune.models.quantization import require_quantizer
 from levertune.models.rendering import ChatTokenizer
@@ -152,7 +153,6 @@ class Assistant:
         """
         from levertune.evaluation.generation import generate_completions
         from levertune.evaluation.room import require_room
-        from levertune.models.load import max_positions
 
         limit = self.card.max_new_tokens if max_new_tokens is None else max_new_tokens
         rows_together = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
@@ -164,7 +164,7 @@ class Assistant:
             examples,
             self.tokenizer,
             max_new_tokens=limit,
-            context_length=max_positions(self.model),  # type: ignore[arg-type]
+            context_length=context_length(self.model),
             called="row",
             setting="max_new_tokens",
         )
