@@ -179,3 +179,28 @@ def test_whatever_the_grid_says_of_a_variant_makes_it_another_run(run_grid, tmp_
         assert len({getattr(run, of) for run in runs}) == len(runs)
     recipe.write_text("# words\nversion: 1\n")
     assert one({"by_recipe": {"q": {"general.rows": 4}}}) == runs[0]
+
+
+def test_a_table_names_how_many_times_are_known_and_makes_none_up(run_grid):
+    from kept import KeptCell
+    from kept_table import make_table
+
+    from levertune.scoring.metrics import find_metric
+
+    def cell(seed, right, seconds):
+        score = find_metric("exact_match").score(["a"] * right + ["b"] * (8 - right), [["a"]] * 8)
+        rows = tuple(map(str, range(8)))
+        return KeptCell(seed, score, dict.fromkeys(("task", "retention"), score), {"task": rows},
+                        {"seconds": {"total": seconds}})  # fmt: skip
+
+    half, whole = cell(0, 4, 120.0), cell(1, 8, None)
+    lines = make_table(
+        {"none": {}, "old": {0: half}, "new": {0: half, 1: whole}, "lost": {1: whole}}, "old"
+    )
+    cells = {
+        line.split(" | ")[0][2:]: line.strip("| ").split(" | ") for line in lines.split("\n")[2:]
+    }
+    assert list(cells) == ["old", "new", "lost"]
+    assert [row[-1] for row in cells.values()] == ["2.0", "2.0 (1 of 2)", "-"]
+    assert [row[3].split()[0] for row in cells.values()] == ["-", "+0.0", "-"]
+    assert [row[2].split()[0] for row in cells.values()] == ["50.0", "75.0", "100.0"]

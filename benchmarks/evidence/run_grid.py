@@ -37,7 +37,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import yaml
@@ -45,13 +44,10 @@ import yaml
 from levertune.results.cells import CELL_FILE
 from levertune.results.files import write_text_atomically
 from levertune.runs.jobs import count_cores
-from levertune.runs.summary import BOOTSTRAP_SEED
-from levertune.scoring.intervals import Interval, crossed_bootstrap, crossed_difference
-from levertune.scoring.metrics import find_metric
-from levertune.scoring.scored import Scored
 
 sys.path.insert(0, str(Path(__file__).parent))
 from kept import KeptCell, keep_cell, read_kept
+from kept_table import make_table
 
 
 @dataclass(frozen=True)
@@ -277,11 +273,11 @@ def run_all(runs: list[Run], seeds: int, jobs: int) -> int:
 
 
 def write_tables(runs: list[Run], seeds: int, reference_name: str) -> None:
-    """Print a table a recipe, of all that is kept.
+    """Print a table for each recipe, of what is done.
 
     Args:
         runs: The runs.
-        seeds: How many seeds, the first ones.
+        seeds: Seeds the grid has.
         reference_name: The variant the others are compared with.
     """
     for run in runs:
@@ -292,58 +288,8 @@ def write_tables(runs: list[Run], seeds: int, reference_name: str) -> None:
             for run in runs
             if run.recipe == recipe
         }
-        reference = cells.get(reference_name, {})
         print(f"\n{recipe.stem}, differences from {reference_name}:\n")
-        print(
-            "| variant | seeds | score | difference | task NLL | difference | retention NLL "
-            "| minutes |"
-        )
-        print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-        for variant, mine in cells.items():
-            if mine:
-                print(f"| {variant} | {len(mine)} | {' | '.join(_columns(mine, reference))} |")
-
-
-def _columns(mine: Mapping[int, KeptCell], reference: Mapping[int, KeptCell]) -> Iterator[str]:
-    scores = {seed: cell.score for seed, cell in mine.items()}
-    points = find_metric(next(iter(scores.values())).name).points_per_unit
-    others = {seed: cell.score for seed, cell in reference.items()}
-    comparable = mine is not reference and _same_rows(mine, reference)
-    yield _shown(_interval(scores), points, 1)
-    yield _shown(_difference(scores, others) if comparable else None, points, 1, sign="+")
-    task = {seed: cell.nll["task"] for seed, cell in mine.items()}
-    others = {seed: cell.nll["task"] for seed, cell in reference.items()}
-    yield _shown(_interval(task), 1, 3)
-    yield _shown(_difference(task, others) if comparable else None, 1, 3, sign="+")
-    yield _shown(_interval({seed: cell.nll["retention"] for seed, cell in mine.items()}), 1, 3)
-    yield f"{fmean(cell.numbers['seconds']['total'] for cell in mine.values()) / 60:.1f}"
-
-
-def _same_rows(mine: Mapping[int, KeptCell], reference: Mapping[int, KeptCell]) -> bool:
-    return len({cell.ids["task"] for cell in (*mine.values(), *reference.values())}) == 1
-
-
-def _interval(by_seed: Mapping[int, Scored]) -> Interval:
-    return crossed_bootstrap(list(by_seed.values()), seed=BOOTSTRAP_SEED)
-
-
-def _difference(mine: Mapping[int, Scored], others: Mapping[int, Scored]) -> Interval | None:
-    """One variant minus another over the seeds that both have."""
-    shared = [seed for seed in mine if seed in others]
-    if not shared:
-        return None
-    return crossed_difference(
-        [mine[seed] for seed in shared], [others[seed] for seed in shared], seed=BOOTSTRAP_SEED
-    )
-
-
-def _shown(found: Interval | None, factor: float, decimals: int, sign: str = "") -> str:
-    if found is None or found.value is None:
-        return "-"
-    value = f"{found.value * factor:{sign}.{decimals}f}"
-    if found.low is None or found.high is None:
-        return value
-    return f"{value} [{found.low * factor:.{decimals}f}, {found.high * factor:.{decimals}f}]"
+        print(make_table(cells, reference_name))
 
 
 if __name__ == "__main__":

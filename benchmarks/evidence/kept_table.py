@@ -1,0 +1,83 @@
+"""A table of kept cells: the variants of a grid, and how each differs from one of them by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+
+from kept import KeptCell
+
+from levertune.runs.summary import BOOTSTRAP_SEED
+from levertune.scoring.intervals import Interval, crossed_bootstrap, crossed_difference
+from levertune.scoring.metrics import find_metric
+from levertune.scoring.scored import Scored
+
+
+def make_table(cells: Mapping[str, Mapping[int, KeptCell]], reference_name: str) -> str:
+    """Write a Markdown table: score, likelihoods and time of variants, with differences.
+
+    Args:
+        cells: The cells of each variant by seed; a variant without cells is left out.
+        reference_name: The variant the others are compared with, where it has cells.
+    """
+    reference = cells.get(reference_name, {})
+    lines = [
+        "| variant | seeds | score | difference | task NLL | difference | retention NLL "
+        "| minutes |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for variant, mine in cells.items():
+        if mine:
+            lines.append(f"| {variant} | {len(mine)} | {' | '.join(_columns(mine, reference))} |")
+    return "\n".join(lines)
+
+
+def _columns(mine: Mapping[int, KeptCell], reference: Mapping[int, KeptCell]) -> Iterator[str]:
+    scores = {seed: cell.score for seed, cell in mine.items()}
+    points = find_metric(next(iter(scores.values())).name).points_per_unit
+    others = {seed: cell.score for seed, cell in reference.items()}
+    comparable = mine is not reference and _same_rows(mine, reference)
+    yield _shown(_interval(scores), points, 1)
+    yield _shown(_difference(scores, others) if comparable else None, points, 1, sign="+")
+    task = {seed: cell.nll["task"] for seed, cell in mine.items()}
+    others = {seed: cell.nll["task"] for seed, cell in reference.items()}
+    yield _shown(_interval(task), 1, 3)
+    yield _shown(_difference(task, others) if comparable else None, 1, 3, sign="+")
+    yield _shown(_interval({seed: cell.nll["retention"] for seed, cell in mine.items()}), 1, 3)
+    yield _mean_minutes([cell.numbers["seconds"]["total"] for cell in mine.values()])
+
+
+def _mean_minutes(seconds: Sequence[float | None]) -> str:
+    """Of the cells whose time is known: that of one killed between two checkpoints is not."""
+    known = [value for value in seconds if value is not None]
+    if not known:
+        return "-"
+    of = "" if len(known) == len(seconds) else f" ({len(known)} of {len(seconds)})"
+    return f"{fmean(known) / 60:.1f}{of}"
+
+
+def _same_rows(mine: Mapping[int, KeptCell], reference: Mapping[int, KeptCell]) -> bool:
+    return len({cell.ids["task"] for cell in (*mine.values(), *reference.values())}) == 1
+
+
+def _interval(by_seed: Mapping[int, Scored]) -> Interval:
+    return crossed_bootstrap(list(by_seed.values()), seed=BOOTSTRAP_SEED)
+
+
+def _difference(mine: Mapping[int, Scored], others: Mapping[int, Scored]) -> Interval | None:
+    """One variant minus another over the seeds that both have."""
+    shared = [seed for seed in mine if seed in others]
+    if not shared:
+        return None
+    return crossed_difference(
+        [mine[seed] for seed in shared], [others[seed] for seed in shared], seed=BOOTSTRAP_SEED
+    )
+
+
+def _shown(found: Interval | None, factor: float, decimals: int, sign: str = "") -> str:
+    if found is None or found.value is None:
+        return "-"
+    value = f"{found.value * factor:{sign}.{decimals}f}"
+    if found.low is None or found.high is None:
+        return value
+    return f"{value} [{found.low * factor:.{decimals}f}, {found.high * factor:.{decimals}f}]"
