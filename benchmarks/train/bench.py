@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.train import report
 from benchmarks.train.ceiling import Job, StepShape
+from benchmarks.train.clock import PROFILED_STEPS
 from benchmarks.train.losses import count_tail, find_difference
 from benchmarks.train.measuring import FailedError, Measured, rank_environments, run_together
 from benchmarks.train.mixtures import Case, read_rows, write_recipe
@@ -121,6 +122,9 @@ class Bench:
         if one.why_not:
             raise FailedError(f"{one.side.name}: not run: {one.why_not}")
         work = self._prepare(case, steps)
+        needed = self.warmup + PROFILED_STEPS
+        if len(work.steps) < needed:
+            raise SystemExit(f"--steps: a profile needs {needed}; found {len(work.steps)}.")
         return self._run(one, work, "--profile-after", str(self.warmup)).tables[0]
 
     def _prepare(self, case: Case, steps: int | None) -> Work:
