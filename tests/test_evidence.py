@@ -204,3 +204,19 @@ def test_a_table_names_how_many_times_are_known_and_makes_none_up(run_grid):
     assert [row[-1] for row in cells.values()] == ["2.0", "2.0 (1 of 2)", "-"]
     assert [row[3].split()[0] for row in cells.values()] == ["-", "+0.0", "-"]
     assert [row[2].split()[0] for row in cells.values()] == ["50.0", "75.0", "100.0"]
+
+
+def test_a_grid_has_settings_for_one_recipe_and_the_others_stay_the_runs_they_were(run_grid):
+    grid = {
+        "recipes": ["a.yaml", "b.yaml"],
+        "output": "runs",
+        "results": "results",
+        "settings": {"arms": ["tell"], "task.exposures": 5},
+        "variants": {"plain": {}, "more": {"task.exposures": 9}},
+    }
+    before = {(run.recipe.stem, run.variant): run for run in run_grid.expand(grid)}
+    grid["by_recipe"] = {"b": {"task.exposures": 3}}
+    after = {(run.recipe.stem, run.variant): run for run in run_grid.expand(grid)}
+    assert [run.settings["task.exposures"] for run in after.values()] == [5, 3, 9, 9]
+    same = [key for key in before if before[key].made_by == after[key].made_by]
+    assert same == [("a", "plain"), ("a", "more")]

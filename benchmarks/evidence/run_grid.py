@@ -12,6 +12,8 @@ what is kept there is not trained again, on whatever machine it was trained. Run
 cells carry a hash of the recipe and of all that the grid says of the variant: a change makes
 another run. `table` prints a Markdown table for each recipe.
 
+`settings` of a grid are for all its runs, `by_recipe` beside it for those of one recipe.
+
 A variant is settings by recipe key, and besides:
 
 - `recipes`: the names of the recipes it is run for; all if not given;
@@ -193,7 +195,7 @@ def expand(grid: Mapping[str, Any]) -> Iterator[Run]:
                 trained_as=_folder(grid, recipe, origin) if origin is not None else None,
                 suggest=("--way", way, *options) if way is not None else (),
                 tune=own.pop("tune", None),
-                settings={**grid["settings"], **own, **by_recipe},
+                settings={**_settings(grid, recipe), **own, **by_recipe},
             )
             if is_by_seed:
                 yield from (_for_seed(run, seed) for seed in range(grid["seeds"]))
@@ -212,8 +214,13 @@ def _hash_of(grid: Mapping[str, Any], recipe: Path, variant: str) -> str:
     given["by_recipe"] = given.get("by_recipe", {}).get(recipe.stem, {})
     origin = given.get("trained_as")
     text = yaml.safe_load(recipe.read_text(encoding="utf-8")) if recipe.is_file() else None
-    parts = (text, grid["settings"], given, origin and _hash_of(grid, recipe, origin))
+    parts = (text, _settings(grid, recipe), given, origin and _hash_of(grid, recipe, origin))
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _settings(grid: Mapping[str, Any], recipe: Path) -> dict[str, Any]:
+    """What a grid sets for all variants of a recipe."""
+    return {**grid["settings"], **grid.get("by_recipe", {}).get(recipe.stem, {})}
 
 
 def _for_seed(run: Run, seed: int) -> Run:

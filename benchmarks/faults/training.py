@@ -32,11 +32,13 @@ class Training:
         name: Its name; recipe, run folder and output carry it.
         folder: Where they lie.
         model: The base model.
+        dtype: Its precision.
     """
 
     name: str
     folder: Path
     model: str
+    dtype: str = "auto"
 
     @property
     def cell(self) -> Path:
@@ -126,7 +128,7 @@ class Training:
                 "subset_seed": 0,
             },
             "general": {"sources": [{"path": "embedded-skills"}], "rows": GENERAL_ROWS},
-            "model": {"model_name_or_path": self.model},
+            "model": {"model_name_or_path": self.model, "dtype": self.dtype},
             "training": {
                 "learning_rate": 1e-3,
                 "effective_batch_size": STEP_ROWS,
