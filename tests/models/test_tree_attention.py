@@ -97,13 +97,31 @@ def test_a_sliding_window_looks_back_as_far_as_it_does_in_a_row_alone(model_type
     assert not torch.allclose(wide[9], expected[9], atol=1e-3)  # so the window does something
 
 
-def test_long_rows_take_the_fused_kernel_and_end_the_same(monkeypatch, make_model):
+@pytest.mark.parametrize(
+    ("model_type", "window", "expected_ways"),
+    [
+        ("llama", None, {"_attend_causal", "_attend_long"}),
+        ("gemma3_text", 500, {"_attend_causal", "_attend_long"}),
+        ("mistral", 7, {"_attend_long"}),  # runs that a window cuts need a mask
+    ],
+)
+def test_long_rows_take_the_fused_kernel_and_end_the_same(
+    model_type, window, expected_ways, monkeypatch, make_model
+):
     from levertune.models import tree_attention as module
 
-    model, rows = make_model("llama"), make_rows()
+    sizes = {} if window is None else {"sliding_window": window}
+    model, rows = make_model(model_type, **sizes), make_rows()
     expected, gradients, _ = run(model, rows, SharedRows(10_000), lambda n, p: p.grad is not None)
     monkeypatch.setattr(module, "EAGER_ATTENTION_MAX_LENGTH", 3)
+    ways = set()
+    for way in ("_attend_causal", "_attend_long", "_attend_short"):
+        attend = getattr(module, way)
+        monkeypatch.setattr(
+            module, way, lambda *args, way=way, attend=attend: ways.add(way) or attend(*args)
+        )
     found, fused, _ = run(model, rows, SharedRows(10_000), lambda n, p: p.grad is not None)
+    assert ways == expected_ways
     for i in range(len(rows)):
         torch.testing.assert_close(found[i], expected[i], rtol=1e-4, atol=1e-4)
     for name, gradient in gradients.items():

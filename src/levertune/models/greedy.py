@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from levertune.models.head import select_logits
+from levertune.models.row_layout import RowLayout
 from levertune.models.row_memory import RowMemory
 from levertune.models.row_tree import Ids, share_prefixes, split_into_passes
-from levertune.models.tree_attention import RowLayout, tree_attention
+from levertune.models.tree_attention import tree_attention
 
 # Tokens of prompts in one pass: enough to keep the cores busy, little memory without gradients.
 _MAX_PASS_TOKENS = 2048

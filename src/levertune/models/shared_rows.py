@@ -18,8 +18,9 @@ from levertune.models.batches import (
 )
 from levertune.models.hardware import Hardware
 from levertune.models.rendering import IGNORE_INDEX, TokenizedExample
+from levertune.models.row_layout import RowLayout
 from levertune.models.row_tree import share_prefixes, split_into_passes
-from levertune.models.tree_attention import RowLayout, can_share, tree_attention
+from levertune.models.tree_attention import can_share, tree_attention
 
 
 @dataclass(frozen=True, slots=True)

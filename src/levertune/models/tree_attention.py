@@ -19,8 +19,8 @@ from transformers.masking_utils import eager_mask
 
 from levertune.models.hardware import EAGER_ATTENTION_MAX_LENGTH, Hardware
 from levertune.models.head import unwrap_model
+from levertune.models.row_layout import RowLayout
 from levertune.models.row_memory import RowMemory
-from levertune.models.row_tree import RowTree
 
 NAME = "levertune_row_tree"
 
@@ -29,128 +29,6 @@ NAME = "levertune_row_tree"
 _MODEL_TYPES = frozenset(
     {"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "olmo2"}
 )
-
-# Runs at most so many times longer than others are computed beside them, padded.
-_LENGTH_RATIO = 2
-
-
-class RowLayout:
-    """Where the runs of a tree lie in one packed row, and what each of them attends.
-
-    Args:
-        tree: The rows.
-    """
-
-    def __init__(self, tree: RowTree) -> None:
-        self._offsets: list[int] = []
-        offset = 0
-        for run in tree.runs:
-            self._offsets.append(offset)
-            offset += len(run.ids)
-        self._tree = tree
-        self.parts = [_Part(self, group) for group in _group_by_length(tree)]
-        found = [place for part in self.parts for place in part.places]
-        order = sorted(range(len(found)), key=found.__getitem__)
-        rank = 0
-        starts = []
-        for part in self.parts:
-            starts.append(rank)
-            rank += part.num_padded
-        padded = [
-            start + at
-            for part, start in zip(self.parts, starts, strict=True)
-            for at in part.padded_places
-        ]
-        self.back = torch.tensor([padded[i] for i in order])
-
-    @property
-    def input_ids(self) -> torch.Tensor:
-        """The packed tokens, `[1, tokens]`."""
-        return torch.tensor([[i for run in self._tree.runs for i in run.ids]])
-
-    @property
-    def position_ids(self) -> torch.Tensor:
-        """Each token's place in its own rows, `[1, tokens]`."""
-        runs = self._tree.runs
-        return torch.tensor([[run.start + i for run in runs for i in range(len(run.ids))]])
-
-    def places_of_run(self, number: int) -> range:
-        """Packed places of a run's tokens."""
-        start = self._offsets[number]
-        return range(start, start + len(self._tree.runs[number].ids))
-
-    def places_of_row(self, row: int) -> list[int]:
-        """Packed place of each token of a row."""
-        return [place for run in self._tree.paths[row] for place in self.places_of_run(run)]
-
-    def places_before(self, number: int) -> list[int]:
-        """Packed places of a run's tokens and of all before them in its rows."""
-        chain: list[int] = []
-        run: int | None = number
-        while run is not None:
-            chain.append(run)
-            run = self._tree.runs[run].parent
-        return [place for run in reversed(chain) for place in self.places_of_run(run)]
-
-    def start_of(self, number: int) -> int:
-        """Position of a run's first token in its rows."""
-        return self._tree.runs[number].start
-
-
-class _Part:
-    """Runs of about one length, padded to the longest: `[runs, longest run]` queries."""
-
-    def __init__(self, layout: RowLayout, runs: Sequence[int]) -> None:
-        keys = [layout.places_before(run) for run in runs]
-        own = [layout.places_of_run(run) for run in runs]
-        self.num_queries = max(map(len, own))
-        self.num_keys = max(map(len, keys))
-        self.num_runs = len(runs)
-        self.num_padded = self.num_runs * self.num_queries
-        self.places = [place for places in own for place in places]
-        self.padded_places = [
-            i * self.num_queries + j for i, places in enumerate(own) for j in range(len(places))
-        ]
-        self.query_index = _pad(own, self.num_queries).view(-1)
-        self.key_index = _pad(keys, self.num_keys).view(-1)
-        lengths = torch.tensor([len(places) for places in keys])
-        starts = torch.tensor([layout.start_of(run) for run in runs])
-        # A key's place in the chain is its position in the row.
-        at = starts[:, None] + torch.arange(self.num_queries)
-        key = torch.arange(self.num_keys)
-        self._behind = at[:, :, None] - key
-        self._is_seen = (self._behind >= 0) & (key < lengths[:, None, None])
-        self._masks: dict[tuple[torch.dtype, int | None], torch.Tensor] = {}
-
-    def mask(self, dtype: torch.dtype, window: int | None) -> torch.Tensor:
-        """What is added to scores, `[runs, queries, keys]`: 0 where a key is seen."""
-        found = self._masks.get((dtype, window))
-        if found is None:
-            seen = self._is_seen
-            if window is not None:
-                seen = seen & (self._behind < window)
-            found = torch.zeros(seen.shape, dtype=dtype)
-            found.masked_fill_(~seen, torch.finfo(dtype).min)
-            self._masks[dtype, window] = found
-        return found
-
-
-def _group_by_length(tree: RowTree) -> list[list[int]]:
-    order = sorted(range(len(tree.runs)), key=lambda i: (-len(tree.runs[i].ids), i))
-    groups: list[list[int]] = []
-    for run in order:
-        longest = len(tree.runs[groups[-1][0]].ids) if groups else 0
-        if not groups or len(tree.runs[run].ids) * _LENGTH_RATIO < longest:
-            groups.append([])
-        groups[-1].append(run)
-    return groups
-
-
-def _pad(places: Sequence[Sequence[int]], length: int) -> torch.Tensor:
-    padded = torch.zeros(len(places), length, dtype=torch.long)
-    for i, own in enumerate(places):
-        padded[i, : len(own)] = torch.tensor(own)
-    return padded
 
 
 def attend_tree(
@@ -212,11 +90,13 @@ def attend_tree(
         queries = queries.permute(0, 2, 3, 1, 4)
         keys = flat[1].index_select(0, part.key_index).view(n, k, groups, size).transpose(1, 2)
         values = flat[2].index_select(0, part.key_index).view(n, k, groups, size).transpose(1, 2)
-        mask = part.mask(query.dtype, sliding_window)
-        if k > EAGER_ATTENTION_MAX_LENGTH and softcap is None:
-            found = _attend_long(queries, keys, values, mask)
-        else:
+        if k <= EAGER_ATTENTION_MAX_LENGTH or softcap is not None:
+            mask = part.mask(query.dtype, sliding_window)
             found = _attend_short(queries, keys, values, mask, softcap)
+        elif part.is_mostly_own(sliding_window):
+            found = _attend_causal(queries, keys, values, part.lengths)
+        else:
+            found = _attend_long(queries, keys, values, part.mask(query.dtype, sliding_window))
         outputs.append(found.permute(0, 3, 1, 2, 4).reshape(n * q, heads * size))
     output = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
     return output.index_select(0, row_layout.back).view(1, -1, heads, size), None
@@ -247,7 +127,7 @@ def _attend_short(
 def _attend_long(
     queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor
 ) -> torch.Tensor:
-    """The same by a fused kernel, whose memory does not grow with the square of the length."""
+    """The same by a fused kernel, which makes no scores of all tokens at once."""
     n, groups, each, q, size = queries.shape
     shape = (n, groups, each, keys.shape[2], size)
     found = functional.scaled_dot_product_attention(
@@ -258,6 +138,33 @@ def _attend_long(
         scale=1.0,
     )
     return found.view(n, groups, each, q, size)
+
+
+def _attend_causal(
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    lengths: Sequence[tuple[int, int]],
+) -> torch.Tensor:
+    """The same, run by run: the kernel needs no mask, and leaves out the half that none sees.
+
+    It takes the first query to see the first key, so that queries of no account stand for the
+    tokens before a run.
+    """
+    n, groups, each, q, size = queries.shape
+    outputs = []
+    for i, (own, seen) in enumerate(lengths):
+        query = queries[i].reshape(groups * each, q, size)[:, :own]
+        found = functional.scaled_dot_product_attention(
+            functional.pad(query, (0, 0, seen - own, 0))[None],
+            keys[i : i + 1, :, :seen],
+            values[i : i + 1, :, :seen],
+            is_causal=True,
+            scale=1.0,
+            enable_gqa=each > 1,
+        )
+        outputs.append(functional.pad(found[:, :, seen - own :], (0, 0, 0, q - own)))
+    return torch.cat(outputs).view(n, groups, each, q, size)
 
 
 def _attend_padded(
