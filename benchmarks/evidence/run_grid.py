@@ -280,11 +280,11 @@ def run_all(runs: list[Run], seeds: int, jobs: int) -> int:
 
 
 def write_tables(runs: list[Run], seeds: int, reference_name: str) -> None:
-    """Print a table for each recipe, of what is done.
+    """Print a table for each recipe, of all that is kept.
 
     Args:
         runs: The runs.
-        seeds: Seeds the grid has.
+        seeds: How many seeds, the first ones.
         reference_name: The variant the others are compared with.
     """
     for run in runs:
