@@ -1,11 +1,12 @@
-"""The evidence tasks with their shared instruction said in eight ways, for the anchor grid.
+"""The evidence tasks with their shared instruction said in eight ways, and without it.
 
 Run:
     python benchmarks/evidence/vary_instructions.py [--data data]
 
 Reads `data/tasks/NAME` and writes `data/varied/NAME`: the rows that a standard cell trains on for
 each seed, and the rows it tests on, each with the instruction they share or one of seven written
-here, drawn at random. Rows keep their ids and order, so that runs of both are compared row by row.
+here, drawn at random; and in files named `bare` the same rows without any. Rows keep their ids and
+order, so that runs of all are compared row by row. For the anchor grid.
 """
 
 from __future__ import annotations
@@ -66,24 +67,25 @@ def main() -> None:
         parts = {f"train-{seed}": draw_subset(train, TRAIN_ROWS, seed=seed) for seed in SEEDS}
         parts["test"] = tuple(allot_rows(test, TEST_ROWS, seed=SPLIT_SEED))
         for part, records in parts.items():
-            rows = vary(records, shared, (shared, *instructions))
-            target = data / "varied" / name / f"{part}.jsonl"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
-            write_text_atomically(target, "".join(lines))
-            print(f"{target}: {len(rows)} rows")
+            for prefix, said in (("", (shared, *instructions)), ("bare-", ("",))):
+                rows = vary(records, shared, said)
+                target = data / "varied" / name / f"{prefix}{part}.jsonl"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+                write_text_atomically(target, "".join(lines))
+                print(f"{target}: {len(rows)} rows")
 
 
 def vary(
     records: Sequence[Record], shared: str, instructions: Sequence[str]
 ) -> list[dict[str, str]]:
-    """Rows, each with one of the instructions in the place of the shared one."""
+    """Rows, each with one of the instructions (which may be empty) in the place of the shared one."""
     draw = random.Random(SEED)
     rows = []
     for record in records:
         if record.user_text.count(shared) != 1:
             raise SystemExit(f"row {record.id}: does not have the instruction once.")
-        prompt = record.user_text.replace(shared, draw.choice(instructions))
+        prompt = record.user_text.replace(shared, draw.choice(instructions)).strip()
         rows.append({"id": record.id, "prompt": prompt, "response": record.completion})
     return rows
 
