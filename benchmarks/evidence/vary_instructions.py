@@ -79,7 +79,7 @@ def main() -> None:
 def vary(
     records: Sequence[Record], shared: str, instructions: Sequence[str]
 ) -> list[dict[str, str]]:
-    """Rows, each with one of the instructions (which may be empty) in the place of the shared one."""
+    """Rows, each with one of the instructions (or an empty text) in the place of the shared one."""
     draw = random.Random(SEED)
     rows = []
     for record in records:
