@@ -206,6 +206,20 @@ WRONG = [
         "anchor.dropout: leaves an anchor out; found 0.1 with anchor.text=null. Give an anchor, or "
         "remove it.",
     ),
+    (
+        "anchor={text: null, lead_in: 'Code:'}",
+        "anchor.lead_in: goes with an anchor; found 'Code:' with anchor.text=null. Give an anchor, "
+        "or remove it.",
+    ),
+    (
+        "task={path: 'embedded:ticket_codes', encoding: utf-8}",
+        "task.encoding: is not used: the rows that come along are UTF-8; found 'utf-8' with "
+        "task.path=embedded:ticket_codes. Leave it out.",
+    ),
+    (
+        "general.sources=[{path: embedded-skills, encoding: utf-8}]",
+        "rows that come along are UTF-8",
+    ),
     ("anchor.dropout=1", "must be a number of at least 0 and below 1; found 1."),
     ("general.sources=a.csv", "general.sources: must be a list of sections; found 'a.csv'."),
     ("general.sources=[a.csv]", "general.sources.0: must be a section of keys and values"),

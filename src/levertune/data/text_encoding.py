@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from levertune.data.embedded.catalog import is_embedded
 from levertune.data.reading_keys import TASK_KEYS, ReadingKeys
 from levertune.data.url_names import is_url, url_path
 from levertune.errors import DataError
@@ -32,8 +33,10 @@ def why_no_text(path: str) -> str | None:
     """Why data with this name has no text encoding to be set; None if it may have one.
 
     Args:
-        path: A file, a pattern, a URL of one, or `hub:...`.
+        path: A file, a pattern, a URL of one, `hub:...`, or the name of shipped rows.
     """
+    if is_embedded(path):
+        return "the rows that come along are UTF-8"
     if path.startswith("hub:"):
         return "a Hub data set is no text file"
     place = url_path(path) if is_url(path) else PurePath(path)

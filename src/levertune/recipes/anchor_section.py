@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from levertune.recipes.schedule_rules import MAX_REFINE_EVERY, fault_of_schedule
+from levertune.recipes.anchor_rules import MAX_REFINE_EVERY, fault_of_anchor
 from levertune.recipes.section import Section
 from levertune.recipes.values import Places, Text
 
@@ -69,6 +69,6 @@ class AnchorSection(Section):
     @model_validator(mode="after")
     def _check_schedule(self) -> AnchorSection:
         defaults = {name: field.default for name, field in type(self).model_fields.items()}
-        if fault := fault_of_schedule(dict(self), defaults):
+        if fault := fault_of_anchor(dict(self), defaults):
             raise ValueError(fault)
         return self

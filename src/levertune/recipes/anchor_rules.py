@@ -1,9 +1,11 @@
-"""Which keys of how the anchor changes while training make sense together."""
+"""Which keys of the anchor make sense together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from levertune.recipes.hints import short
 
 MAX_REFINE_EVERY = 0.4
 """A switch needs two checks, and none comes in the last part of the training."""
@@ -14,8 +16,8 @@ _KEYS_OF = {
 }
 
 
-def fault_of_schedule(anchor: Mapping[str, Any], defaults: Mapping[str, Any]) -> str | None:
-    """What is wrong with how the anchor changes, after the name of the section; None if nothing is.
+def fault_of_anchor(anchor: Mapping[str, Any], defaults: Mapping[str, Any]) -> str | None:
+    """What is wrong with the keys together, after the name of the section; None if nothing is.
 
     A resolved recipe names every key, so one at its default counts as left out.
 
@@ -33,6 +35,11 @@ def fault_of_schedule(anchor: Mapping[str, Any], defaults: Mapping[str, Any]) ->
         return (
             f"dropout: leaves an anchor out; found {anchor['dropout']} with anchor.text=null. Give "
             "an anchor, or remove it."
+        )
+    if anchor["lead_in"] is not None and anchor["text"] is None:
+        return (
+            f"lead_in: goes with an anchor; found {short(anchor['lead_in'])} with "
+            "anchor.text=null. Give an anchor, or remove it."
         )
     for owner, keys in _KEYS_OF.items():
         for key in keys:
