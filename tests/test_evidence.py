@@ -58,8 +58,12 @@ def commands(run, seeds):
 
 def test_what_is_tested_otherwise_takes_the_adapters_of_its_variant(run_grid, tmp_path):
     trained = tmp_path / "shared"
-    (trained / "arms" / "tell").mkdir(parents=True)
-    (trained / "arms" / "tell" / "adapter.txt").write_text("weights")
+    for seed in (0, 1):
+        cell = trained / "arms" / "tell" / f"seed-{seed}"
+        (cell / "adapter").mkdir(parents=True)
+        (cell / "adapter" / "weights").write_text(f"weights {seed}")
+        for name in ("cell.json", "predictions.jsonl", "likelihoods.jsonl"):
+            (cell / name).write_text("tested with the anchor")
     run = run_grid.Run(
         Path("recipe.yaml"),
         "bare",
@@ -69,9 +73,17 @@ def test_what_is_tested_otherwise_takes_the_adapters_of_its_variant(run_grid, tm
         "abc",
         trained_as=trained,
     )
+    bare = tmp_path / "bare" / "arms" / "tell"
     [command] = run.commands([0])
-    assert (tmp_path / "bare" / "arms" / "tell" / "adapter.txt").read_text() == "weights"
     assert "run" in command
+    assert [path.name for path in bare.iterdir()] == ["seed-0"]
+    (bare / "seed-0" / "cell.json").write_text("tested without")
+    (run.folder / "result.json").write_text("{}")
+    # One more seed: what was tested stays, and the other's test is not taken for this one's.
+    [_] = run.commands([0, 1])
+    assert (bare / "seed-0" / "cell.json").read_text() == "tested without"
+    assert sorted(path.name for path in (bare / "seed-1").iterdir()) == ["adapter"]
+    assert (bare / "seed-1" / "adapter" / "weights").read_text() == "weights 1"
 
 
 def test_a_suggested_anchor_is_kept_and_not_written_twice(run_grid, tmp_path):

@@ -43,13 +43,16 @@ from typing import Any
 
 import yaml
 
-from levertune.results.cells import CELL_FILE
+from levertune.results.cells import CELL_FILE, PREDICTIONS_FILE, cell_dir
 from levertune.results.files import write_text_atomically
 from levertune.runs.jobs import count_cores
 
 sys.path.insert(0, str(Path(__file__).parent))
 from kept import KeptCell, keep_cell, read_kept
 from kept_table import make_table
+
+TESTED = (CELL_FILE, PREDICTIONS_FILE, "likelihoods.jsonl")
+"""What a cell's folder holds of the test."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ class Run:
 
     def is_trained_here(self, seeds: list[int]) -> bool:
         """Whether its folder holds the cells of these seeds, adapters and all."""
-        cells = (self.folder / "arms" / self.arm / f"seed-{seed}" / CELL_FILE for seed in seeds)
+        cells = (self.folder / cell_dir(self.arm, seed) / CELL_FILE for seed in seeds)
         return all(cell.is_file() for cell in cells)
 
     @property
@@ -126,7 +129,9 @@ class Run:
         changes = {**self.settings, "seeds": seeds, "output_dir": str(self.folder)}
         if self.suggest and not self.anchor_file.is_file():
             candidates = self.anchor_file.with_suffix(".jsonl")
-            words = [*_words(changes), *self.suggest, "--to", str(candidates)]
+            # The same text whichever seeds are left.
+            one = {**changes, "seeds": [self.seed or 0]}
+            words = [*_words(one), *self.suggest, "--to", str(candidates)]
             yield _levertune("anchor", "suggest", str(self.recipe), *words)
             first = json.loads(candidates.read_text(encoding="utf-8").splitlines()[0])
             write_text_atomically(self.anchor_file, first["text"])
@@ -135,12 +140,21 @@ class Run:
         words = [str(self.recipe), *_words(changes), "--jobs", "1", "--quiet"]
         if self.tune is not None and not (self.folder / "tune" / "tune.json").is_file():
             yield _levertune("tune", *words, "--what", self.tune)
-        if self.trained_as is not None and not (self.folder / "arms").is_dir():
-            partial = self.folder / "arms.partial"
-            shutil.rmtree(partial, ignore_errors=True)
-            shutil.copytree(self.trained_as / "arms", partial)
-            partial.rename(self.folder / "arms")
+        if self.trained_as is not None:
+            for seed in seeds:
+                self._take_adapter(self.trained_as, seed)
         yield _levertune("run", *words)
+
+    def _take_adapter(self, origin: Path, seed: int) -> None:
+        """Copy what was trained, and nothing of how it was tested: that is done anew."""
+        place = cell_dir(self.arm, seed)
+        if (self.folder / place).is_dir():
+            return
+        partial = self.folder / "copied.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(origin / place, partial, ignore=shutil.ignore_patterns(*TESTED))
+        (self.folder / place).parent.mkdir(parents=True, exist_ok=True)
+        partial.rename(self.folder / place)
 
 
 def _words(settings: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ KEY_START, FEW_START, LAST_START = 0.5, 0.7, 0.85
 """Shares of the order from which the key sentence, a few words and the last form hold."""
 
 FEW_TOKENS = 8
+"""Length of a few words, where requests are not to carry more."""
 
 # A script without spaces is cut between any two characters.
 _WORD_END = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\S)+")
@@ -40,8 +41,9 @@ def anneal(
 ) -> tuple[AnchorStage, ...]:
     """The forms an anchor takes: whole, its key sentence, a few words, what is served.
 
-    A form no shorter than the one before is left out, so that an anchor of few words has fewer
-    forms; so are the few words where not even one is that short.
+    A form that is short enough to be served is the last. One no shorter than the one before is left
+    out, so that an anchor of few words has fewer forms; so are the few words where not even one is
+    that short. A lead-in is not counted, and goes where the text goes.
 
     Args:
         anchor: The whole anchor.
@@ -52,7 +54,7 @@ def anneal(
         The forms in their order, the whole anchor first.
     """
     key = key_sentence(anchor.text)
-    few = first_words(key, count_tokens, FEW_TOKENS)
+    few = first_words(key, count_tokens, max(FEW_TOKENS, served_tokens))
     wanted: list[tuple[str | None, float]] = [
         (anchor.text, 0.0),
         (key, KEY_START),
@@ -63,7 +65,7 @@ def anneal(
     length = None
     for text, start in wanted:
         tokens = count_tokens(text) if text else 0
-        if length is None or tokens < length:
+        if length is None or served_tokens < length > tokens:
             form = replace(anchor, text=text) if text else None
             stages.append(AnchorStage(form, start))
             length = tokens

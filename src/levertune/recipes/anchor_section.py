@@ -41,7 +41,8 @@ class AnchorSection(Section):
     )
     lead_in: Text | None = Field(
         default=None,
-        description="Text every answer starts with; part of the prompt, never of the loss.",
+        description="Text every answer to an anchored prompt starts with; part of the prompt, "
+        "never of the loss.",
     )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0, description="Share of the task exposures trained without the anchor."
@@ -52,7 +53,8 @@ class AnchorSection(Section):
         "refine: challengers that answer rows set aside better take its place.",
     )
     served_tokens: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="Most tokens of the anchor that are left at the end of anneal."
+        default=0,
+        description="Most tokens of the anchor's text that are left at the end of anneal.",
     )
     refine_every: Annotated[float, Field(gt=0, le=MAX_REFINE_EVERY)] = Field(
         default=0.1, description="Share of the training between two checks of refine."
