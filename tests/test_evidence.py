@@ -123,6 +123,25 @@ def test_a_variant_can_be_for_some_of_the_recipes(run_grid):
     ]
 
 
+def test_what_is_tested_otherwise_has_the_settings_it_was_trained_with(run_grid):
+    grid = {
+        "recipes": ["a.yaml"],
+        "output": "runs",
+        "results": "results",
+        "settings": {"arms": ["tell"]},
+        "variants": {
+            "trained": {
+                "anchor.dropout": 0.5,
+                "by_recipe": {"a": {"anchor.text": "Give the code."}},
+            },
+            "bare": {"trained_as": "trained", "evaluation.anchor": None},
+        },
+    }
+    trained, bare = run_grid.expand(grid)
+    assert bare.settings == {**trained.settings, "evaluation.anchor": None}
+    assert trained.settings["anchor.text"] == "Give the code."
+
+
 def test_only_seeds_that_were_not_kept_are_run(run_grid, tmp_path, monkeypatch):
     run = run_grid.Run(
         Path("r.yaml"), "v", {"arms": ["tell"]}, tmp_path / "v", tmp_path / "kept", "abc"

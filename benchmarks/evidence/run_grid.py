@@ -19,7 +19,8 @@ A variant is settings by recipe key, and besides:
 - `recipes`: the names of the recipes it is run for; all if not given;
 - `by_recipe`: settings for each recipe of the grid, by its file's name;
 - `by_seed`: settings that are texts have `{seed}` in them, so that each seed is a run of its own;
-- `trained_as`: a variant trained the same, with whose adapters this one is only tested otherwise;
+- `trained_as`: a variant with whose adapters this one is only tested otherwise; what that one sets
+  holds for this one as well;
 - `suggest`: a way of `levertune anchor suggest`; its first candidate, written from the rows of the
   first seed, is the anchor. `suggest_options` are more of its options.
 - `tune`: what `levertune tune` is to choose first.
@@ -50,6 +51,17 @@ from levertune.runs.jobs import count_cores
 sys.path.insert(0, str(Path(__file__).parent))
 from kept import KeptCell, keep_cell, read_kept
 from kept_table import make_table
+
+NO_SETTINGS = (
+    "recipes",
+    "by_recipe",
+    "by_seed",
+    "trained_as",
+    "suggest",
+    "suggest_options",
+    "tune",
+)
+"""What a variant may say besides settings."""
 
 TESTED = (CELL_FILE, PREDICTIONS_FILE, "likelihoods.jsonl")
 """What a cell's folder holds of the test."""
@@ -196,10 +208,7 @@ def expand(grid: Mapping[str, Any]) -> Iterator[Run]:
         for recipe in map(Path, grid["recipes"]):
             if recipe.stem not in given.get("recipes", [recipe.stem]):
                 continue
-            own = {key: value for key, value in given.items() if key != "recipes"}
-            by_recipe = own.pop("by_recipe", {}).get(recipe.stem, {})
-            origin, way = own.pop("trained_as", None), own.pop("suggest", None)
-            options, is_by_seed = own.pop("suggest_options", []), own.pop("by_seed", False)
+            origin, way = given.get("trained_as"), given.get("suggest")
             run = Run(
                 recipe,
                 variant,
@@ -207,11 +216,17 @@ def expand(grid: Mapping[str, Any]) -> Iterator[Run]:
                 results=Path(grid["results"], recipe.stem, variant),
                 made_by=_hash_of(grid, recipe, variant),
                 trained_as=_folder(grid, recipe, origin) if origin is not None else None,
-                suggest=("--way", way, *options) if way is not None else (),
-                tune=own.pop("tune", None),
-                settings={**_settings(grid, recipe), **own, **by_recipe},
+                suggest=("--way", way, *given.get("suggest_options", []))
+                if way is not None
+                else (),
+                tune=given.get("tune"),
+                settings={
+                    **_settings(grid, recipe),
+                    **(_own_settings(grid, recipe, origin) if origin is not None else {}),
+                    **_own_settings(grid, recipe, variant),
+                },
             )
-            if is_by_seed:
+            if given.get("by_seed", False):
                 yield from (_for_seed(run, seed) for seed in range(grid["seeds"]))
             else:
                 yield run
@@ -235,6 +250,14 @@ def _hash_of(grid: Mapping[str, Any], recipe: Path, variant: str) -> str:
 def _settings(grid: Mapping[str, Any], recipe: Path) -> dict[str, Any]:
     """What a grid sets for all variants of a recipe."""
     return {**grid["settings"], **grid.get("by_recipe", {}).get(recipe.stem, {})}
+
+
+def _own_settings(grid: Mapping[str, Any], recipe: Path, variant: str) -> dict[str, Any]:
+    """What a variant sets for a recipe."""
+    given = grid["variants"][variant]
+    by_recipe = given.get("by_recipe", {}).get(recipe.stem, {})
+    own = {key: value for key, value in given.items() if key not in NO_SETTINGS}
+    return {**own, **by_recipe}
 
 
 def _for_seed(run: Run, seed: int) -> Run:
