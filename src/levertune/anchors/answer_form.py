@@ -8,7 +8,13 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from levertune.anchors.patterns import describe_pattern, join_words, number_word
-from levertune.anchors.pieces import SENTENCE_MARKS, UNSPACED_MARKS, count_words, piece_spans
+from levertune.anchors.pieces import (
+    QUESTION_MARKS,
+    SCRIPT_MARKS,
+    SENTENCE_MARKS,
+    count_words,
+    piece_spans,
+)
 from levertune.data.row_texts import bare_text, normalize_text
 
 # Some rows of any file are odd; what nearly all show is a property of the task.
@@ -73,7 +79,7 @@ def describe_form(answers: Sequence[str]) -> str | None:
     if max(words) == 1:
         return _one_item(answers)
     if _nearly_all(answers, _is_sentence):
-        asks = _nearly_all(answers, lambda text: text[-1] in "?\uff1f")
+        asks = _nearly_all(answers, lambda text: text[-1] in QUESTION_MARKS)
         return f"one {'question' if asks else 'sentence'}{_length(words)}"
     sentences = [_count_sentences(text) for text in answers]
     if min(sentences) > 1:
@@ -292,4 +298,4 @@ def _words(text: str) -> list[str]:
 
 
 def _bare(text: str) -> str:
-    return bare_text(normalize_text(text)).strip(f".,;:!? {UNSPACED_MARKS}")
+    return bare_text(normalize_text(text)).strip(f".,;:!? {SCRIPT_MARKS}")

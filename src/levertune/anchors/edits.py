@@ -9,12 +9,13 @@ from itertools import pairwise
 
 from levertune.anchors.pieces import SENTENCE_MARKS, count_words, is_layout, piece_spans
 from levertune.anchors.quotes import spoken
+from levertune.anchors.unspaced import SPELT_GAP
 
 MIN_CLAUSE_WORDS = 3
 """Shorter ones are mostly items of a list, as labels are."""
 
-_CLAUSE_START = re.compile(r"[,;:](?=\s)|\s(?=\()")
-_JOINT = re.compile(r"^[\s,;:]+(?:(?:and|or|but)\s+)?", re.IGNORECASE)
+_CLAUSE_START = re.compile(rf"[,;:\u104a](?=\s)|\s(?=\()|{SPELT_GAP}")  # \u104a: Burmese comma
+_JOINT = re.compile(r"^[\s,;:\u104a]+(?:(?:and|or|but)\s+)?", re.IGNORECASE)
 
 
 def draw_edits(text: str, answer: str = "", *, seed: int) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from levertune.anchors.clusters import find_clusters
-from levertune.anchors.pieces import count_words, is_layout, piece_spans
+from levertune.anchors.pieces import QUESTION_MARKS, count_words, is_layout, piece_spans
 from levertune.anchors.separability import pairwise, silhouettes
 from levertune.anchors.word_odds import WordOdds, word_odds
 
@@ -170,7 +170,7 @@ def describe_input(texts: Sequence[str]) -> str:
     """
     lines = statistics.median(len(text.strip().splitlines()) for text in texts)
     words = statistics.median(count_words(text) for text in texts)
-    asks = sum(text.rstrip()[-1:] in ("?", "\uff1f", "\u061f") for text in texts) / len(texts)
+    asks = sum(text.rstrip()[-1:] in tuple(QUESTION_MARKS) for text in texts) / len(texts)
     noun = "question" if asks >= _MOSTLY else "text"
     if lines >= 3:
         return f"a {noun} of several lines"

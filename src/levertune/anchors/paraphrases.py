@@ -13,7 +13,8 @@ from itertools import combinations, takewhile
 
 import numpy as np
 
-from levertune.anchors.pieces import UNSPACED, count_words, is_layout, piece_spans
+from levertune.anchors.pieces import count_words, is_layout, piece_spans
+from levertune.anchors.unspaced import SPELT, UNSPACED
 from levertune.data.records import Record
 from levertune.data.row_texts import split_tokens, split_words
 
@@ -41,6 +42,7 @@ def find_doubt(groups: Groups) -> str | None:
 
     - without the texts, equal prompts would have different answers;
     - one is longer than 40 words;
+    - one is in Thai, Lao, Burmese or Khmer, where no rule finds the words to compare;
     - of two at least half is the same, word by word or but for up to three words at one place, as
       of a form that is filled in;
     - one has fewer than two longer words in common with at least half of the texts that are not
@@ -61,6 +63,8 @@ def find_doubt(groups: Groups) -> str | None:
     longest = max(texts, key=count_words)
     if count_words(longest) > _MAX_WORDS:
         return f"{quote(longest)} is long for an instruction ({count_words(longest)} words)"
+    if spelt := next((text for text in texts if SPELT.search(text)), None):
+        return f"{quote(spelt)} is in a script without spaces, so its words cannot be compared"
     if twins := _find_twins(texts):
         return f"{quote(twins[0])} and {quote(twins[1])} are alike but for a few words"
     if (stranger := _find_stranger(groups)) is not None:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import re
 
+from levertune.anchors.unspaced import SPELT, count_unspaced
 from levertune.data.word_pattern import WORD
 
 # Blank lines are part of the gap; the indentation of the next line belongs to that line.
 GAP = re.compile(r"(?:[ \t]*\r?\n)+|[ \t]+")
 
-UNSPACED_MARKS = "\u3002\uff01\uff1f"
-SENTENCE_MARKS = ".!?\u2026" + UNSPACED_MARKS
+# Of Chinese, Japanese and Burmese: the next sentence may follow at once.
+UNSPACED_MARKS = "\u3002\uff01\uff1f\u104b"
+# Of Armenian, Arabic, Urdu, and two each of Hindi (and others of India), Tibetan, Ethiopic, Khmer.
+_SPACED_MARKS = "\u0589\u061f\u06d4\u0964\u0965\u0f0d\u0f0e\u1362\u1367\u17d4\u17d5"
+SCRIPT_MARKS = UNSPACED_MARKS + _SPACED_MARKS
+SENTENCE_MARKS = ".!?\u2026" + SCRIPT_MARKS
+QUESTION_MARKS = "?\uff1f\u061f\u1367"
 
 _LABEL_WORDS = 3
 _LONGEST_WORD = 40
 
 _PIECE_END = re.compile(
     r"\S(?=[ \t]*\r?\n)"  # the end of a line
-    r"|[.!?\u2026][\"'\u2019\u201d)\]]*(?=[ \t])"  # of a sentence
+    rf"|[.!?\u2026{_SPACED_MARKS}][\"'\u2019\u201d)\]]*(?=[ \t])"  # of a sentence
     r"|:(?=[ \t])"  # of a label or a lead-in on the same line
-    r"|[\u3002\uff01\uff1f]+"  # of a sentence in a script that does not space them
+    rf"|[{UNSPACED_MARKS}]+"  # of a sentence in a script that does not space them
 )
 _LINE_END = re.compile(r"[ \t]*\r?\n")
 _ABBREVIATION = re.compile(
@@ -27,7 +33,6 @@ _ABBREVIATION = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(rf"{WORD}(?:['\u2019-]{WORD})*")
-UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _TAG = re.compile(r"[<\[][^<>\[\]]*[>\]]")
 _HEADING = re.compile(r"#+ ")
 
@@ -68,7 +73,7 @@ def is_layout(piece: str) -> bool:
         True if it is layout.
     """
     piece = piece.strip()
-    words = len(_WORD.findall(piece))
+    words = count_words(piece) if SPELT.search(piece) else len(_WORD.findall(piece))
     if not words:
         return True
     arranges = piece[-1] in ":\uff1a" or _HEADING.match(piece) or _TAG.fullmatch(piece)
@@ -76,7 +81,7 @@ def is_layout(piece: str) -> bool:
 
 
 def count_words(text: str) -> int:
-    """Count words; two characters of a script without spaces count as one word.
+    """Count words; of scripts without spaces, as many as their characters make (`unspaced`).
 
     Args:
         text: The text.
@@ -84,8 +89,8 @@ def count_words(text: str) -> int:
     Returns:
         The number of words.
     """
-    unspaced = len(UNSPACED.findall(text))
-    return len(_WORD.findall(UNSPACED.sub(" ", text))) + unspaced // 2
+    unspaced, rest = count_unspaced(text)
+    return unspaced + len(_WORD.findall(rest))
 
 
 def _ends_piece(text: str, match: re.Match[str]) -> bool:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from levertune.anchors.anchor import Anchor
-from levertune.anchors.pieces import UNSPACED, is_layout, piece_spans
+from levertune.anchors.pieces import is_layout, piece_spans
+from levertune.anchors.unspaced import CUTTABLE
 
 KEY_START, FEW_START, LAST_START = 0.5, 0.7, 0.85
 """Shares of the order from which the key sentence, a few words and the last form hold."""
@@ -19,8 +20,8 @@ KEY_START, FEW_START, LAST_START = 0.5, 0.7, 0.85
 FEW_TOKENS = 8
 """Length of a few words, where requests are not to carry more."""
 
-# A script without spaces is cut between any two characters.
-_WORD_END = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\S)+")
+# A script without spaces is cut between any two characters, Tibetan behind each syllable.
+_WORD_END = re.compile(rf"{CUTTABLE}|(?:(?!{CUTTABLE})[^\s\u0f0b])+\u0f0b?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def key_sentence(text: str) -> str:
 def first_words(text: str, count_tokens: Callable[[str], int], most_tokens: int) -> str | None:
     """As many whole words from the start of a text as so many tokens hold.
 
-    Of a script without spaces, as many characters.
+    Of a script without spaces, as many characters, each with the marks on it.
 
     Args:
         text: The text.

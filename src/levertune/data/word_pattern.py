@@ -3,6 +3,7 @@ r"""What a word is, to regular expressions: `\w+` breaks those of many scripts a
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 # Where combining marks are; to look through all of Unicode would take a tenth of a second.
 _BLOCKS = (
@@ -15,13 +16,18 @@ _BLOCKS = (
 _JOINERS = "\u200c\u200d"  # inside words of Persian and of the scripts of India
 
 
-def _list_marks() -> str:
-    """Vowel signs, points and accents, as ranges of a character class."""
+def list_characters(blocks: Sequence[tuple[int, int]], categories: Sequence[str]) -> str:
+    """The characters of some Unicode categories, as ranges of a character class.
+
+    Args:
+        blocks: Where to look: the first code of each block, and the one behind its last.
+        categories: The categories, as `Mn`.
+    """
     codes = [
         code
-        for start, end in _BLOCKS
+        for start, end in blocks
         for code in range(start, end)
-        if unicodedata.category(chr(code)) in ("Mn", "Mc")
+        if unicodedata.category(chr(code)) in categories
     ]
     ranges: list[list[int]] = []
     for code in codes:
@@ -29,9 +35,12 @@ def _list_marks() -> str:
             ranges[-1][1] = code
         else:
             ranges.append([code, code])
-    return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges) + _JOINERS
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
 
+
+# Vowel signs, points and accents.
+_MARKS = list_characters(_BLOCKS, ("Mn", "Mc")) + _JOINERS
 
 # Marks are looked for where there is no ASCII alone: the list of them is long.
-WORD = rf"\w+(?:(?=[^\x00-\u02ff])[{_list_marks()}]+\w*)*"
+WORD = rf"\w+(?:(?=[^\x00-\u02ff])[{_MARKS}]+\w*)*"
 """A word of letters, digits and the marks that stand on them or between them."""
