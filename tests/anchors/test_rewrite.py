@@ -48,7 +48,22 @@ def test_long_rows_are_passed_over_whole():
     assert rewrite(Model(), rows=[long]) is None
 
 
-@pytest.mark.parametrize("useless", ["", "Yes.", "say the examples", "Sure! It is secret."])
+@pytest.mark.parametrize(
+    "better",
+    [
+        "请给出这条消息里的颜色。",
+        "このメッセージの色を答えてください。",
+        "จงบอกสีของสิ่งของต่อไปนี้",
+        "이 물건의 색을 말해 주세요.",
+    ],
+)
+def test_an_instruction_is_long_enough_in_scripts_without_spaces_too(better):
+    assert rewrite(Model(better)) == better
+
+
+@pytest.mark.parametrize(
+    "useless", ["", "是的。", "ใช่", "Yes.", "say the examples", "Sure! It is secret."]
+)
 def test_a_useless_answer_is_asked_for_once_more_as_a_text_to_go_on_with(useless):
     def guard(text):
         return "is secret" if "secret" in text else None

@@ -89,6 +89,13 @@ def test_repeated_and_unusable_answers_are_counted_with_the_reason():
     assert written.cost.tokens == 40
 
 
+def test_what_is_long_enough_for_an_instruction_is_counted_in_words_of_any_script():
+    better = ["请给出这条消息里的颜色。", "จงบอกสีของสิ่งของต่อไปนี้"]
+    written = write(Model(*better, "是的。", "Größe!"))
+    assert [candidate.text for candidate in written.candidates] == better
+    assert written.refused == {"has fewer than 3 words": 2}
+
+
 def test_weak_model_is_asked_in_other_forms_until_one_gives_something():
     plan = WritingPlan(num_draws=1, num_examples=2, seeds=(0,), forms=FORMS)
     chat, base = Model("Input: x"), Model("\n", 'Name the colour of it." and so')

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from levertune.anchors.pieces import SENTENCE_MARKS, piece_spans
+from levertune.anchors.pieces import SENTENCE_MARKS, count_words, piece_spans
 from levertune.data.records import Record
 
 _REQUEST = (
@@ -34,6 +34,9 @@ what is meant (`anchors/transfer`), the others for text to go on."""
 
 CONTINUED = ("completion", "worksheet")
 """Forms whose answer goes on with the prompt's own text, so only its first line counts."""
+
+MIN_WORDS = 3
+"""An answer of fewer instructs to nothing."""
 
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>|^.*</think(?:ing)?>", re.DOTALL)
 _FENCE = re.compile(r"^```[\w-]*\n(.*?)(?:\n```.*)?$", re.DOTALL)
@@ -136,6 +139,15 @@ def clean_answer(text: str, form: str = "request", *, is_finished: bool = True) 
         spans = piece_spans(text)
         return text[: spans[-1][0]].rstrip() if len(spans) > 1 else ""
     return text
+
+
+def is_fragment(text: str) -> bool:
+    """Whether a cleaned answer has too few words for an instruction, in whatever script.
+
+    Args:
+        text: The answer, as `clean_answer` leaves it.
+    """
+    return count_words(text) < MIN_WORDS
 
 
 def _without_preamble(text: str) -> str:

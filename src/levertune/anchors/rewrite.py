@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 
 from levertune.anchors.asking import Ask, UnusableAnswerError
 from levertune.anchors.guard import FindFault
-from levertune.anchors.meta_prompts import clean_answer
+from levertune.anchors.meta_prompts import clean_answer, is_fragment
 from levertune.anchors.quotes import spoken
 from levertune.data.records import Record
 
 MAX_TOKENS = 96
 NUM_EXAMPLES = 4
 MAX_CHARACTERS = 2_000
-_MIN_WORDS = 3
 
 
 def rewrite_anchor(
@@ -61,7 +60,7 @@ def rewrite_anchor(
         except UnusableAnswerError:
             continue
         found = clean_answer(answer.text, form, is_finished=answer.is_finished)
-        is_new = len(found.split()) >= _MIN_WORDS and spoken(found) != spoken(text)
+        is_new = not is_fragment(found) and spoken(found) != spoken(text)
         if is_new and guard(found) is None:
             return found
     return None

@@ -20,8 +20,10 @@ from levertune.anchors.lift import shared_instruction
 from levertune.anchors.meta_prompts import (
     CONTINUED,
     FORMS,
+    MIN_WORDS,
     clean_answer,
     draw_examples,
+    is_fragment,
     write_prompt,
 )
 from levertune.anchors.quotes import spoken
@@ -30,7 +32,6 @@ from levertune.data.row_texts import make_own_text
 
 WAY = "model"
 
-_MIN_WORDS = 3
 _MAX_IN_A_ROW = 3
 
 
@@ -209,8 +210,8 @@ class _Collected:
         """Keep a text if it is usable and new; a repeated one is usable too."""
         if not text:
             self.refuse("is blank")
-        elif len(text.split()) < _MIN_WORDS and text.isascii():
-            self.refuse(f"has fewer than {_MIN_WORDS} words")
+        elif is_fragment(text):
+            self.refuse(f"has fewer than {MIN_WORDS} words")
         elif fault := self._guard(text):
             self.refuse(fault)
         elif (key := spoken(text)) in self._candidates:
