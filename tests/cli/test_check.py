@@ -189,6 +189,17 @@ def test_instructions_that_the_anchor_replaces_are_named(check):
     assert "Varied" not in out
 
 
+def test_test_rows_of_another_wording_are_counted(check):
+    asked = "Give the code for this message."
+    task = [(f"{asked}\n{text}", "AB"[i % 2]) for i, text in enumerate(MESSAGES)]
+    task.append(("Which code does it get, my parcel?", "A"))
+    _, out, _ = check("task.test=cv:2", task=task)
+    told = " ".join(out.split())
+    assert f"1 of {len(task)} test rows do not carry the instruction that is taken" in told
+    _, out, _ = check("task.test=cv:2", task=task[:-1])
+    assert "Other wordings" not in out
+
+
 def test_texts_that_rows_differ_in_stay_and_a_line_says_why(check):
     task = [
         (f"Translate this sentence into {language}.\n{text}, {word}", f"{language} {text}")

@@ -170,3 +170,57 @@ def test_a_run_names_the_instructions_that_its_anchor_replaces(project):
     assert not [w for w in kept.warnings if "Varied" in w]
     plain = prepare_run(project.recipe(arms=["base", "sft"]))
     assert not [w for w in plain.warnings if "Varied" in w]
+
+
+THINGS = ["rose", "pea", "ink", "sun", "coal", "snow", "leaf", "brick", "sea", "chalk"]
+
+
+def wordings_told(project, **settings):
+    told = prepare_run(project.recipe(**settings)).warnings
+    return [warning for warning in told if warning.startswith("Other wordings")]
+
+
+def test_a_run_counts_the_test_rows_that_keep_another_wording_under_the_anchor(project):
+    asked = "Give the colour of this thing."
+    project.write("task.jsonl", [(f"{asked}\na {thing}", "red") for thing in THINGS])
+    test = [(f"Which colour is it?\na {thing}", "red") for thing in ("plum", "fig")]
+    test += [(f"{asked}\na {thing}", "red") for thing in ("kiwi", "lime", "pear")]
+    apart = {"task__test": project.write("apart.jsonl", test)}
+    [warning] = wordings_told(project, **apart)
+    assert "2 of 5 test rows do not carry" in warning
+    assert repr(asked) in warning
+    assert wordings_told(project, **apart, arms=["base", "sft-plain"])
+    assert wordings_told(project, **apart, anchor__text=f"{asked} Be quick.")
+    # Nothing is taken out of any row.
+    assert not wordings_told(project, **apart, arms=["base", "sft"])
+    assert not wordings_told(project, **apart, anchor__text="Say which.")
+    assert not wordings_told(project, **apart, anchor__text=None)
+    alike = {"task__test": project.write("alike.jsonl", test[2:])}
+    assert not wordings_told(project, **alike)
+
+
+def test_a_test_row_that_carries_none_of_the_varied_instructions_is_counted(project):
+    asked = ("Give the colour of this thing.", "Which colour does this thing have?")
+    rows = [(f"{asked[n % 2]}\na {thing}", "red") for n, thing in enumerate(THINGS)]
+    project.write("task.jsonl", rows)
+    test = [(f"{asked[0]}\na plum", "red"), ("Colour?\na fig", "red")]
+    settings = {"task__test": project.write("apart.jsonl", test)}
+    [warning] = wordings_told(project, **settings)
+    assert "1 of 2 test rows do not carry any of the 2 instructions that are taken" in warning
+    assert not wordings_told(project, **settings, anchor__varied="keep")
+
+
+def test_a_row_that_lacks_the_instruction_is_counted_in_the_fold_that_tests_it(project):
+    asked = "Give the colour of this thing."
+    rows = [(f"{asked}\na {thing}", "red") for thing in THINGS]
+    project.write("task.jsonl", [*rows, ("a plum, is it red?", "red")])
+    [warning] = wordings_told(project, task__test="cv:2")
+    assert "1 of 11 test rows do not carry" in warning
+
+
+def test_rows_that_lack_the_anchors_words_in_training_too_are_nothing_to_tell(project):
+    asked = "Give the colour of this thing."
+    rows = [(f"{asked if n % 2 else 'Which?'}\na {thing}", "red") for n, thing in enumerate(THINGS)]
+    project.write("task.jsonl", rows)
+    test = {"task__test": project.write("apart.jsonl", [("Which?\na plum", "red")])}
+    assert not wordings_told(project, **test, anchor__text=asked)

@@ -35,6 +35,7 @@ from levertune.runs.control_tokens import keep_out_control_tokens
 from levertune.runs.general_amounts import describe_shortfalls, require_room
 from levertune.runs.general_draw import hold_out_general
 from levertune.runs.inputs import Inputs, read_inputs
+from levertune.runs.other_wordings import describe_other_wordings
 from levertune.runs.quantization import require_quantization
 from levertune.runs.refine_rows import set_aside
 from levertune.runs.same_recipe import require_same_recipe
@@ -126,7 +127,8 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
     )
     require_fair_anchor(recipe, inputs)
     recipe, moved = settle_placement(without_secrets(recipe), tokenizer)
-    notes += [*moved, *describe_system_turns(inputs, tokenizer), *describe_varied(recipe, inputs)]
+    notes += [*moved, *describe_system_turns(inputs, tokenizer)]
+    notes += describe_varied(recipe, inputs) + describe_other_wordings(recipe, inputs)
     require_same_recipe(Path(recipe.output_dir), recipe, unsettled=unsettled_keys(recipe))
     views = _list_views(recipe, inputs, tokenizer.count)
     looks = list({view.look: view for view in views}.values())

@@ -34,6 +34,7 @@ from levertune.runs.general_amounts import describe_shortfalls, drawable, requir
 from levertune.runs.general_draw import hold_out_general
 from levertune.runs.general_selection import GeneralChooser
 from levertune.runs.inputs import Inputs, read_inputs
+from levertune.runs.other_wordings import describe_other_wordings
 from levertune.runs.probes import Probes, choose_probes
 from levertune.runs.quantization import require_quantization
 from levertune.runs.same_recipe import RECIPE_FILE, keep_choices, require_same_recipe
@@ -171,7 +172,7 @@ def prepare_run(
         count_tokens=lambda row: len(workspace.tokenizer.tokenize(plain_example(row)).input_ids),
     )
     warnings = [*inputs.warnings, *dropped, *moved, *too_long, *describe_test_anchor(recipe)]
-    warnings += describe_varied(recipe, inputs)
+    warnings += describe_varied(recipe, inputs) + describe_other_wordings(recipe, inputs)
     require_room(resolved, pool, count_tokens=workspace.count_record)
     warnings += describe_shortfalls(resolved, pool, count_tokens=workspace.count_record)
     tuning, notes = find_tuning(run_dir, recipe, resolved, inputs, workspace.model_hash)

@@ -9,7 +9,7 @@ from levertune.anchors.paraphrases import quote
 from levertune.anchors.varied import Varied, find_varied
 from levertune.recipes.recipe import Recipe
 from levertune.runs.arms import ARMS, Arm
-from levertune.runs.cells import draw_training_rows, expand_cells
+from levertune.runs.cells import CellPlan, draw_training_rows, expand_cells
 from levertune.runs.inputs import Inputs
 
 
@@ -27,12 +27,7 @@ def describe_varied(recipe: Recipe, inputs: Inputs) -> list[str]:
     lifted = [name for name in recipe.arms if _takes_out(recipe, ARMS[name])]
     if recipe.anchor.varied == "keep" or not lifted:
         return []
-    is_drawn = recipe.task.subset is not None and recipe.task.subset_seed == "seed"
-    plans = expand_cells(
-        tuple(lifted[:1]),
-        recipe.seeds if is_drawn else recipe.seeds[:1],
-        len(inputs.splits) if inputs.test_mode == "cv" else None,
-    )
+    plans = plan_trainings(recipe, inputs, ARMS[lifted[0]])
     trainings = [draw_training_rows(recipe, inputs, plan) for plan in plans]
     found = [find_varied(rows) for rows in trainings if shared_instruction(rows) is None]
     is_kept = [recipe.anchor.varied == "replace" and bool(v and v.doubt) for v in found]
@@ -42,6 +37,22 @@ def describe_varied(recipe: Recipe, inputs: Inputs) -> list[str]:
         *(_say_replaced(replaced, len(trainings)) if replaced else []),
         *(_say_kept(left, len(trainings)) if left else []),
     ]
+
+
+def plan_trainings(recipe: Recipe, inputs: Inputs, arm: Arm) -> list[CellPlan]:
+    """The cells of an arm, without those that train on the rows of another.
+
+    Args:
+        recipe: The recipe.
+        inputs: Its rows.
+        arm: The arm.
+    """
+    is_drawn = recipe.task.subset is not None and recipe.task.subset_seed == "seed"
+    return expand_cells(
+        (arm.name,),
+        recipe.seeds if is_drawn else recipe.seeds[:1],
+        len(inputs.splits) if inputs.test_mode == "cv" else None,
+    )
 
 
 def _takes_out(recipe: Recipe, arm: Arm) -> bool:
