@@ -5,6 +5,7 @@ import pytest
 from levertune.anchors.asking import Answer, AskError, UnusableAnswerError
 from levertune.anchors.candidates import DesignCost
 from levertune.anchors.guard import make_guard
+from levertune.anchors.meta_prompts import is_fragment
 from levertune.anchors.written_by_model import WritingPlan, write_by_model
 from levertune.data.records import Message, Record
 from levertune.errors import RunError
@@ -181,3 +182,13 @@ def test_no_rows_and_impossible_plans_are_refused():
         WritingPlan(num_draws=0)
     with pytest.raises(ValueError, match="forms be some of"):
         WritingPlan(forms=("sonnet",))
+
+
+@pytest.mark.parametrize("text", ["Translate it.", "是的。", "네.", "Größe!"])
+def test_a_word_or_two_is_a_fragment(text):
+    assert is_fragment(text)
+
+
+@pytest.mark.parametrize("text", ["翻译成英文", "영어로 번역하세요.", "Give the code."])
+def test_what_instructs_in_few_words_is_none(text):
+    assert not is_fragment(text)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from levertune.anchors.pieces import SENTENCE_MARKS, count_words, piece_spans
+from levertune.anchors.unspaced import UNSPACED
 from levertune.data.records import Record
 
 _REQUEST = (
@@ -50,6 +51,8 @@ _PREAMBLE = re.compile(
     re.IGNORECASE,
 )
 _EXAMPLE_LINE = re.compile(r"\n\s*(?:input|output|example|examples)\b[^\n]{0,20}:.*", re.I | re.S)
+# Chinese, Japanese and Korean say in two words what takes three in English.
+_TERSE = re.compile(rf"{UNSPACED.pattern}|[\uac00-\ud7a3]")
 _ECHO = re.compile(r"\s*input\s*:", re.IGNORECASE)
 _QUOTES = (('"', '"'), ("'", "'"), ("\u201c", "\u201d"), ("\u00ab", "\u00bb"), ("`", "`"))
 _MARKUP = re.compile(r"^#+\s+|\*\*|^[-*>]\s+", re.MULTILINE)
@@ -147,7 +150,7 @@ def is_fragment(text: str) -> bool:
     Args:
         text: The answer, as `clean_answer` leaves it.
     """
-    return count_words(text) < MIN_WORDS
+    return count_words(text) < (MIN_WORDS - 1 if _TERSE.search(text) else MIN_WORDS)
 
 
 def _without_preamble(text: str) -> str:
