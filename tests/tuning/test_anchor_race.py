@@ -18,6 +18,7 @@ from levertune.runs.prepare import prepare_run
 from levertune.training.train import TrainSummary
 from levertune.tuning import anchor_race, contests
 from levertune.tuning import trial as trial_module
+from levertune.tuning import tune as tune_module
 from levertune.tuning.anchor_race import AnchorField, parse_ways
 from levertune.tuning.tune import tune_recipe
 
@@ -263,6 +264,71 @@ def test_only_the_likeliest_race_and_all_are_on_record(project, engine):
     written = json.loads((RUN / "tune" / "tune.json").read_text())["choices"][0]["anchors"]
     assert [a["text"] for a in written] == [a.text for a in anchors]
     assert read_tuning(RUN).choices[0].anchors == anchors
+
+
+def test_those_left_out_say_how_many_race_and_by_which_ranking(project, engine):
+    texts = tuple(f"{SHORT} {word}." for word in ("One", "Two", "Three"))
+    _, tuning, _ = tune(project, AnchorField(ways=("template", "pool"), texts=texts, most=2))
+    anchors = tuning.choices[0].anchors
+    raced = [a for a in anchors if a.left_out is None]
+    assert [a.way for a in raced] == ["recipe", "hand", "hand", "hand"]
+    others = [a for a in anchors if a.way == "pool" and a.nll is not None]
+    assert others
+    for place, anchor in enumerate(others, start=5):
+        assert anchor.left_out == f"ranked {place} of {4 + len(others)}; at most the first 4 race"
+    assert [a.nll for a in others] == sorted(a.nll for a in others)
+
+
+def test_each_anchor_that_the_budget_leaves_out_is_said_and_on_record(project, engine, monkeypatch):
+    written = []
+
+    def suggest(recipe, view, **options):
+        written.append(len(written))
+        texts = [f"Name the colour, {written[-1]} {word}." for word in ("first", "second")]
+        return Suggested(tuple(AnchorCandidate(text, "pool") for text in texts), ())
+
+    monkeypatch.setattr(anchor_race, "suggest_anchors", suggest)
+    monkeypatch.setattr(
+        tune_module,
+        "estimate_seconds",
+        lambda contests, rate, at_once: sum(len(contest.candidates) for contest in contests),
+    )
+    said = []
+    tuning = tune_recipe(
+        project.recipe(task__test="cv:2"),
+        what=["anchor"],
+        anchors=AnchorField(ways=("pool",)),
+        budget_seconds=6,
+        say=said.append,
+    ).tuning
+    told = [line for line in said if "left out to meet the budget" in line]
+    where = ["training rows of fold 1", "training rows of fold 2", "all training rows"]
+    assert len(told) == len(tuning.choices) == 3
+    for place, choice, line in zip(where, tuning.choices, told, strict=True):
+        [left] = [a for a in choice.anchors if a.left_out is not None]
+        assert left == choice.anchors[-1]
+        assert left.left_out == "left out to meet the budget of 6 s"
+        assert line.startswith(f"tell, {place}: ")
+        assert left.text in line
+        raced = {candidate.settings["anchor.text"] for candidate in choice.candidates}
+        assert raced == {a.setting for a in choice.anchors[:-1]}
+    assert len({choice.anchors[-1].text for choice in tuning.choices}) == 3
+
+
+def test_an_anchor_that_still_races_with_fewer_rows_is_not_left_out(project, engine, monkeypatch):
+    monkeypatch.setattr(
+        tune_module,
+        "estimate_seconds",
+        lambda contests, rate, at_once: sum(len(contest.candidates) for contest in contests),
+    )
+    what = ["anchor", "exposures"]
+    recipe = project.recipe()
+    options = {"what": what, "anchors": BY_HAND, "budget_seconds": 5}
+    choice = tune_recipe(recipe, **options).tuning.choices[0]
+    assert len(choice.candidates) == 5
+    assert all(a.left_out is None for a in choice.anchors)
+    choice = tune_recipe(recipe, **{**options, "budget_seconds": 2}).tuning.choices[0]
+    assert [bool(a.left_out) for a in choice.anchors] == [False, False, True]
 
 
 def test_an_anchor_too_long_for_the_rows_does_not_race_and_says_so(project, engine):

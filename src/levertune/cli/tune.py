@@ -49,8 +49,8 @@ def add_parser(subparsers: Any) -> None:
         "--budget",
         type=_duration,
         metavar="TIME",
-        help="most time of the trials by estimate, as 30m or 2h; the dearest candidates are left "
-        "out to meet it",
+        help="most time of the trials by estimate, as 30m or 2h; the dearest candidates, and of "
+        "anchors those ranked last, are left out to meet it",
     )
     parser.add_argument(
         "--ways",

@@ -57,7 +57,8 @@ class AnchorField:
     Args:
         ways: How to write them.
         texts: More of them, written by hand or by `levertune anchor suggest`.
-        most: Most of them that race, the recipe's own and those of `texts` included.
+        most: Most of them that race, the recipe's own and those of `texts` included; these race
+            even if they are more.
         generator: Folder of the generator to ask for the way `transfer`.
     """
 
@@ -110,9 +111,9 @@ def propose_anchors(
 ) -> Proposal:
     """Write the anchors of a choice, or find them written.
 
-    The recipe's own and those given always race. Of the others those race under which the base
-    model finds the training rows' answers likeliest: a guess, as no evidence says yet that this
-    foretells the likelihood after training.
+    The recipe's own and those given always race, unless a budget leaves them out. Of the others
+    those race under which the base model finds the training rows' answers likeliest: a guess, as no
+    evidence says yet that this foretells the likelihood after training.
 
     Args:
         prepared: The run.
@@ -330,15 +331,18 @@ def _unmeasured(candidate: AnchorCandidate, setting: str) -> ProposedAnchor:
 
 
 def _rank(anchors: Sequence[ProposedAnchor], most: int) -> tuple[ProposedAnchor, ...]:
-    """Those to race first."""
+    """In the order in which they race: the recipe's own, those given, the likeliest of the rest."""
     always = [a for a in anchors if a.left_out is None and a.way in ("recipe", "hand")]
     others = [a for a in anchors if a.left_out is None and a not in always]
     others.sort(key=lambda a: a.nll if a.nll is not None else 0.0)
-    room = max(0, most - len(always))
-    likelier = f"{most} others race, which the base model answers better with"
-    dropped = [replace(a, left_out=likelier) for a in others[room:]]
+    ranked = [*always, *others]
+    room = max(most, len(always))
+    dropped = [
+        replace(a, left_out=f"ranked {place} of {len(ranked)}; at most the first {room} race")
+        for place, a in enumerate(ranked[room:], start=room + 1)
+    ]
     unfit = [a for a in anchors if a.left_out is not None]
-    return (*always, *others[:room], *dropped, *unfit)
+    return (*ranked[:room], *dropped, *unfit)
 
 
 def _cut(text: str) -> str:

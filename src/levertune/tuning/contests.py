@@ -43,7 +43,8 @@ class Contest:
         trials: Runs its trials.
         num_folds: Inner folds.
         notes: What a reader should know of the inner folds.
-        candidates: The settings to choose among, the cheapest first.
+        candidates: The settings to choose among, the fewest rows to train on first; of as many
+            rows the anchor to keep longest.
         rule: Who stays in the race and who wins it.
         anchors: The anchors written for it; empty where anchors are not tuned.
         num_answers: Most answers that models are still to be asked for, to write these.
@@ -66,6 +67,20 @@ class Contest:
         if self.fold is not None:
             where = f"training rows of fold {self.fold + 1}"
         return f"{self.arm}, {where}"
+
+    def without_last(self, reason: str) -> Contest:
+        """The choice without its last candidate.
+
+        Args:
+            reason: Why it is left out: said of its anchor, if no other candidate has that.
+        """
+        candidates = self.candidates[:-1]
+        raced = {settings.get("anchor.text") for settings in candidates}
+        anchors = tuple(
+            replace(a, left_out=reason) if a.left_out is None and a.setting not in raced else a
+            for a in self.anchors
+        )
+        return replace(self, candidates=candidates, anchors=anchors)
 
     def anchor_tokens(self, settings: Settings) -> int | None:
         """Tokens of a candidate's anchor; None where anchors are not tuned."""

@@ -90,7 +90,8 @@ def tune_recipe(
         recipe: The recipe; `auto` stays for what is not tuned.
         what: What to tune.
         arms: The arms to train: `tell`, `sft` for all plain arms, or both.
-        budget_seconds: Most time by estimate; the dearest candidates are left out to meet it.
+        budget_seconds: Most time by estimate; the last candidates, those with the most rows to
+            train on and of these the anchor ranked last, are left out to meet it.
         dry_run: Say what would be tried and stop.
         jobs: Trials at once, or `auto` (`runs.jobs.choose_jobs`).
         anchors: Which anchors to look at; all ways of writing one if None.
@@ -237,10 +238,12 @@ def _within_budget(
                 f"--budget: is too small for two candidates; found {_time(budget)}, they take "
                 f"about {_time(needed)}. Give more, or fewer exposures."
             )
-        # The last are the dearest: they go first, in every fold alike.
-        left_out = next(c.candidates[-1] for c in contests if len(c.candidates) == longest)
-        say(f"left out to meet the budget: {describe_settings(left_out)}")
-        contests = [replace(c, candidates=c.candidates[: longest - 1]) for c in contests]
+        # The last go first: the dearest, and of as dear ones the anchor ranked last.
+        reason = f"left out to meet the budget of {_time(budget)}"
+        for i, contest in enumerate(contests):
+            if len(contest.candidates) == longest:
+                say(f"{contest.label}: {reason}: {describe_settings(contest.candidates[-1])}")
+                contests[i] = contest.without_last(reason)
     return contests
 
 
