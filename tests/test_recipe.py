@@ -365,6 +365,24 @@ def test_a_mistake_in_a_file_is_told_with_its_line(tmp_path):
     assert load_recipe(path, ["training.lora_r=4"]).training.lora_r == 4
 
 
+@pytest.mark.parametrize("order", ["general-then-task", "task-then-general"])
+@pytest.mark.parametrize("schedule", ["anneal", "refine"])
+def test_an_anchor_that_changes_needs_task_rows_all_along_the_order(tmp_path, schedule, order):
+    text = f"task: {{path: a.csv}}\nmixture: {{order: {order}}}\nanchor:\n  schedule: {schedule}\n"
+    path = write(tmp_path / "r.yaml", text)
+    message = (
+        f"r.yaml, line 4: anchor.schedule: {schedule} goes by shares of the whole training, and "
+        f"the task rows stand at one end of it; found mixture.order={order}. Set mixture.order="
+        "shuffle or anchor.schedule=constant."
+    )
+    with pytest.raises(RecipeError, match=re.escape(message) + "$"):
+        load_recipe(path)
+    with pytest.raises(RecipeError, match=r"^anchor\.schedule: "):
+        recipe_for_task("a.csv", [f"mixture.order={order}", f"anchor.schedule={schedule}"])
+    assert load_recipe(path, ["anchor.schedule=constant"]).mixture.order == order
+    assert load_recipe(path, ["mixture.order=even"]).anchor.schedule == schedule
+
+
 def test_a_mistake_in_a_list_item_replaced_from_the_command_line_has_no_line(tmp_path):
     path = write(tmp_path / "r.yaml", "task: {path: a.csv}\narms: [base]\n")
     with pytest.raises(RecipeError, match=r"^arms\.0: must be"):

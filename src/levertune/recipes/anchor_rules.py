@@ -10,6 +10,8 @@ from levertune.recipes.hints import short
 MAX_REFINE_EVERY = 0.4
 """A switch needs two checks, and none comes in the last part of the training."""
 
+_SEQUENTIAL = ("general-then-task", "task-then-general")
+
 _KEYS_OF = {
     "anneal": ("served_tokens",),
     "refine": ("refine_every", "refine_rows", "challengers"),
@@ -49,3 +51,21 @@ def fault_of_anchor(anchor: Mapping[str, Any], defaults: Mapping[str, Any]) -> s
                     f"anchor.schedule={schedule}. Remove it, or set anchor.schedule={owner}."
                 )
     return None
+
+
+def fault_of_order(schedule: str, order: str) -> str | None:
+    """What is wrong with an anchor that changes under an order, after its key; None if nothing is.
+
+    A form of the anchor that falls where no task row stands would be trained by none, and the last
+    one is served.
+
+    Args:
+        schedule: `anchor.schedule`.
+        order: `mixture.order`.
+    """
+    if schedule == "constant" or order not in _SEQUENTIAL:
+        return None
+    return (
+        f"{schedule} goes by shares of the whole training, and the task rows stand at one end of "
+        f"it; found mixture.order={order}. Set mixture.order=shuffle or anchor.schedule=constant."
+    )

@@ -54,10 +54,10 @@ def _explain(finding: Any, root: type[BaseModel]) -> tuple[Key, str]:
             f"a recipe must be a mapping of keys; found {short(value)}."
         )
     field = field_at(root, key)
-    is_section = field is not None and any(models_in(field.annotation))
+    is_section = not key or (field is not None and any(models_in(field.annotation)))
     if is_section and finding["type"] == "value_error":
         name, colon, message = str(finding["ctx"]["error"]).partition(": ")
-        return ((*key, name), message) if colon else (key, f"{name}.")
+        return ((*key, *name.split(".")), message) if colon else (key, f"{name}.")
     if field is None:
         return key, f"{finding['msg']}; found {short(value)}."
     rule = "a list of sections" if is_section else rule_of(field)

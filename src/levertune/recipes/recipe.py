@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from levertune.recipes.anchor_rules import fault_of_order
 from levertune.recipes.anchor_section import AnchorSection
 from levertune.recipes.general_section import GeneralSection
 from levertune.recipes.section import Section
@@ -104,7 +105,7 @@ class MixtureSection(Section):
     order: Literal["shuffle", "even", "general-then-task", "task-then-general"] = Field(
         default="shuffle",
         description="shuffle: one uniform permutation. even: task rows at equal distances. The "
-        "other two are controls.",
+        "other two are controls, with anchor.schedule=constant alone.",
     )
     seed: Seed = Field(default=0, description="Seed of the order, beside each run's own seed.")
 
@@ -277,3 +278,9 @@ class Recipe(Section):
         if not isinstance(path, str) or not path.strip():
             return value
         return {**value, "output_dir": f"runs/{name_of_path(path)}"}
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Recipe:
+        if fault := fault_of_order(self.anchor.schedule, self.mixture.order):
+            raise ValueError(f"anchor.schedule: {fault}")
+        return self
