@@ -250,6 +250,17 @@ def test_scores_have_a_baseline_and_count_the_tokens_of_each_anchor(project):
     assert all(score.nll is not None for score in scored.scores)
 
 
+def test_anchors_are_scored_in_front_where_there_is_no_system_turn(project, without_system_role):
+    recipe = project.recipe(
+        anchor__text=None,
+        anchor__placement="system",
+        model__model_name_or_path=str(without_system_role),
+    )
+    scored = score_candidates(recipe, view_task(recipe), ["Name it."], max_rows=8)
+    assert scored.scores[0].placement == "prefix"
+    assert any("has no system turn; the anchor stands in front" in note for note in scored.notes)
+
+
 def test_what_cannot_be_an_anchor_is_not_scored(project):
     recipe = project.recipe()
     view = view_task(recipe)

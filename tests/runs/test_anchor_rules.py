@@ -100,6 +100,25 @@ def test_a_template_without_a_system_turn_has_the_anchor_in_front_and_says_so(
         assert found.build(tell).choice.anchor.placement == "prefix"
 
 
+@pytest.mark.parametrize("tested", ["Name the colour.", "auto", None, "trained"])
+def test_a_test_anchor_stands_in_front_too_where_there_is_no_system_turn(
+    project, without_system_role, look, tested
+):
+    recipe = project.recipe(
+        anchor__text=None,
+        anchor__placement="system",
+        evaluation__anchor=tested,
+        model__model_name_or_path=str(without_system_role),
+    )
+    found = look(recipe)
+    warnings = found.report.warnings if look is check_recipe else found.warnings
+    has_anchor = tested in ("Name the colour.", "auto")
+    assert any("stands in front of the user's text" in line for line in warnings) == has_anchor
+    if look is prepare_run and has_anchor:
+        tell = next(plan for plan in found.plans if plan.arm.name == "tell")
+        assert found.build(tell).tested.anchor.placement == "prefix"
+
+
 def test_a_template_with_a_system_turn_keeps_the_anchor_there(project, look):
     found = look(project.recipe(anchor__text="Name the colour.", anchor__placement="system"))
     warnings = found.report.warnings if look is check_recipe else found.warnings

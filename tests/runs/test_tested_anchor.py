@@ -57,6 +57,19 @@ def test_an_adapter_is_tested_without_its_anchor_and_is_not_trained_again(instru
     assert any(difference.metric == "nll.task" for difference in compared.differences)
 
 
+def test_after_a_cross_validation_the_one_trained_on_all_rows_is_copied_too(instructed):
+    changes = {"arms": ["tell"], "task__test": "cv:2"}
+    run_recipe(instructed.recipe(**changes))
+    for name in ("arms", "final"):
+        shutil.copytree(RUN / name, OTHER / name)
+    trained = sorted(OTHER.rglob("training.json"))
+    assert len(trained) == 3
+    before = [path.stat().st_mtime_ns for path in trained]
+    run_recipe(instructed.recipe(**changes, evaluation__anchor=None, output_dir=str(OTHER)))
+    assert sorted(OTHER.rglob("training.json")) == trained
+    assert [path.stat().st_mtime_ns for path in trained] == before
+
+
 def test_an_adapter_trained_without_is_tested_with_an_anchor(instructed):
     _, data = cell(instructed, anchor__text=None, anchor__shared="replace", evaluation__anchor=TEXT)
     assert data.choice.anchor is None
@@ -91,6 +104,16 @@ def test_the_cell_is_another_one_only_where_the_test_prompts_are(instructed):
     assert fingerprint(evaluation__anchor="trained") == plain
     found = {fingerprint(evaluation__anchor=text) for text in (None, TEXT, INSTRUCTION)}
     assert len(found | {plain}) == 4
+
+
+@pytest.mark.parametrize("anchor", [None, TEXT])
+def test_a_test_anchor_that_no_arm_can_have_is_said_to_be_unused(instructed, anchor):
+    warnings = prepare_run(
+        instructed.recipe(arms=["base", "sft"], evaluation__anchor=anchor)
+    ).warnings
+    assert not any("Test prompts of tell" in line for line in warnings)
+    [told] = [line for line in warnings if "evaluation.anchor" in line]
+    assert told == "evaluation.anchor is not used: no arm of ['base', 'sft'] has an anchor."
 
 
 def test_a_test_anchor_that_quotes_a_row_or_holds_a_control_token_is_refused(project):

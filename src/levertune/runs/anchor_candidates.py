@@ -186,7 +186,7 @@ def score_candidates(
         if fault := guard(text):
             shown = text if len(text) <= 60 else text[:57] + "..."
             raise RecipeError(f"anchor {shown!r}: {fault}. Write another.")
-    recipe, moved = settle_placement(recipe, view.workspace.tokenizer)
+    recipe, moved = settle_placement(recipe, view.workspace.tokenizer, always=True)
     section = recipe.anchor
     anchors = {
         anchor.id: anchor

@@ -84,7 +84,7 @@ def evolve_candidates(
     plan = EvolvePlan(num_calls=num_calls)
     rows = sample_items(view.train, plan.max_rows)
     workspace, max_length = view.workspace, recipe.training.max_length
-    section = settle_placement(recipe, workspace.tokenizer)[0].anchor
+    section = settle_placement(recipe, workspace.tokenizer, always=True)[0].anchor
 
     def tokenized(text: str, records: Sequence[Record]) -> list[TokenizedExample]:
         anchor = Anchor(text, section.placement, section.lead_in)

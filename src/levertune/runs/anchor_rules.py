@@ -14,17 +14,22 @@ from levertune.runs.arms import ARMS
 from levertune.runs.inputs import Inputs, as_tested, choose_fold_anchor
 
 
-def settle_placement(recipe: Recipe, tokenizer: ChatTokenizer) -> tuple[Recipe, list[str]]:
-    """Put the anchor into the user's turn where the model's template has no system turn.
+def settle_placement(
+    recipe: Recipe, tokenizer: ChatTokenizer, *, always: bool = False
+) -> tuple[Recipe, list[str]]:
+    """Put anchors into the user's turn where the model's template has no system turn.
 
     Args:
         recipe: The recipe.
         tokenizer: The model's tokenizer.
+        always: Whether anchors are placed by it even if it asks for none itself, in training or on
+            test prompts.
 
     Returns:
         The recipe, and what a reader should know.
     """
-    if recipe.anchor.placement != "system" or recipe.anchor.text is None:
+    has_anchor = any(one.anchor.text is not None for one in (recipe, as_tested(recipe)))
+    if recipe.anchor.placement != "system" or not (has_anchor or always):
         return recipe, []
     if tokenizer.has_system_role:
         return recipe, []
@@ -139,6 +144,8 @@ def describe_test_anchor(recipe: Recipe) -> list[str]:
     """Say where test prompts have another anchor than the adapter is served with."""
     if recipe.evaluation.anchor == "trained":
         return []
+    if not _has_anchored(recipe.arms):
+        return [f"evaluation.anchor is not used: no arm of {list(recipe.arms)} has an anchor."]
     found = "no anchor" if recipe.evaluation.anchor is None else "an anchor of their own"
     return [
         f"Test prompts of tell have {found} (evaluation.anchor): its scores are not those of the "
