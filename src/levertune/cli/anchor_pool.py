@@ -244,8 +244,9 @@ def _verify(args: argparse.Namespace, terminal: Terminal) -> int:
     from levertune.anchors.pool.evidence import verify_evidence
     from levertune.anchors.pool.reading import read_entry
     from levertune.anchors.pool.writing import write_entry_file
+    from levertune.data.home_folder import expand_home
 
-    path = Path(args.file).expanduser()
+    path = expand_home(args.file)
     entry = verify_evidence(read_entry(path), args.run)
     write_entry_file(path, entry)  # the file that was named, be there an `entries/` beside it
     terminal.say(f"verified: {path}")

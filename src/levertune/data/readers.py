@@ -8,6 +8,7 @@ from pathlib import Path
 
 from levertune.data import hub, table_files, text_files
 from levertune.data.embedded.catalog import TASK_PREFIX, embedded_task
+from levertune.data.home_folder import expand_home
 from levertune.data.reading_keys import TASK_KEYS, ReadingKeys
 from levertune.data.record_builder import RecordBuilder
 from levertune.data.records import LINE_FORMATS, TASK_SOURCE, RecordFile
@@ -147,7 +148,7 @@ def _open_rows(
 
 def _find_file(path: str) -> Path:
     if not path.startswith(TASK_PREFIX):
-        return Path(path).expanduser()
+        return expand_home(path)
     name, at, split = path.partition("@")
     task = embedded_task(name)
     if at and split not in ("train", "test"):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from levertune.data.cache_folder import cache_folder, is_sealed, seal, sha256_of
+from levertune.data.home_folder import expand_home
 from levertune.data.readers import FILE_FORMATS, read_records
 from levertune.data.reading_keys import ReadingKeys
 from levertune.data.records import Message, Record, RecordFile
@@ -65,7 +66,7 @@ def read_through_cache(
         "encoding": encoding,
         "require_completion": require_completion,
     }
-    place = Path(path).expanduser()
+    place = expand_home(path)
     head = None
     if place.is_file() and place.stat().st_size >= ROW_CACHE_BYTES:
         head = _head_of(place, settings)

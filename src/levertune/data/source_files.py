@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from levertune.data.column_types import common_type, plain_type
 from levertune.data.embedded.catalog import embedded_path, is_embedded
+from levertune.data.home_folder import expand_home
 from levertune.data.hub import HUB_PREFIX, parse_hub_name
 from levertune.data.readers import FILE_FORMATS, require_known_ending
 from levertune.data.records import TASK_SOURCE
@@ -111,7 +112,7 @@ def _name_all(
 
 
 def _list_files(path: str) -> list[str]:
-    place = Path(path).expanduser()
+    place = expand_home(path)
     if place.is_dir():
         files = sorted(p for p in place.iterdir() if p.suffix.lower() in FILE_FORMATS)
         if not files:

@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from levertune.data.home_folder import expand_home
 from levertune.errors import ModelError
 from levertune.models.config_content import config_content
 from levertune.models.embedded import (
@@ -100,7 +101,7 @@ def fingerprint_model(
 
 
 def _resolve(name: str, *, revision: str | None, weights: bool) -> ModelLocation:
-    folder = Path(name).expanduser()
+    folder = expand_home(name, error=ModelError)
     if found := _find_gguf(folder):
         raise ModelError(
             f"model {name!r}: is no model folder with safetensors weights; found {found}. A GGUF "

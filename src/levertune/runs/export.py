@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from levertune.anchors.anchor import Example, plain_example
+from levertune.data.home_folder import expand_home
 from levertune.data.records import TASK_SOURCE, Record
 from levertune.mixtures.export.rows import Export, ExportRow, TemplateFacts, TrainerSettings
 from levertune.models.rendering import ChatTokenizer
@@ -123,7 +123,7 @@ def _model_name(prepared: Prepared) -> str:
     """The name the recipe gives; a local folder by its whole path, since it is read elsewhere."""
     name = prepared.recipe.model.model_name_or_path
     if prepared.workspace.location.origin == "folder":
-        return str(Path(name).expanduser().resolve())
+        return str(expand_home(name).resolve())
     return name
 
 

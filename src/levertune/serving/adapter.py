@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from levertune.anchors.anchor import Example, plain_example
+from levertune.data.home_folder import expand_home
 from levertune.data.records import Message, Record, Role
 from levertune.data.schemas import require_text
 from levertune.errors import DataError, ModelError, RecipeError
@@ -201,7 +202,7 @@ def find_adapter(folder: str | Path) -> Path:
     Raises:
         ModelError: If it is none of these.
     """
-    path = Path(folder).expanduser()
+    path = expand_home(folder, error=ModelError)
     if not path.is_dir():
         raise ModelError(
             f"{folder}: there is no such folder. Name an adapter folder such as runs/NAME/best."

@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from levertune.anchors.pool.places import locate
 from levertune.anchors.pool.reading import MAX_BYTES, read_entry, read_pool_folder
 from levertune.errors import DataError
 
@@ -148,3 +149,14 @@ def test_a_missing_or_unreadable_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(type(path), "open", refuse)
     with pytest.raises(DataError, match="cannot be read; Permission denied"):
         read_entry(path)
+
+
+@pytest.mark.parametrize("call", ["iterdir", "lstat", "stat"])
+def test_a_folder_that_may_not_be_looked_into_is_one_line(pool, monkeypatch, call):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(pool), call, refuse)
+    with pytest.raises(DataError, match=f"^{pool}.*: cannot be read; Permission denied. Check its"):
+        read_pool_folder(pool)
+    assert locate(str(pool)).folder == pool  # and is not taken for a repository

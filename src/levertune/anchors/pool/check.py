@@ -11,6 +11,7 @@ from levertune.anchors.pieces import count_words
 from levertune.anchors.pool.entry import PoolEntry, build_entry, describe_fault
 from levertune.anchors.pool.reading import list_entry_files, read_document
 from levertune.anchors.pool.rules import find_faults, short
+from levertune.data.home_folder import expand_home
 from levertune.data.row_texts import normalize_text, split_words
 from levertune.errors import DataError
 
@@ -51,7 +52,7 @@ def check_pool(
     Raises:
         DataError: If the folder is missing or empty.
     """
-    place = Path(folder).expanduser()
+    place = expand_home(folder)
     files = list_entry_files(place)
     findings: list[Finding] = []
     first_with: dict[str, str] = {}

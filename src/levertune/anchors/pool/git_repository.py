@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from levertune.anchors.pool.reading import ENDING, ENTRIES_FOLDER, MAX_BYTES, MISNAMED_ENDING
+from levertune.data.home_folder import expand_home
 from levertune.data.url_names import split_url
 from levertune.errors import DataError
 from levertune.results.files import write_text_atomically
@@ -88,15 +89,18 @@ def parse_git_place(text: str) -> GitPlace:
         )
     url = f"{scheme}://{host}{slash}{path}"
     if not mark:
-        url = str(Path(path).expanduser().resolve())
+        url = str(expand_home(path).resolve())
     elif scheme == "file":
         url = unquote(split_url(url).path)
     return GitPlace(url, revision or None)
 
 
 def is_bare_repository(folder: Path) -> bool:
-    """Whether a folder is a git repository without a work tree."""
-    return (folder / "HEAD").is_file() and (folder / "objects").is_dir()
+    """Whether a folder is a git repository without a work tree; one that is shut is none."""
+    try:
+        return (folder / "HEAD").is_file() and (folder / "objects").is_dir()
+    except PermissionError:
+        return False
 
 
 def fetch_git(

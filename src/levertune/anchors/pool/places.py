@@ -15,6 +15,7 @@ from levertune.anchors.pool.git_repository import (
 )
 from levertune.anchors.pool.reading import ENDING, ENTRIES_FOLDER
 from levertune.data.cache_folder import cache_folder
+from levertune.data.home_folder import expand_home
 from levertune.data.hub import HUB_PREFIX
 from levertune.errors import DataError
 from levertune.results.url_secrets import without_url_secrets
@@ -61,7 +62,7 @@ def locate(place: str, *, cache: Path | None = None) -> Located:
         return Located(folder, SHIPPED, folder)
     if place.startswith(HUB_PREFIX):
         return _locate_hub(place)
-    folder = Path(place).expanduser()
+    folder = expand_home(place)
     if place.startswith(GIT_PREFIX) or is_bare_repository(folder):
         repository = parse_git_place(place)
         copy, notes = fetch_git(repository, cache or cache_folder() / "pools")

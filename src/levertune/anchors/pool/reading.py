@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from levertune.anchors.pool.entry import PoolEntry, build_entry
+from levertune.data.home_folder import expand_home
 from levertune.errors import DataError, RecipeError
 from levertune.recipes.yaml_text import Document, parse_yaml
 
@@ -30,7 +31,7 @@ def read_pool_folder(
     Raises:
         DataError: If the folder is missing or empty, or a file of it is no entry.
     """
-    place = Path(folder).expanduser()
+    place = expand_home(folder)
     return {
         name: read_entry(path, where=name, root=root or place)
         for name, path in list_entry_files(place, shown=shown).items()
@@ -45,15 +46,18 @@ def list_entry_files(folder: Path, *, shown: str | None = None) -> dict[str, Pat
         shown: What to call it in errors; its path unless given.
 
     Raises:
-        DataError: If the folder is missing or holds none.
+        DataError: If the folder is missing, cannot be read or holds none.
     """
     name = shown or str(folder)
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "there is no such folder"
-        raise DataError(f"{name}: {what}. Name a folder with one {ENDING} file an anchor.")
-    inner = folder / ENTRIES_FOLDER
-    place, name = (inner, f"{name}/{ENTRIES_FOLDER}") if inner.is_dir() else (folder, name)
-    visible = sorted(p.name for p in place.iterdir() if not p.name.startswith("."))
+    try:
+        if not folder.is_dir():
+            what = "is a file, not a folder" if folder.exists() else "there is no such folder"
+            raise DataError(f"{name}: {what}. Name a folder with one {ENDING} file an anchor.")
+        inner = folder / ENTRIES_FOLDER
+        place, name = (inner, f"{name}/{ENTRIES_FOLDER}") if inner.is_dir() else (folder, name)
+        visible = sorted(p.name for p in place.iterdir() if not p.name.startswith("."))
+    except OSError as error:
+        raise _unreadable(name, error) from None
     endings = (ENDING, MISNAMED_ENDING)
     found = {f"{name}/{n}": place / n for n in visible if n.lower().endswith(endings)}
     if not found:
@@ -104,22 +108,24 @@ def read_document(path: Path, *, where: str, root: Path | None = None) -> Docume
         raise DataError(
             f"{where}: an entry's file ends in {ENDING}; found {path.name!r}. Rename it."
         )
-    if path.is_symlink() and not _leads_into(path, root or path.parent):
-        raise DataError(
-            f"{where}: is a link that leads out of its folder or nowhere; found {path.name!r}. Put "
-            "the file itself there."
-        )
-    if not path.is_file():  # a pipe would be waited for without end
-        what = "is no plain file" if path.exists() else "there is no such file"
-        raise DataError(f"{where}: {what}; found {path.name!r}. Put one file an anchor there.")
     try:
+        if path.is_symlink() and not _leads_into(path, root or path.parent):
+            raise DataError(
+                f"{where}: is a link that leads out of its folder or nowhere; found {path.name!r}. "
+                "Put the file itself there."
+            )
+        if not path.is_file():  # a pipe would be waited for without end
+            what = "is no plain file" if path.exists() else "there is no such file"
+            raise DataError(f"{where}: {what}; found {path.name!r}. Put one file an anchor there.")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise DataError(
-            f"{where}: cannot be read; {error.strerror}. Check its permissions."
-        ) from None
+        raise _unreadable(where, error) from None
     return parse_document(content, where=where)
+
+
+def _unreadable(where: str, error: OSError) -> DataError:
+    return DataError(f"{where}: cannot be read; {error.strerror}. Check its permissions.")
 
 
 def _leads_into(link: Path, folder: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from levertune.anchors.pool.entry import PoolEntry
 from levertune.anchors.pool.reading import ENDING, ENTRIES_FOLDER, MAX_BYTES, read_entry
+from levertune.data.home_folder import expand_home
 from levertune.errors import DataError
 from levertune.recipes.yaml_text import format_value
 from levertune.results.files import write_text_atomically
@@ -65,7 +66,7 @@ def find_entry_file(folder: str | Path, entry_id: str) -> Path:
         folder: The folder, as `reading.read_pool_folder` takes it.
         entry_id: The entry's id.
     """
-    place = Path(folder).expanduser()
+    place = expand_home(folder)
     inner = place / ENTRIES_FOLDER
     return (inner if inner.is_dir() else place) / f"{entry_id}{ENDING}"
 
