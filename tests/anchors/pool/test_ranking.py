@@ -91,16 +91,49 @@ def test_gains_against_sft_and_against_the_base_are_shrunken_apart(make_entry, m
     assert ranked[0].gain == pytest.approx(3.0)
 
 
-def test_one_run_counts_once_and_several_runs_add_up(make_entry, make_evidence):
+def test_one_run_counts_once_and_runs_of_other_rows_add_up(make_entry, make_evidence):
     twice = (
         gain(make_evidence, 4.0, 1.0),
         gain(make_evidence, 9.0, 0.1, metric="zeta"),
-        gain(make_evidence, 6.0, 1.0, run="c" * 64),
+        gain(make_evidence, 6.0, 1.0, run="c" * 64, task="c" * 64),
     )
     (ranked,) = rank_entries([make_entry(evidence=twice)])
     assert ranked.num_runs == 2
     assert ranked.gain == pytest.approx(5.0)
     assert ranked.error == pytest.approx(math.sqrt(0.5))
+
+
+@pytest.mark.parametrize("num_repeats", [2, 4])
+def test_the_same_rows_run_again_are_no_new_evidence(make_entry, make_evidence, num_repeats):
+    repeats = tuple(gain(make_evidence, 14.0, 12.0, run=f"{i:064}") for i in range(num_repeats))
+    sure = [
+        make_entry(f"sure-{int(value)}", evidence=(gain(make_evidence, value, 1.0),))
+        for value in (2.0, 9.0)
+    ]
+
+    def rank(evidence):
+        ranked = rank_entries([make_entry("doubtful", evidence=evidence), *sure])
+        return next(one for one in ranked if one.entry.id == "doubtful")
+
+    once, again = rank(repeats[:1]), rank(repeats)
+    assert again.gain == pytest.approx(once.gain)
+    assert again.error == pytest.approx(once.error)
+    assert again.num_runs == num_repeats
+    elsewhere = tuple(
+        gain(make_evidence, 14.0, 12.0, run=f"{i:064}", model=f"m{i}") for i in range(num_repeats)
+    )
+    assert rank(elsewhere).gain > once.gain
+    assert rank(elsewhere).error < once.error
+
+
+def test_repeats_agree_on_their_mean_with_the_error_of_one_of_them(make_entry, make_evidence):
+    repeats = (
+        gain(make_evidence, 4.0, 1.0),
+        gain(make_evidence, 10.0, 2.0, run="c" * 64),
+    )
+    (ranked,) = rank_entries([make_entry(evidence=repeats)])
+    assert ranked.gain == pytest.approx((4.0 + 10.0 / 4) / (1 + 1 / 4))
+    assert ranked.error == pytest.approx(math.sqrt((1 + 4) / 2))
 
 
 def test_an_interval_without_width_is_not_endlessly_sure(make_entry, make_evidence):

@@ -3,17 +3,21 @@
 Random effects, estimated as by DerSimonian and Laird ("Meta-analysis in clinical trials", 1986),
 and the empirical Bayes mean of each entry, as by Morris ("Parametric empirical Bayes inference",
 1983), which is James and Stein's estimator for standard errors that differ. Of entry i, with gains
-g of standard errors s (the 95 % interval's width over 2 * 1.96):
+g of standard errors s (the 95 % interval's width over 2 * 1.96), where runs of one model on one
+task file are a group j:
 
-    v_i = 1 / sum(1 / s^2)                y_i = v_i * sum(g / s^2)
+    x_j = sum(g / s^2) / sum(1 / s^2)     u_j = mean(s^2)             over the runs of the group
+    v_i = 1 / sum(1 / u)                  y_i = v_i * sum(x / u)      over the groups
     w_i = 1 / v_i                         m = sum(w y) / sum(w)       Q = sum(w (y - m)^2)
     tau^2 = max(0, (Q - (k - 1)) / (sum(w) - sum(w^2) / sum(w)))      over k entries
     mu = sum(y / (v + tau^2)) / sum(1 / (v + tau^2))                  the pool's mean
     B_i = v_i / (v_i + tau^2)             shrunken gain = mu + (1 - B_i) (y_i - mu)
     standard error = sqrt((1 - B_i) v_i + B_i^2 / sum(1 / (v + tau^2)))
 
-An entry measured once on few rows is thus not put first by luck. Where the gains differ no more
-than their errors let expect, tau is 0, all have the pool's mean, and the rest decides.
+An entry measured once on few rows is thus not put first by luck. Nor does it get surer where the
+same rows are run again: what they happen to be is common to all runs on them, so a group's error
+is that of one run of it, while other rows or another model count as new. Where the gains differ no
+more than their errors let expect, tau is 0, all have the pool's mean, and the rest decides.
 """
 
 from __future__ import annotations
@@ -158,10 +162,21 @@ def _verified_gains(entry: PoolEntry, against: Against) -> list[PoolEvidence]:
 
 def _combine(gains: Sequence[PoolEvidence]) -> tuple[float, float]:
     """Mean of an entry's gains, weighted by their precision, and its variance."""
-    precisions = [1 / _standard_error(gain) ** 2 for gain in gains]
-    total = sum(precisions)
-    mean = sum(p * g.gain for p, g in zip(precisions, gains, strict=True)) / total
-    return mean, 1 / total
+    groups: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for gain in gains:
+        figure = (gain.gain, _standard_error(gain) ** 2)
+        groups.setdefault((gain.task, gain.model), []).append(figure)
+    means = [
+        (_weigh(group)[0], sum(variance for _, variance in group) / len(group))
+        for group in groups.values()
+    ]
+    return _weigh(means)
+
+
+def _weigh(figures: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Mean of independent values, weighted by their precision, and its variance."""
+    total = sum(1 / variance for _, variance in figures)
+    return sum(value / variance for value, variance in figures) / total, 1 / total
 
 
 def _standard_error(evidence: PoolEvidence) -> float:
