@@ -73,6 +73,15 @@ def test_other_shared_instruction_stays_in_the_rows_and_is_named():
     assert choice.reason.endswith("; the rows keep the instruction they share ('Give the code.')")
 
 
+def test_what_rows_still_share_without_the_anchor_is_named():
+    rows = records(*(f"Sort it now. {row.prompt[0].content}" for row in ROWS))
+    choice = choose_anchor("Sort it now.", rows)
+    assert choice.reason == (
+        "as the recipe has it; taken out of the 2 of 2 rows that carry it; the rows keep the "
+        "instruction they share ('Give the code.')"
+    )
+
+
 @pytest.mark.parametrize("setting", [SHARED, " Give  the\ncode. "])
 def test_sentence_that_all_rows_carry_is_not_doubled(setting):
     assert prompts(choose_anchor(setting, ROWS), ROWS) == [f"{SHARED} one", f"{SHARED} two"]

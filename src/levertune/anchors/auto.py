@@ -22,6 +22,9 @@ from levertune.errors import RecipeError
 # About 2,000 tokens: more than a page of instructions, and more than most prompts have room for.
 MAX_CHARACTERS = 8_000
 
+KEPT = "the rows keep the instruction they share"
+"""Stands in the reason of an anchor beside which rows have an instruction of their own."""
+
 _NOTEWORTHY_SHARE = 0.5
 
 
@@ -153,13 +156,14 @@ def choose_anchor(
             anchor_of(text), Lifting((shared.instruction,), shared.separator), reason
         )
     anchor, lifting = anchor_of(text), Lifting((text,))
-    num_with = len(rows) - lifting.take_from_all(rows).num_without
+    lifted = lifting.take_from_all(rows)
+    num_with = len(rows) - lifted.num_without
+    kept = find_shared(lifted.records).instruction if num_with else shared.instruction
     if num_with:
-        reason = f"{origin}; taken out of the {num_with} of {len(rows)} rows that carry it"
-        return AnchorChoice(anchor, lifting, reason)
-    if shared.instruction is not None:
-        origin += f"; the rows keep the instruction they share ({_quote(shared.instruction)})"
-    return AnchorChoice(anchor, Lifting(), origin)
+        origin += f"; taken out of the {num_with} of {len(rows)} rows that carry it"
+    if kept is not None:
+        origin += f"; {KEPT} ({_quote(kept)})"
+    return AnchorChoice(anchor, lifting if num_with else Lifting(), origin)
 
 
 def choose_lifting(records: Sequence[Record], *, varied_rule: VariedRule = "replace") -> Lifting:

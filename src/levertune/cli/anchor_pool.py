@@ -225,6 +225,12 @@ def _contribute(args: argparse.Namespace, folder: Path) -> PoolEntry:
     result = read_result(folder)
     recipe = load_recipe(folder / RECIPE_FILE)
     task, _ = read_task(recipe)
+    if task.sha256 != result.task.sha256:  # an id would name another row than the run had
+        raise DataError(
+            f"{task.path}: is not the file that the run {args.run} was trained on; found hash "
+            f"{task.sha256[:12]}, the run has {result.task.sha256[:12]}. Put that file back, "
+            "or run again in another folder."
+        )
     lifting = choose_lifting(task.records, varied_rule=recipe.anchor.varied)
     bare = lifting.take_from_all(task.records).records
     return build_contribution(

@@ -8,6 +8,7 @@ import pytest
 from levertune.anchors.pool.reading import read_entry, read_pool_folder
 from levertune.anchors.pool.writing import write_entry
 from levertune.cli.main import main
+from levertune.data.cache_folder import sha256_of
 
 # Rows that vary their instruction: the anchor stands in its place.
 ASKED = ("Give me the airport code.\n", "Which airport code is it?\n")
@@ -39,6 +40,9 @@ def finished(tmp_path, write_run):
             for i, asked in enumerate(ASKED * 6)
         ]
         task.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        result = json.loads((folder / "result.json").read_text("utf-8"))
+        result["task"]["sha256"] = sha256_of(task)
+        (folder / "result.json").write_text(json.dumps(result), "utf-8")
         (folder / "recipe.yaml").write_text(
             f"version: 1\ntask: {{path: {json.dumps(str(task))}}}\n", "utf-8"
         )
@@ -100,6 +104,19 @@ def test_what_is_missing_is_one_line_and_nothing_is_written(
     assert add(run, pool, **changes) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert message in line
+    assert not pool.exists()
+
+
+def test_rows_of_a_file_that_was_changed_after_the_run_are_not_published(
+    finished, pool, tmp_path, capsys
+):
+    run = finished("run")
+    task = tmp_path / "task.jsonl"
+    lines = task.read_text("utf-8").splitlines(keepends=True)
+    task.write_text("".join(lines[::-1]), "utf-8")
+    assert add(run, pool) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"{task}: is not the file that the run {run} was trained on; found hash" in line
     assert not pool.exists()
 
 

@@ -4,9 +4,17 @@ import json
 
 import pytest
 
+from levertune.anchors.auto import choose_anchor
 from levertune.anchors.pool import evidence
 from levertune.anchors.pool.evidence import measure_evidence, verify_evidence
+from levertune.data.records import Message, Record
 from levertune.errors import DataError, RunError
+
+SHARING = [
+    Record(name, "task", (Message("user", f"Give the code. {name}"),), "A1")
+    for name in ("one", "two")
+]
+KEEPING = choose_anchor("Sort it now.", SHARING).reason
 
 
 def test_the_gain_is_that_over_the_best_sft_arm(run, measured):
@@ -113,6 +121,14 @@ def edit(path, change):
         (
             lambda result: result["recipe"].update(evaluation={"anchor": "Say it."}),
             "found evaluation.anchor='Say it.'",
+        ),
+        (
+            lambda result: result["anchor"].update(dropout=0.25),
+            "trained without its anchor on a share of the rows; found anchor.dropout=0.25",
+        ),
+        (
+            lambda result: result["anchor"].update(reason=KEEPING),
+            "an instruction of their own beside the anchor; found .*Run again with anchor.shared=r",
         ),
         (
             lambda result: result["anchor"].update(placement="suffix"),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from levertune.anchors.auto import KEPT
 from levertune.anchors.pool.entry import PoolEntry, PoolEvidence
 from levertune.anchors.pool.rules import Against, short
 from levertune.data.cache_folder import sha256_of
@@ -149,7 +150,7 @@ def require_text(entry: PoolEntry, result: RunResult, run: str) -> None:
 
 
 def _require_served_as_it_is(where: str, result: RunResult, anchor: AnchorInfo) -> None:
-    """Refuse a gain of another text than the anchor's, or of the text in another place."""
+    """Refuse a gain of another text than the anchor's alone, or of the text in another place."""
     if any(check.switched_to for curve in result.curves for check in curve.checks):
         raise DataError(
             f"{where}: switched its anchor while training, so its gain is that of no one text. Run "
@@ -166,6 +167,16 @@ def _require_served_as_it_is(where: str, result: RunResult, anchor: AnchorInfo) 
         raise DataError(
             f"{where}: was tested with another anchor than it was trained with; found "
             f"evaluation.anchor={short(tested)}. Run again without that setting."
+        )
+    if anchor.dropout:
+        raise DataError(
+            f"{where}: was trained without its anchor on a share of the rows; found "
+            f"anchor.dropout={anchor.dropout:g}. Run again with anchor.dropout=0."
+        )
+    if KEPT in anchor.reason:
+        raise DataError(
+            f"{where}: its rows had an instruction of their own beside the anchor; found "
+            f"{short(anchor.reason)}. Run again with anchor.shared=replace."
         )
     if anchor.placement != "prefix" or anchor.lead_in is not None:
         raise DataError(
