@@ -9,6 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from levertune.anchors.anchor import Anchor
+from levertune.anchors.pool import kept
+from levertune.anchors.pool.entry import PoolEntry, PoolExample
+from levertune.anchors.pool.merge import merge_pools
+from levertune.anchors.pool.writing import write_entry
 from levertune.data.records import Message, Record
 from levertune.errors import DataError, DivergedError, RecipeError, RunError, UserError
 from levertune.evaluation import likelihood
@@ -402,6 +406,54 @@ def test_the_manifest_covers_what_refining_depends_on(build):
         _, other = build(**change)
         prints.add(other.manifest.fingerprint)
     assert len(prints) == 5
+
+
+@pytest.fixture
+def own_pool(project):
+    """Writes an entry into the project's own pool."""
+
+    def write(text):
+        entry = PoolEntry(
+            "names-of-colours", text, "naming", "label", "Name a colour.", ("en",), "CC0-1.0",
+            "A painter",
+            tuple(PoolExample(f"a thing {i}", colour) for i, colour in enumerate("abcde")),
+        )  # fmt: skip
+        write_entry(project.folder / "own", entry, overwrite=True)
+
+    return write
+
+
+def test_what_stands_in_the_named_pools_is_part_of_the_manifest(build, own_pool):
+    own_pool("Name the colour.")
+    prints = [build(anchor__pools=["own"])[1].manifest.fingerprint for _ in range(2)]
+    own_pool("Say the colour.")
+    _, cell = build(anchor__pools=["own"])
+    assert prints[0] == prints[1] != cell.manifest.fingerprint
+    _, without = build()
+    assert set(cell.manifest.anchor["refine"]) - set(without.manifest.anchor["refine"]) == {
+        "pool_entries"
+    }
+
+
+def test_all_cells_of_a_run_have_the_candidates_its_pools_held_when_it_began(
+    refined, own_pool, monkeypatch
+):
+    reads = []
+    monkeypatch.setattr(kept, "merge_pools", lambda places: reads.append(1) or merge_pools(places))
+    own_pool("Name the colour.")
+    prepared = prepare_run(refined(anchor__pools=["own"], seeds=[0, 1]))
+    found = []
+    for seed in (0, 1):
+        cell = prepared.build(CellPlan(ARMS["tell"], seed))
+        tried = challenges.Challenges(
+            prepared.recipe, prepared.workspace, cell, lambda *_: [], context_length=None
+        )
+        monkeypatch.setattr(challenges, "NUM_POOL", 1_000)
+        found.append({one.text for one in tried._candidates})
+        own_pool("Say the colour.")
+    assert "Name the colour." in found[0]
+    assert found[0] == found[1]
+    assert len(reads) == 1
 
 
 def test_sft_steps_has_as_many_positions_as_tell_and_sets_no_row_aside(build):

@@ -240,13 +240,13 @@ def _describe_answers(recipe: Recipe, view: TaskView) -> str:
 def _find_in_pool(
     recipe: Recipe, view: TaskView, num: int, *, only_alike: bool
 ) -> tuple[list[AnchorCandidate], str | None]:
-    from levertune.anchors.pool.merge import merge_pools
+    from levertune.anchors.pool.kept import kept_pool
     from levertune.anchors.pool.places import SHIPPED
     from levertune.anchors.pool.ranking import suggest_anchors as rank
     from levertune.anchors.pool.search import MIN_WORDS
 
     started = time.perf_counter()
-    pool = merge_pools((SHIPPED, *recipe.anchor.pools))
+    pool = kept_pool((SHIPPED, *recipe.anchor.pools))
     found = rank(
         pool.entries,
         view.train,

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from levertune.anchors.auto import AnchorChoice
+from levertune.anchors.pool.kept import kept_pool
+from levertune.anchors.pool.places import SHIPPED
 from levertune.data.records import Record
 from levertune.mixtures.manifest import Manifest, hash_records
 from levertune.mixtures.order import Mixture
@@ -93,10 +95,13 @@ def _describe_refining(recipe: Recipe, rows: RefineRows) -> dict[str, Any]:
     """What decides on the anchor while training; which rows may not be quoted is part of it."""
     section = recipe.anchor
     test = [row for split in rows.inputs.splits for row in split.test]
+    # Hashed only where pools are named: the shipped one alone comes with the version.
+    entries = kept_pool((SHIPPED, *section.pools)).content_hash if section.pools else None
     return {
         "every": section.refine_every,
         "challengers": section.challengers,
         "pools": list(section.pools),
+        **({"pool_entries": entries} if entries is not None else {}),
         "judging": hash_records(rows.judging),
         "written_from": hash_records(rows.written_from),
         "test": hash_records(test),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -30,6 +31,11 @@ class Pool:
     files: Mapping[str, tuple[str, ...]]
     places: Mapping[str, str]
     notes: tuple[str, ...] = ()
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of all entries; gains and votes count, since they decide which is taken first."""
+        return hashlib.sha256(repr(self.entries).encode("utf-8")).hexdigest()
 
     def find(self, entry_id: str) -> PoolEntry:
         """The entry of that id.
