@@ -1,12 +1,14 @@
 import json
 import re
 import shlex
+from dataclasses import replace
 
 import pytest
 
 from levertune.anchors.auto import choose_anchor
 from levertune.anchors.pool import merge
-from levertune.anchors.pool.entry import PoolEntry, PoolExample
+from levertune.anchors.pool.entry import PoolEntry, PoolEvidence, PoolExample
+from levertune.anchors.pool.reading import read_entry
 from levertune.anchors.pool.writing import write_entry
 from levertune.cli.main import main
 from levertune.data.records import Message, Record
@@ -57,6 +59,28 @@ def test_the_list_holds_the_shipped_anchors_and_those_of_further_pools(pool, cap
     assert {"sailors-knots", "invoice-to-json"} <= set(found)
     assert found["sailors-knots"]["gain"] is None
     assert not found["sailors-knots"]["is_verified"]
+
+
+def test_a_measured_gain_that_nobody_verified_is_shown_and_marked(pool, task, capsys):
+    file = pool / "sailors-knots.yaml"
+    entry = read_entry(file)
+    first = PoolEvidence(
+        run="a" * 64, model="tiny", task="b" * 64, against="sft", metric="accuracy", n=128,
+        seeds=3, gain=12.5, interval=(5.0, 20.0), verified=True,
+    )  # fmt: skip
+    over_base = replace(first, against="base", gain=40.0, interval=(30.0, 50.0))
+    write_entry(pool, replace(entry, evidence=(over_base, first)))
+    assert main(["anchor", "pool", "list", "--pool", str(pool)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    [line] = [line for line in lines if "sailors-knots" in line]
+    assert "+12.5 over SFT, unverified" in line
+    assert "not measured" in "".join(lines)
+    assert main(["anchor", "pool", "search", "--task", str(task), "--pool", str(pool)]) == 0
+    assert "+12.5 over SFT, unverified" in capsys.readouterr().out
+    file.unlink()
+    write_entry(pool, replace(entry, evidence=(over_base,)))
+    assert main(["anchor", "pool", "list", "--pool", str(pool)]) == 0
+    assert "+40.0 over base, unverified" in capsys.readouterr().out
 
 
 def test_one_anchor_is_shown_whole(pool, capsys):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from levertune.anchors.pool.search import Match
 
 _SHOWN_CHARACTERS = 90
+_RIVALS = {"sft": "SFT", "base": "base"}
 # What only a new entry is asked for.
 _NEW = ("kind", "about", "language", "licence", "author", "rows")
 
@@ -308,9 +309,14 @@ def _likeness(match: Match) -> str:
 
 
 def _gain(ranked: Ranked) -> str:
+    from levertune.anchors.pool.ranking import claimed_gain
+
     if ranked.gain is None or ranked.error is None:
-        return "not measured"
-    against = "SFT" if ranked.against == "sft" else "base"
+        claimed = claimed_gain(ranked.entry)
+        if claimed is None:
+            return "not measured"
+        return f"{claimed[0]:+.1f} over {_RIVALS[claimed[1]]}, unverified"
+    against = _RIVALS[ranked.against or "base"]
     return f"{ranked.gain:+.1f} over {against} (se {ranked.error:.1f}, {ranked.num_runs} runs)"
 
 

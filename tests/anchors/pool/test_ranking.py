@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from levertune.anchors.pool.ranking import _shrink, rank_entries, suggest_anchors
+from levertune.anchors.pool.ranking import _shrink, claimed_gain, rank_entries, suggest_anchors
 from levertune.data.records import Message, Record
 
 Z = 1.959963984540054
@@ -65,6 +65,18 @@ def test_unverified_entries_come_last_and_are_marked(make_entry, make_evidence):
     assert [one.entry.id for one in ranked] == ["b", "a", "c"]
     assert [one.is_verified for one in ranked] == [True, False, False]
     assert ranked[1].gain is None
+
+
+def test_what_is_claimed_of_an_entry_is_the_mean_of_its_unverified_gains(make_entry, make_evidence):
+    claims = (
+        gain(make_evidence, 4.0, 1.0, verified=False),
+        gain(make_evidence, 6.0, 1.0, verified=False, run="c" * 64, task="c" * 64),
+        gain(make_evidence, 50.0, 0.1, verified=False, against="base"),
+    )
+    assert claimed_gain(make_entry(evidence=claims)) == (pytest.approx(5.0), "sft")
+    assert claimed_gain(make_entry(evidence=claims[2:])) == (pytest.approx(50.0), "base")
+    assert claimed_gain(make_entry(evidence=(gain(make_evidence, 4.0, 1.0),))) is None
+    assert claimed_gain(make_entry()) is None
 
 
 def test_votes_then_ids_break_ties_alone(make_entry, make_evidence):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -62,18 +62,16 @@ class Pool:
 def merge_pools(
     places: Sequence[str] = (SHIPPED,),
     *,
-    trusted: Collection[str] = (),
     cache: Path | None = None,
 ) -> Pool:
     """Read the pools of some places into one.
 
     The same anchor under the same id from two places is one entry: its evidence is united, the
     larger number of votes counts, everything else is the first place's. That a gain was verified
-    is taken from the shipped pool and from trusted places alone: anyone can write it into a file.
+    is taken from the shipped pool alone: anyone can write it into a file.
 
     Args:
         places: The places in order, as `places.locate` takes them.
-        trusted: Those of them whose word on verified gains is taken.
         cache: Where copies of repositories are kept; levertune's cache unless given.
 
     Returns:
@@ -93,13 +91,13 @@ def merge_pools(
         located = locate(place, cache=cache)
         notes += located.notes
         found = read_pool_folder(located.folder, shown=located.shown, root=located.root)
-        if place != SHIPPED and place not in trusted:
+        if place != SHIPPED:
             num_doubted = sum(e.verified for entry in found.values() for e in entry.evidence)
             found = {file: _without_verified(entry) for file, entry in found.items()}
             if num_doubted:
                 notes.append(
                     f"{located.shown} marks {num_doubted:,} gains as verified; they count as "
-                    "unverified, since the place is not trusted."
+                    "unverified, since anyone can write so into a file."
                 )
         for file, entry in found.items():
             known = entries.get(entry.id)

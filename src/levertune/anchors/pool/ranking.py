@@ -129,6 +129,22 @@ def suggest_anchors(
     return tuple(suggestions)
 
 
+def claimed_gain(entry: PoolEntry) -> tuple[float, Against] | None:
+    """The gain that nobody verified, which ranks nothing.
+
+    Args:
+        entry: The entry.
+
+    Returns:
+        The mean of those against SFT, or else of those against the base model, in points, and
+        which it is; None without any.
+    """
+    for against in get_args(Against):
+        if gains := _list_gains(entry, against, verified=False):
+            return _combine(gains)[0], against
+    return None
+
+
 def _place(ranked: Ranked) -> tuple[int, float]:
     if ranked.against is None or ranked.gain is None:
         return len(get_args(Against)), 0.0
@@ -143,7 +159,7 @@ def _score_entries(entries: Sequence[PoolEntry]) -> list[Ranked]:
     by_id = {entry.id: entry for entry in entries}
     scored: dict[str, Ranked] = {}
     for against in get_args(Against):
-        gains = {e.id: found for e in entries if (found := _verified_gains(e, against))}
+        gains = {e.id: found for e in entries if (found := _list_gains(e, against))}
         combined = {name: _combine(found) for name, found in gains.items()}
         for name, (gain, error) in _shrink(combined).items():
             ranked = Ranked(by_id[name], gain, error, against, len(gains[name]))
@@ -151,11 +167,11 @@ def _score_entries(entries: Sequence[PoolEntry]) -> list[Ranked]:
     return [scored.get(entry.id, Ranked(entry)) for entry in entries]
 
 
-def _verified_gains(entry: PoolEntry, against: Against) -> list[PoolEvidence]:
+def _list_gains(entry: PoolEntry, against: Against, *, verified: bool = True) -> list[PoolEvidence]:
     """One gain a run: several metrics of one run would count the same rows twice."""
     by_run: dict[str, PoolEvidence] = {}
     for evidence in sorted(entry.evidence, key=lambda e: e.measurement):
-        if evidence.verified and evidence.against == against:
+        if evidence.verified == verified and evidence.against == against:
             by_run.setdefault(evidence.run, evidence)
     return list(by_run.values())
 
