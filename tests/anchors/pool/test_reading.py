@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from levertune.anchors.pool.check import check_pool
 from levertune.anchors.pool.places import locate
 from levertune.anchors.pool.reading import MAX_BYTES, read_entry, read_pool_folder
 from levertune.errors import DataError
@@ -121,6 +122,20 @@ def test_a_link_may_not_lead_out_of_the_folder(pool, tmp_path):
     with pytest.raises(DataError, match="is a link that leads out of its folder"):
         read_pool_folder(pool)
     assert len(read_pool_folder(pool, root=tmp_path)) == 2
+
+
+def test_a_linked_folder_of_entries_may_not_lead_out_of_the_pool(pool, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "entries").symlink_to(pool)
+    for read in (read_pool_folder, check_pool):
+        with pytest.raises(DataError, match=f"^{home}/entries: is a link that leads out of"):
+            read(home)
+    assert len(read_pool_folder(home, root=tmp_path)) == 2
+    pool.rename(home / "store")
+    (home / "entries").unlink()
+    (home / "entries").symlink_to("store")
+    assert len(read_pool_folder(home)) == 2
 
 
 def test_a_link_within_the_folder_is_followed(pool):

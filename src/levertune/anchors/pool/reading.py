@@ -34,19 +34,23 @@ def read_pool_folder(
     place = expand_home(folder)
     return {
         name: read_entry(path, where=name, root=root or place)
-        for name, path in list_entry_files(place, shown=shown).items()
+        for name, path in list_entry_files(place, shown=shown, root=root).items()
     }
 
 
-def list_entry_files(folder: Path, *, shown: str | None = None) -> dict[str, Path]:
+def list_entry_files(
+    folder: Path, *, shown: str | None = None, root: Path | None = None
+) -> dict[str, Path]:
     """The files of a pool folder that should be entries, by what to call them.
 
     Args:
         folder: As for `read_pool_folder`.
         shown: What to call it in errors; its path unless given.
+        root: The folder that links may not lead out of; `folder` unless given.
 
     Raises:
-        DataError: If the folder is missing, cannot be read or holds none.
+        DataError: If the folder is missing, cannot be read or holds none, or its `entries/` is a
+            link out of it.
     """
     name = shown or str(folder)
     try:
@@ -55,6 +59,11 @@ def list_entry_files(folder: Path, *, shown: str | None = None) -> dict[str, Pat
             raise DataError(f"{name}: {what}. Name a folder with one {ENDING} file an anchor.")
         inner = folder / ENTRIES_FOLDER
         place, name = (inner, f"{name}/{ENTRIES_FOLDER}") if inner.is_dir() else (folder, name)
+        if place.is_symlink() and place == inner and not _leads_into(place, root or folder):
+            raise DataError(
+                f"{name}: is a link that leads out of its folder; found {str(place.resolve())!r}. "
+                "Put the entries themselves there, or name that folder."
+            )
         visible = sorted(p.name for p in place.iterdir() if not p.name.startswith("."))
     except OSError as error:
         raise _unreadable(name, error) from None
