@@ -220,6 +220,30 @@ def test_a_fault_of_the_disk_ends_the_search(search, monkeypatch):
         search(Scripted(BETTER))
 
 
+def test_a_budget_too_small_for_all_starts_takes_some_of_each_way_and_names_the_others(search):
+    starts = [AnchorCandidate(f"Say it in {n} words.", "pool") for n in "345"]
+    starts.append(AnchorCandidate(BETTER, "features"))
+    ask, metric = Scripted(BEST), Metric()
+    # 6 validation rows, 3 shown: 24 for one start and 12 for each other one.
+    one = search(ask, metric, starts=starts, plan=EvolvePlan(num_calls=35, num_shown=3))
+    assert one.candidate.text == BEST
+    assert {text for text, _ in metric.measured} == {starts[0].text, BEST}
+    search(ask, metric, starts=starts, plan=EvolvePlan(num_calls=36, num_shown=3))
+    assert {text for text, _ in metric.measured} == {starts[0].text, BEST, BETTER}
+    summary = one.summarize()
+    assert "3 of 4 candidates to start from are left out, for which --evolve-calls 35" in summary
+    assert "has no room (60 has): features 'Name the colour of the thing.', pool 'Say" in summary
+    whole = search(ask, starts=starts, plan=EvolvePlan(num_calls=60, num_shown=3))
+    assert "left out" not in whole.summarize()
+
+
+def test_a_budget_for_no_start_is_refused_before_anything_is_measured(search):
+    metric = Metric()
+    with pytest.raises(RecipeError, match=r"--evolve-calls: must be at least 24 .*; found 23\."):
+        search(Scripted(BEST), metric, plan=EvolvePlan(num_calls=23, num_shown=3))
+    assert metric.measured == []
+
+
 @pytest.mark.parametrize(
     ("changes", "kind", "message"),
     [

@@ -104,6 +104,40 @@ def test_a_candidate_that_leaves_no_room_for_the_rows_is_refused(project):
     assert "1 refused" in found.notes[-1]
 
 
+def test_what_evolve_cannot_do_is_refused_before_another_way_has_done_its_work(
+    project, endpoint, capsys
+):
+    pytest.importorskip("gepa")
+    url, prompts = endpoint
+    words = ["anchor", "suggest", project.recipe_file(), "--way", "model", "--way", "evolve"]
+    words += ["--endpoint", url, "--endpoint-model", "m", "--to", "c.jsonl"]
+    assert main([*words, "--evolve-calls", "29"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "--evolve-calls: must be at least 30" in line
+    rows = [json.loads(x) for x in (project.folder / "task.jsonl").read_text().splitlines()]
+    project.write("task.jsonl", [(row["prompt"], row["completion"]) for row in rows[:3]])
+    assert main(words) == 2
+    assert "needs at least 4 training rows" in capsys.readouterr().err
+    assert prompts == []
+    assert not (project.folder / "c.jsonl").exists()
+
+
+def test_a_search_that_fails_loses_nothing_that_other_ways_wrote(project, endpoint, capsys):
+    pytest.importorskip("gepa")
+    url, prompts = endpoint
+    (project.folder / "c.evolved.jsonl").write_text('{"text": "a"}\n', encoding="utf-8")
+    words = ["anchor", "suggest", project.recipe_file(), "--way", "evolve", "--endpoint", url]
+    words += ["--endpoint-model", "m", "--to", "c.jsonl"]
+    assert main([*words, "--way", "template", "--json"]) == 1
+    shown = capsys.readouterr()
+    assert "warning: --way evolve has written nothing: c.evolved.jsonl, row 1: no c" in shown.err
+    assert [one["way"] for one in json.loads(shown.out)["candidates"]] == ["template"]
+    assert "template" in (project.folder / "c.jsonl").read_text(encoding="utf-8")
+    assert prompts == []
+    # With nothing to lose it is an error like any other.
+    assert main([*words, "--force"]) == 2
+
+
 def test_without_a_capable_model_or_gepa_one_line_says_so(project, monkeypatch):
     recipe = project.recipe()
     view = view_task(recipe)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -34,6 +35,7 @@ INSTALL_COMMAND = "pip install 'gepa>=0.1.4,<0.2'"
 """As the extra `gepa` in pyproject.toml."""
 
 _MIN_ROWS = 4
+_MAX_QUOTED = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Evolved:
         num_calls: Rows looked at.
         start_nll: Nats per token of the best start on the validation rows.
         stopped_by: The one line that says why the model could not be asked to the end, or None.
+        left_out: One line on the starts that the budget had no room for, or None.
     """
 
     candidate: AnchorCandidate | None
@@ -85,17 +88,19 @@ class Evolved:
     num_calls: int
     start_nll: float
     stopped_by: str | None = None
+    left_out: str | None = None
 
     def summarize(self) -> str:
         """One line: how many were tried, how many refused, and what came of it."""
         own = [one for one in self.tried if one.origin == REFLECTION]
         refused = sum(one.fault is not None for one in own)
         better = "better than every start" if self.candidate else "none better than the best start"
+        left_out = f"; {self.left_out}" if self.left_out else ""
         stopped = f"; stopped early: {self.stopped_by}" if self.stopped_by else ""
         return (
             f"{len(own)} candidates of {self.cost.requests} requests, {refused} refused, "
             f"{self.num_calls} rows looked at; {better} ({self.start_nll:.3f} nats per token)"
-            f"{stopped}"
+            f"{left_out}{stopped}"
         )
 
 
@@ -108,6 +113,31 @@ def require_gepa() -> None:
     if find_spec("gepa") is None:
         raise RecipeError(
             f"--way evolve: needs the package gepa; found none. Install it with: {INSTALL_COMMAND}"
+        )
+
+
+def require_room(num_rows: int, plan: EvolvePlan) -> None:
+    """Refuse a search that could not begin, whatever the starts.
+
+    Args:
+        num_rows: Training rows there are.
+        plan: How far to go.
+
+    Raises:
+        DataError: If there are too few rows.
+        RecipeError: If the budget ends before the model is asked.
+    """
+    if num_rows < _MIN_ROWS or plan.max_rows < _MIN_ROWS:
+        raise DataError(
+            f"--way evolve: needs at least {_MIN_ROWS} training rows, to show some and validate on "
+            f"others; found {min(num_rows, plan.max_rows)}. Use another way."
+        )
+    num_shown, num_validation = _halves(min(num_rows, plan.max_rows))
+    needed = _needed_calls(1, num_shown, num_validation, plan)
+    if plan.num_calls < needed:
+        raise RecipeError(
+            f"--evolve-calls: must be at least {needed} for a candidate to start from and "
+            f"{num_validation} validation rows; found {plan.num_calls}. Give more."
         )
 
 
@@ -134,7 +164,8 @@ def evolve(
 
     Args:
         records: The task rows in training; no others are to be shown.
-        starts: Candidates to start from.
+        starts: Candidates to start from. Where the budget has no room for all, the first of each
+            way, then the second, and so on.
         measure: Measures rows under the base model.
         ask: Asks the model that reflects.
         model: Its name and version; answers on the disk count for this one alone.
@@ -160,10 +191,13 @@ def evolve(
     plan = plan or EvolvePlan()
     shown, validation = _split(records, plan)
     ledger = Ledger(record, identity, shown, validation, measure, guard, clock)
-    usable = _take_starts(ledger, starts, validation)
+    usable = _take_starts(ledger, starts)
+    usable, left_out = _fit_starts(usable, len(shown), len(validation), plan)
+    for one in usable:
+        ledger.losses(one, validation)
+    usable.sort(key=_nll)
     best = usable[0]
     left = plan.num_calls - len(usable) * len(validation)
-    _require_budget(plan, len(usable), len(shown), len(validation))
     tokens = [loss.num_tokens for loss in ledger.losses(best, validation)]
     store = AnswerStore(answers, model)
     with (progress or SilentProgress()).stage("evolve", left, "row") as stage:
@@ -195,6 +229,7 @@ def evolve(
         num_calls=plan.num_calls - left + (result.total_metric_calls or 0),
         start_nll=_nll(best),
         stopped_by=str(error) if error is not None else None,
+        left_out=left_out,
     )
 
 
@@ -205,27 +240,33 @@ def _split(
 
     Raises:
         DataError: If there are too few.
+        RecipeError: If the budget ends before the model is asked.
     """
+    require_room(len(records), plan)
     rows = sample_items(records, plan.max_rows)
-    if len(rows) < _MIN_ROWS:
-        raise DataError(
-            f"--way evolve: needs at least {_MIN_ROWS} training rows, to show some and validate on "
-            f"others; found {len(rows)}. Use another way."
-        )
     drawn = random.Random(plan.seed).sample(list(rows), len(rows))
-    half = len(drawn) // 2
-    return tuple(drawn[:half]), tuple(drawn[half:])
+    num_shown, _ = _halves(len(drawn))
+    return tuple(drawn[:num_shown]), tuple(drawn[num_shown:])
 
 
-def _take_starts(
-    ledger: Ledger, starts: Sequence[AnchorCandidate], validation: Sequence[Record]
-) -> list[Tried]:
-    """The usable starts, the best on the validation rows first.
+def _halves(num_rows: int) -> tuple[int, int]:
+    """How many rows are shown, and how many validate."""
+    return num_rows // 2, num_rows - num_rows // 2
+
+
+def _take_starts(ledger: Ledger, starts: Sequence[AnchorCandidate]) -> list[Tried]:
+    """The usable starts, each once, those of each way in turn.
 
     Raises:
         RecipeError: If there is none.
     """
-    entries = [ledger.add(one.text, f"seed: {one.way}") for one in starts]
+    num_before: Counter[str] = Counter()
+    turns = []
+    for one in starts:
+        turns.append(num_before[one.way])
+        num_before[one.way] += 1
+    order = sorted(range(len(starts)), key=turns.__getitem__)  # stable: as given otherwise
+    entries = [ledger.add(starts[i].text, f"seed: {starts[i].way}") for i in order]
     usable = list({one.key: one for one in entries if one.fault is None}.values())
     if not usable:
         faults = sorted({one.fault for one in entries if one.fault})
@@ -233,23 +274,39 @@ def _take_starts(
             f"--way evolve: has no candidate to start from; found {len(entries)} that cannot be "
             f"used ({'; '.join(faults) or 'none was written'}). Ask for another way beside it."
         )
-    for one in usable:
-        ledger.losses(one, validation)
-    return sorted(usable, key=_nll)
+    return usable
 
 
-def _require_budget(plan: EvolvePlan, num_starts: int, num_shown: int, num_validation: int) -> None:
-    """Refuse a budget that ends before the model is asked.
+def _fit_starts(
+    usable: list[Tried], num_shown: int, num_validation: int, plan: EvolvePlan
+) -> tuple[list[Tried], str | None]:
+    """The starts that leave the budget room for a search, and one line on the others."""
 
-    Raises:
-        RecipeError: If it does.
-    """
-    needed = (num_starts + 2) * num_validation + 2 * min(plan.num_shown, num_shown) * num_starts
-    if plan.num_calls < needed:
-        raise RecipeError(
-            f"--evolve-calls: must be at least {needed} for {num_starts} candidates to start from "
-            f"and {num_validation} validation rows; found {plan.num_calls}. Give more."
-        )
+    def needed(num_starts: int) -> int:
+        return _needed_calls(num_starts, num_shown, num_validation, plan)
+
+    num = sum(needed(n + 1) <= plan.num_calls for n in range(len(usable)))
+    if num == len(usable):
+        return usable, None
+    named = ", ".join(
+        f"{one.origin.removeprefix('seed: ')} {_shorten(one.text)!r}" for one in usable[num:]
+    )
+    line = (
+        f"{len(usable) - num} of {len(usable)} candidates to start from are left out, for which "
+        f"--evolve-calls {plan.num_calls} has no room ({needed(len(usable))} has): {named}"
+    )
+    return usable[:num], line
+
+
+def _needed_calls(num_starts: int, num_shown: int, num_validation: int, plan: EvolvePlan) -> int:
+    """Rows looked at until every start was tried and the model asked once."""
+    in_turn = 2 * min(plan.num_shown, num_shown) * num_starts
+    return (num_starts + 2) * num_validation + in_turn
+
+
+def _shorten(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _MAX_QUOTED else f"{line[: _MAX_QUOTED - 3]}..."
 
 
 def _search(

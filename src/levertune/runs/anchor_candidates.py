@@ -15,7 +15,7 @@ from levertune.anchors.guard import FindFault
 from levertune.anchors.quotes import spoken
 from levertune.data.draws import sample_items
 from levertune.data.language_names import language_name
-from levertune.errors import RecipeError
+from levertune.errors import RecipeError, UserError
 from levertune.progress import Progress, SilentProgress
 from levertune.recipes.recipe import Recipe
 from levertune.runs.anchor_evolution import NUM_CALLS, evolve_candidates, require_reflection
@@ -43,7 +43,8 @@ class Suggested:
     Args:
         candidates: Each text once, in the order of the ways asked for.
         notes: What was refused, and why; one sentence each.
-        failed: Ways that wrote nothing since their model could not be asked; one sentence each.
+        failed: Ways that wrote nothing since their model could not be asked, or their search could
+            not be made; one sentence each.
     """
 
     candidates: tuple[AnchorCandidate, ...]
@@ -68,8 +69,8 @@ def suggest_anchors(
 ) -> Suggested:
     """Write candidates for the anchor.
 
-    A model that cannot be asked costs its own way alone: what the others wrote is given all the
-    same.
+    A model that cannot be asked costs its own way alone, and so does a search that fails: what the
+    others wrote is given all the same.
 
     Args:
         recipe: The recipe.
@@ -93,23 +94,24 @@ def suggest_anchors(
         The candidates.
 
     Raises:
-        RecipeError: If a way is unknown, `transfer` has no generator, or `evolve` lacks a model or
-            its package.
+        RecipeError: If a way is unknown, `transfer` has no generator, or `evolve` lacks a model,
+            its package or the room for a search.
         AskError: If a model cannot be asked, and no way has written anything.
-        UserError: If the pool cannot be read.
+        UserError: If the pool cannot be read, or `evolve` fails and no other way has written
+            anything.
     """
     for way in ways:
         if way not in WAYS:
             raise RecipeError(f"--way: must be among {list(WAYS)}; found {way!r}.")
     if ablate and "features" not in ways:
         raise RecipeError("--ablate: stands without --way features. Add it.")
-    require_reflection(ways, ask)
+    require_reflection(ways, ask, len(view.train), evolve_calls)
     check_generator(ways, generator)
     progress = progress or SilentProgress()
     guard = make_view_guard(view)
     found: dict[str, AnchorCandidate] = {}
     notes = list(view.notes)
-    errors: dict[Way, AskError] = {}
+    errors: dict[Way, UserError] = {}
 
     def write(way: Way) -> tuple[list[AnchorCandidate], str | None]:
         if way == "template":
@@ -137,7 +139,9 @@ def suggest_anchors(
     for way in sorted(dict.fromkeys(ways), key=lambda way: way == "evolve"):  # evolve goes last
         try:
             written, note = write(way)
-        except AskError as error:
+        except UserError as error:
+            if not isinstance(error, AskError) and way != "evolve":
+                raise
             errors[way] = error
             continue
         notes += [note] if note is not None else []
@@ -149,7 +153,10 @@ def suggest_anchors(
                 found.setdefault(spoken(candidate.text), candidate)
     if errors and not found:
         raise next(iter(errors.values()))
-    failed = (f"--way {way} has written nothing: {error}" for way, error in errors.items())
+    failed = (
+        f"--way {way} has written nothing: {str(error).removeprefix(f'--way {way}: ')}"
+        for way, error in errors.items()
+    )
     return Suggested(tuple(found.values()), tuple(notes), tuple(failed))
 
 

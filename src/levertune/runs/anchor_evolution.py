@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from levertune.anchors.anchor import Anchor
 from levertune.anchors.asking import Ask
 from levertune.anchors.candidates import AnchorCandidate
-from levertune.anchors.evolve import WAY, EvolvePlan, evolve, require_gepa
+from levertune.anchors.evolve import WAY, EvolvePlan, evolve, require_gepa, require_room
 from levertune.anchors.evolve_record import RowLoss
 from levertune.anchors.guard import FindFault
 from levertune.data.draws import sample_items
@@ -27,15 +27,19 @@ NUM_CALLS = EvolvePlan().num_calls
 """Rows that a search looks at, by default."""
 
 
-def require_reflection(ways: Sequence[str], ask: Ask | None) -> None:
-    """Refuse to evolve without the package that searches, or a model that can reflect.
+def require_reflection(ways: Sequence[str], ask: Ask | None, num_rows: int, num_calls: int) -> None:
+    """Refuse to evolve where it could not begin, before other ways have done their work.
 
     Args:
         ways: How candidates are to be written.
         ask: The model to ask.
+        num_rows: Training rows there are.
+        num_calls: Most rows looked at.
 
     Raises:
-        RecipeError: If either is missing.
+        RecipeError: If the package that searches or a model that can reflect is missing, or the
+            budget too small for one start.
+        DataError: If there are too few rows.
     """
     if WAY not in ways:
         return
@@ -45,6 +49,7 @@ def require_reflection(ways: Sequence[str], ask: Ask | None) -> None:
             "model is not; found none. Name one with --endpoint URL --endpoint-model NAME."
         )
     require_gepa()
+    require_room(num_rows, EvolvePlan(num_calls=num_calls))
 
 
 def evolve_candidates(
