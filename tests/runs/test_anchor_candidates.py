@@ -374,6 +374,92 @@ def test_an_endpoint_that_fails_costs_its_own_way_alone(project, refusing, capsy
     assert not (project.folder / "z.jsonl").exists()
 
 
+@pytest.fixture
+def dying(monkeypatch):
+    """The address of an endpoint and its allowance: how many answers it gives until it refuses."""
+    monkeypatch.setenv("no_proxy", "*")
+    state = {"left": 2, "asked": 0}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            state["asked"] += 1
+            state["left"] -= 1
+            text = f"Name the colour of the thing, number {state['asked']}."
+            reply = {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
+            content = json.dumps(reply).encode() if state["left"] >= 0 else b""
+            self.send_response(200 if content else 401)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1", state
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("first", [2, 0])
+def test_an_endpoint_that_dies_midway_is_told_and_the_same_command_goes_on(
+    project, dying, capsys, first
+):
+    url, state = dying
+    state["left"] = first
+    words = ["anchor", "suggest", project.recipe_file(), "--way", "template", "--way", "model"]
+    words += ["--endpoint", url, "--endpoint-model", "m", "--to", "c.jsonl", "--json", "--quiet"]
+    assert main(words) == 1
+    shown = capsys.readouterr()
+    so_far = json.loads(shown.out)
+    assert len(so_far["candidates"]) == 1 + first
+    what = "not written all" if first else "written nothing"
+    [line] = shown.err.splitlines()
+    assert line.startswith(f"warning: --way model has {what}: http://127.0.0.1")
+    assert "refuses access; HTTP 401" in so_far["failed"][0]
+    # The server is back.
+    state.update(left=100, asked=10)
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    whole = json.loads(shown.out)
+    assert shown.err == ""
+    texts = [one["text"] for one in whole["candidates"]]
+    assert texts[: 1 + first] == [one["text"] for one in so_far["candidates"]]
+    assert len(texts) == 1 + 8
+    assert state["asked"] == 10 + 8 - first
+    # What is finished is not replaced.
+    assert main(words) == 2
+    assert "--to c.jsonl: is there already" in capsys.readouterr().err
+
+
+def test_an_unfinished_file_that_was_changed_is_not_replaced(project, dying, capsys):
+    url, state = dying
+    words = ["anchor", "suggest", project.recipe_file(), "--way", "model", "--endpoint", url]
+    words += ["--endpoint-model", "m", "--to", "c.jsonl"]
+    assert main(words) == 1
+    assert "written: c.jsonl, unfinished: the same command goes on" in capsys.readouterr().err
+    path = project.folder / "c.jsonl"
+    path.write_text(path.read_text("utf-8") + '{"text": "My own words."}\n', "utf-8")
+    state["left"] = 100
+    assert main(words) == 2
+    assert "My own words." in path.read_text("utf-8")
+
+
+def test_evolve_does_not_ask_a_model_that_stopped_midway(project, dying, capsys):
+    pytest.importorskip("gepa")
+    url, state = dying
+    words = ["anchor", "suggest", project.recipe_file(), "--endpoint", url, "--json"]
+    words += ["--endpoint-model", "m", "--way", "model", "--way", "evolve"]
+    assert main(words) == 1
+    failed = json.loads(capsys.readouterr().out)["failed"]
+    assert [line.split(":")[0] for line in failed] == [
+        "--way evolve has written nothing", "--way model has not written all"
+    ]  # fmt: skip
+    assert state["asked"] == 3
+
+
 def test_evolve_does_not_ask_a_model_that_could_not_be_asked(project, refusing, capsys):
     pytest.importorskip("gepa")
     url, asked = refusing

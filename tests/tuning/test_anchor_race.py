@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from levertune.anchors.candidates import AnchorCandidate
+from levertune.anchors.candidates import AnchorCandidate, WayResult
 from levertune.cli.main import main
 from levertune.errors import RecipeError, RunError
 from levertune.results.folder_lock import hold_folder
@@ -359,10 +359,8 @@ def test_a_text_that_would_name_something_is_refused_and_never_looked_up(project
 def test_no_file_is_read_for_an_anchor_that_a_model_or_a_pool_wrote(project, engine, monkeypatch):
     (project.folder / "secret.txt").write_text("The key is under the mat.", "utf-8")
     texts = ("file:secret.txt", "pool:none", "auto", LONG)
-    written = [AnchorCandidate(text, "pool") for text in texts]
-    monkeypatch.setattr(
-        anchor_candidates, "_find_in_pool", lambda *args, **options: (written, None)
-    )
+    written = WayResult(tuple(AnchorCandidate(text, "pool") for text in texts))
+    monkeypatch.setattr(anchor_candidates, "_find_in_pool", lambda *args, **options: written)
     _, tuning, said = tune(project, AnchorField(ways=("pool",)))
     assert [a.text for a in tuning.choices[0].anchors[1:]] == [LONG]
     assert sum("A candidate of pool is left out: it" in line for line in said) == 3

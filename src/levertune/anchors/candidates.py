@@ -49,3 +49,18 @@ class AnchorCandidate:
     def to_json(self) -> dict[str, Any]:
         """The candidate as a JSON object."""
         return {**asdict(self), "notes": list(self.notes)}
+
+
+@dataclass(frozen=True, slots=True)
+class WayResult:
+    """What one way of writing came to.
+
+    Args:
+        candidates: What it wrote.
+        note: One sentence on the rest, or None.
+        stopped_by: The one line that says why its model could not be asked to the end, or None.
+    """
+
+    candidates: tuple[AnchorCandidate, ...]
+    note: str | None = None
+    stopped_by: str | None = None

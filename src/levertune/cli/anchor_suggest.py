@@ -83,18 +83,18 @@ def run(args: argparse.Namespace) -> int:
     """Write candidates and show them.
 
     Returns:
-        0, or 1 if a way could not ask its model; what the others wrote is shown and written.
+        0, or 1 if a way could not ask its model to the end; what there is is shown and written, and
+        the same command goes on.
 
     Raises:
         UserError: If the recipe, its data, the model or the endpoint cannot be used, or the file is
-            there already.
+            there already and was not left unfinished.
     """
     terminal = make_terminal(args)
     refuse_folder("--to", args.to)
-    if args.to is not None and os.path.exists(args.to) and not args.force:
-        raise RecipeError(f"--to {args.to}: is there already. Name another file, or add --force.")
+    _refuse_kept(args)
     recipe = read_recipe(args)
-    from levertune.results.files import write_jsonl_atomically
+    from levertune.results.candidate_file import write_candidates
     from levertune.runs.anchor_candidates import suggest_anchors
     from levertune.runs.task_view import view_task
 
@@ -133,8 +133,10 @@ def run(args: argparse.Namespace) -> int:
             terminal.note(f"{number}: {note}")
     found = [{**one.to_json(), "tokens": count(one.text)} for one in suggested.candidates]
     if args.to is not None:
-        write_jsonl_atomically(Path(args.to), found)
-        terminal.note(f"written: {args.to}")
+        is_unfinished = bool(suggested.failed)
+        write_candidates(Path(args.to), found, is_unfinished=is_unfinished)
+        left = ", unfinished: the same command goes on" if is_unfinished else ""
+        terminal.note(f"written: {args.to}{left}")
         terminal.note(f"next: levertune anchor score --from {args.to}, with the same recipe")
     terminal.result(
         {
@@ -144,6 +146,16 @@ def run(args: argparse.Namespace) -> int:
         }
     )
     return 1 if suggested.failed else 0
+
+
+def _refuse_kept(args: argparse.Namespace) -> None:
+    """Refuse to replace a file of candidates, but for one that was left unfinished."""
+    if args.to is None or args.force or not os.path.exists(args.to):
+        return
+    from levertune.results.candidate_file import is_left_unfinished
+
+    if not is_left_unfinished(Path(args.to)):
+        raise RecipeError(f"--to {args.to}: is there already. Name another file, or add --force.")
 
 
 def _endpoint(args: argparse.Namespace) -> Ask | None:

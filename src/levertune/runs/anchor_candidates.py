@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from levertune.anchors.anchor import Anchor
 from levertune.anchors.asking import Ask, AskError
-from levertune.anchors.candidates import AnchorCandidate, DesignCost
+from levertune.anchors.candidates import AnchorCandidate, DesignCost, WayResult
 from levertune.anchors.guard import FindFault
 from levertune.anchors.quotes import spoken
 from levertune.data.draws import sample_items
@@ -43,8 +43,8 @@ class Suggested:
     Args:
         candidates: Each text once, in the order of the ways asked for.
         notes: What was refused, and why; one sentence each.
-        failed: Ways that wrote nothing since their model could not be asked, or their search could
-            not be made; one sentence each.
+        failed: Ways that wrote nothing, or not all, since their model could not be asked or their
+            search not be made; one line each.
     """
 
     candidates: tuple[AnchorCandidate, ...]
@@ -112,21 +112,23 @@ def suggest_anchors(
     found: dict[str, AnchorCandidate] = {}
     notes = list(view.notes)
     errors: dict[Way, UserError] = {}
+    stopped: dict[Way, str] = {}
 
-    def write(way: Way) -> tuple[list[AnchorCandidate], str | None]:
+    def write(way: Way) -> WayResult:
         if way == "template":
-            return [_write_template(recipe, view)], None
+            return WayResult((_write_template(recipe, view),))
         if way == "features":
             from levertune.runs.anchor_features import write_features
 
             limit = recipe.training.max_length
-            return write_features(
+            features, note = write_features(
                 view, _describe_answers(recipe, view), limit, progress, ablate=ablate
             )
+            return WayResult(tuple(features), note)
         if way == "pool":
             return _find_in_pool(recipe, view, num_pool, only_alike=only_alike)
         if way == "evolve" and ask is not None:
-            if "model" in errors:
+            if "model" in errors or "model" in stopped:
                 raise AskError("it reflects by the same model.")
             return evolve_candidates(
                 recipe, view, tuple(found.values()) or (_write_template(recipe, view),), guard, ask,
@@ -138,14 +140,16 @@ def suggest_anchors(
 
     for way in sorted(dict.fromkeys(ways), key=lambda way: way == "evolve"):  # evolve goes last
         try:
-            written, note = write(way)
+            result = write(way)
         except UserError as error:
             if not isinstance(error, AskError) and way != "evolve":
                 raise
             errors[way] = error
             continue
-        notes += [note] if note is not None else []
-        for candidate in written:
+        notes += [result.note] if result.note is not None else []
+        if result.stopped_by is not None:
+            stopped[way] = result.stopped_by
+        for candidate in result.candidates:
             fault = guard(candidate.text)
             if fault is not None:
                 notes.append(f"A candidate of {way} is left out: it {fault}.")
@@ -153,10 +157,11 @@ def suggest_anchors(
                 found.setdefault(spoken(candidate.text), candidate)
     if errors and not found:
         raise next(iter(errors.values()))
-    failed = (
+    failed = [
         f"--way {way} has written nothing: {str(error).removeprefix(f'--way {way}: ')}"
         for way, error in errors.items()
-    )
+    ]
+    failed += [f"--way {way} has not written all: {line}" for way, line in stopped.items()]
     return Suggested(tuple(found.values()), tuple(notes), tuple(failed))
 
 
@@ -244,9 +249,7 @@ def _describe_answers(recipe: Recipe, view: TaskView) -> str:
     )
 
 
-def _find_in_pool(
-    recipe: Recipe, view: TaskView, num: int, *, only_alike: bool
-) -> tuple[list[AnchorCandidate], str | None]:
+def _find_in_pool(recipe: Recipe, view: TaskView, num: int, *, only_alike: bool) -> WayResult:
     from levertune.anchors.pool.kept import kept_pool
     from levertune.anchors.pool.places import SHIPPED
     from levertune.anchors.pool.ranking import suggest_anchors as rank
@@ -269,18 +272,18 @@ def _find_in_pool(
             f"enough like the rows (a likeness of {MIN_WORDS}); the others are left out."
         )
     cost = DesignCost(seconds=(time.perf_counter() - started) / max(1, len(kept)))
-    written = [
+    written = (
         AnchorCandidate(
             one.ranked.entry.text, "pool", cost, (f"{one.ranked.entry.id} of the pool.",)
         )
         for one in kept
-    ]
-    return written, note
+    )
+    return WayResult(tuple(written), note)
 
 
 def _ask_model(
     view: TaskView, guard: FindFault, ask: Ask | None, name: str, store: Path | None
-) -> tuple[list[AnchorCandidate], str]:
+) -> WayResult:
     from levertune.anchors.written_by_model import write_by_model
 
     continue_text = None
@@ -296,4 +299,5 @@ def _ask_model(
     written = write_by_model(
         view.train, ask, model=name, guard=guard, store=store, continue_text=continue_text
     )
-    return list(written.candidates), f"Written by the model: {written.summarize()}."
+    note = f"Written by the model: {written.summarize()}."
+    return WayResult(written.candidates, note, written.stopped_by)

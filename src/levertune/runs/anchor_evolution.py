@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from levertune.anchors.anchor import Anchor
 from levertune.anchors.asking import Ask
-from levertune.anchors.candidates import AnchorCandidate
+from levertune.anchors.candidates import AnchorCandidate, WayResult
 from levertune.anchors.evolve import WAY, EvolvePlan, evolve, require_gepa, require_room
 from levertune.anchors.evolve_record import RowLoss
 from levertune.anchors.guard import FindFault
@@ -63,7 +63,7 @@ def evolve_candidates(
     store: Path | None,
     num_calls: int,
     progress: Progress,
-) -> tuple[list[AnchorCandidate], str]:
+) -> WayResult:
     """Search for an anchor from the candidates that other ways wrote.
 
     Args:
@@ -130,8 +130,8 @@ def evolve_candidates(
         plan=plan,
         progress=progress,
     )
-    written = [found.candidate] if found.candidate is not None else []
-    return written, f"Evolved: {found.summarize()}."
+    written = (found.candidate,) if found.candidate is not None else ()
+    return WayResult(written, f"Evolved: {found.summarize()}.", found.stopped_by)
 
 
 def record_path(store: Path) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from levertune.anchors.asking import Ask
-from levertune.anchors.candidates import AnchorCandidate
+from levertune.anchors.candidates import WayResult
 from levertune.anchors.guard import FindFault
 from levertune.anchors.transfer.asking import PLAN, WAY, greedy_first
 from levertune.anchors.written_by_model import write_by_model
@@ -96,7 +96,7 @@ def name_generator(folder: str | Path) -> str:
 
 def write_by_generator(
     records: Sequence[Record], guard: FindFault, folder: str | Path, store: Path | None
-) -> tuple[list[AnchorCandidate], str]:
+) -> WayResult:
     """Let a generator write candidates for the anchor.
 
     Args:
@@ -114,8 +114,9 @@ def write_by_generator(
     """
     ask, name = open_generator(folder)
     written = write_by_model(records, ask, model=name, guard=guard, store=store, plan=PLAN)
-    candidates = [replace(candidate, way=WAY) for candidate in written.candidates]
-    return candidates, f"Written by the generator: {written.summarize()}."
+    candidates = tuple(replace(candidate, way=WAY) for candidate in written.candidates)
+    note = f"Written by the generator: {written.summarize()}."
+    return WayResult(candidates, note, written.stopped_by)
 
 
 def _base_name(folder: Path) -> str | None:
