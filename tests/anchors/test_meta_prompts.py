@@ -38,6 +38,43 @@ def own_text(record):
         ("Give half a \ud800 pair.", "Give half a ? pair."),
         ("Here is the instruction:", ""),
         ("  ", ""),
+        # A thought that the limit cut off.
+        ("<think>\nOkay, so I need a code. Give the code.", ""),
+        ("<think>Hm.</think><thinking>Well. Give the code.", ""),
+        ("Think between <think> and the code.", "Think between <think> and the code."),
+        # A greeting ends at its first mark, and no label is one.
+        (
+            "Sure, classify the ticket, then give the code alone.",
+            "classify the ticket, then give the code alone.",
+        ),
+        ("Okay, I can help with that. Give the code.", "Give the code."),
+        ("Of course, I'd be happy to do that! Give the code.", "Give the code."),
+        ("Okay so here is the instruction: Give the code.", "Give the code."),
+        ("Sure thing! Give the code.", "Give the code."),
+        ("Great or poor: say which the ticket is.", "Great or poor: say which the ticket is."),
+        ("OK, BAD or NONE: say which fits.", "OK, BAD or NONE: say which fits."),
+        # Lines that say what input and output are, and lines that are an example.
+        (
+            "Task: coding.\nInput: a message.\nOutput: one code of three characters.",
+            "Task: coding. Input: a message. Output: one code of three characters.",
+        ),
+        (
+            "Input: a message.\nOutput: one code of three characters.",
+            "Input: a message. Output: one code of three characters.",
+        ),
+        (
+            "Give it.\nOutput format: one code of three characters.",
+            "Give it. Output format: one code of three characters.",
+        ),
+        (
+            "Code it.\nInput: a message.\nOutput: one code.\nInput: my box\nOutput: P07",
+            "Code it. Input: a message. Output: one code.",
+        ),
+        ("Give the code.\nExamples: P07, P08", "Give the code."),
+        ("Give the code.\n**Input:** x\n**Output:** y", "Give the code."),
+        ("Give the code.\nInput 1: x\nOutput 1: y", "Give the code."),
+        ("Give the keys.\nInput: a box\nOutput:\n{}", "Give the keys."),
+        ("Output: Give the code.", "Give the code."),
     ],
 )
 def test_only_the_instruction_is_left_of_an_answer(answer, text):
@@ -66,6 +103,24 @@ def test_text_that_goes_on_ends_with_its_line_or_quotation(answer, form, text):
 )
 def test_unfinished_sentence_of_an_answer_that_was_cut_off_is_left_out(answer, text):
     assert clean_answer(answer, is_finished=False) == text
+
+
+@pytest.mark.parametrize(
+    ("output", "shown", "is_kept"),
+    [
+        ("JSON with the keys box and day.", "P07", True),
+        ("P08", "P07", False),
+        ("p07", "P07", False),
+        ("one box", "one box", False),
+        ("a headline", "Rain floods the valley again", True),
+        ("A storm floods the coast again", "A man bites dog", False),
+    ],
+)
+def test_an_example_is_known_by_the_rows_shown(output, shown, is_kept):
+    answer = f"Read the message.\nInput: a message\nOutput: {output}"
+    whole = f"Read the message. Input: a message Output: {output}"
+    rows = [("where is my box", shown)]
+    assert clean_answer(answer, shown=rows) == (whole if is_kept else "Read the message.")
 
 
 def test_prompt_shows_the_rows_braces_and_all():

@@ -208,7 +208,8 @@ class AnchorAdapter:
             raise
         self._num_unusable = 0
         self.cost += cost_of(row)
-        return clean_answer(row["answer"], is_finished=row["is_finished"])
+        shown = [(one["Input"], one["Right output"]) for one in rows]
+        return clean_answer(row["answer"], is_finished=row["is_finished"], shown=shown)
 
     def _feedback(self, trace: Trace) -> dict[str, str]:
         said = {"Input": self._own_text(trace.row), "Right output": trace.row.completion}

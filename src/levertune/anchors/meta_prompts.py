@@ -40,9 +40,17 @@ MIN_WORDS = 3
 """An answer of fewer instructs to nothing."""
 
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>|^.*</think(?:ing)?>", re.DOTALL)
+_UNCLOSED_THOUGHT = re.compile(r"\s*<think(?:ing)?>")
 _FENCE = re.compile(r"^```[\w-]*\n(.*?)(?:\n```.*)?$", re.DOTALL)
+# A greeting ends at its first mark: what stands behind may be the instruction. `OK` and `great` may
+# also be labels that it begins with.
 _PREAMBLE = re.compile(
-    r"(?:sure|certainly|of course|okay|ok|great)\b[^.:\n]{0,40}[!.,:]\s*"
+    r"(?:sure(?: thing)?|certainly|of course|okay)[!.,:]+\s*"
+    r"|(?:ok|great(?: question)?)[!.]+\s*"
+    r"|(?:sure|certainly|of course|okay|ok|great)[,:]?(?: so)?\s+"
+    r"(?=here\b|this is\b|(?:the |an? )[^.:\n]{0,40}\binstruction)"
+    r"|i(?:'d| would| can|'ll| will|'m| am)(?: be)?(?: happy| glad)?(?: to)? "
+    r"(?:help|do th(?:at|is))\b[^.,:!\n]{0,40}[!.:]\s*"
     r"|(?:here (?:is|are|'s)|this is|here you go)\b[^.\n]{0,80}:\s*"
     r"|(?:the |an? |my |one )?(?:[\w-]+ ){0,3}instructions?"
     r"(?: (?:is|was|would be|could be|reads?|for [^.:\n]{1,60}))?\s*:\s*"
@@ -50,10 +58,15 @@ _PREAMBLE = re.compile(
     r"|(?:answer|output|response)\s*:\s*",
     re.IGNORECASE,
 )
-_EXAMPLE_LINE = re.compile(r"\n\s*(?:input|output|example|examples)\b[^\n]{0,20}:.*", re.I | re.S)
 # Chinese, Japanese and Korean say in two words what takes three in English.
 _TERSE = re.compile(rf"{UNSPACED.pattern}|[\uac00-\ud7a3]")
-_ECHO = re.compile(r"\s*input\s*:", re.IGNORECASE)
+_EXAMPLES = re.compile(r"\n\s*examples?\b[^\n]{0,20}:.*", re.I | re.S)
+_PAIR_LINE = re.compile(r"^\s*(input|output)(?: ?\d+)?[ \t]*:[ \t]*(.*)$", re.I | re.M)
+# A line `Output: one code` says what an output is; `Output: P07` is one.
+_DETERMINERS = frozenset(
+    ("a", "an", "all", "any", "each", "either", "every", "exactly", "its", "one", "only", "some")
+    + ("single", "the", "their", "this", "two")
+)
 _QUOTES = (('"', '"'), ("'", "'"), ("\u201c", "\u201d"), ("\u00ab", "\u00bb"), ("`", "`"))
 _MARKUP = re.compile(r"^#+\s+|\*\*|^[-*>]\s+", re.MULTILINE)
 
@@ -107,17 +120,24 @@ def write_prompt(form: str, examples: Sequence[Record], own_text: Callable[[Reco
     return FORMS[form].replace("{examples}", "\n\n".join(shown))
 
 
-def clean_answer(text: str, form: str = "request", *, is_finished: bool = True) -> str:
+def clean_answer(
+    text: str,
+    form: str = "request",
+    *,
+    is_finished: bool = True,
+    shown: Sequence[tuple[str, str]] = (),
+) -> str:
     """The instruction that a model's answer holds, without what it says around it.
 
-    Thoughts, a fence, preambles (`Sure!`, `The instruction is:`), quotation marks, markup and all
-    after the first paragraph are left out; of an answer that the limit cut off, its unfinished last
-    sentence too.
+    Thoughts, a fence, preambles (`Sure!`, `The instruction is:`), quotation marks, markup, examples
+    and all after the first paragraph are left out; of an answer that the limit cut off, its
+    unfinished last sentence too. A thought without an end is all there is.
 
     Args:
         text: The answer.
         form: The form that was asked in.
         is_finished: Whether the model ended the answer itself.
+        shown: Input and output of rows that the model was shown, by which examples are known.
 
     Returns:
         The instruction on one line, or `""` if nothing is left.
@@ -125,15 +145,15 @@ def clean_answer(text: str, form: str = "request", *, is_finished: bool = True) 
     # Half a surrogate pair could not be written to any file.
     text = text.encode("utf-8", "replace").decode("utf-8")
     text = _THOUGHT.sub("", text).strip()
+    if _UNCLOSED_THOUGHT.match(text):
+        return ""
     if fenced := _FENCE.match(text):
         text = fenced[1].strip()
     if form == "worksheet":  # the prompt has opened the quotation
         text = text.lstrip('"').partition('"')[0]
     if form in CONTINUED:
         text = text.strip().partition("\n")[0]
-    text = _MARKUP.sub("", _EXAMPLE_LINE.sub("", text)).strip()
-    if _ECHO.match(text):  # the examples went on
-        return ""
+    text = _without_examples(_MARKUP.sub("", text).strip(), shown)
     for paragraph in re.split(r"\n\s*\n", text):
         text = " ".join(_strip_quotes(_without_preamble(paragraph.strip())).split())
         if text:
@@ -151,6 +171,32 @@ def is_fragment(text: str) -> bool:
         text: The answer, as `clean_answer` leaves it.
     """
     return count_words(text) < (MIN_WORDS - 1 if _TERSE.search(text) else MIN_WORDS)
+
+
+def _without_examples(text: str, shown: Sequence[tuple[str, str]]) -> str:
+    """The text up to the first example; lines that describe input and output stay."""
+    text = _EXAMPLES.sub("", text)
+    lines = list(_PAIR_LINE.finditer(text))
+    for line, following in zip(lines, [*lines[1:], None], strict=False):
+        name, value = line[1].casefold(), line[2]
+        if name == "output" and not text[: line.start()].strip():
+            continue  # a label before the instruction, as `Output: Give the code.`
+        if name == "input" and following and following[1].casefold() == "output":
+            name, value = "output", following[2]
+        if not _describes(value, [row[name == "output"] for row in shown]):
+            return text[: line.start()].strip()
+    return text
+
+
+def _describes(value: str, shown: Sequence[str]) -> bool:
+    """Whether a text says what an input or output is, rather than being one."""
+    words = value.casefold().split()
+    rows = [row.casefold().split() for row in shown]
+    if not words or words in rows:
+        return False
+    if words[0] in _DETERMINERS and all(row[:1] != words[:1] for row in rows):
+        return True
+    return bool(rows) and len(words) > 1 + 2 * max(map(len, rows))
 
 
 def _without_preamble(text: str) -> str:

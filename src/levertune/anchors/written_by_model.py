@@ -174,7 +174,8 @@ def write_by_model(
                 return collected.written(str(error))
             num_unusable = 0
             collected.cost, spent = collected.cost + cost_of(row), spent + cost_of(row)
-            text = clean_answer(row["answer"], form, is_finished=row["is_finished"])
+            shown = [(own_text(one), one.completion) for one in examples]
+            text = clean_answer(row["answer"], form, is_finished=row["is_finished"], shown=shown)
             if collected.take(text, spent, (f"Draw {draw}, seed {seed}, form {form}.",)):
                 break
     return collected.written(None)
