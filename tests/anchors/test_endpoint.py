@@ -261,7 +261,6 @@ def test_redirect_is_not_followed_so_the_key_stays_here(server, endpoint):
         ({"choices": [{}]}, "found no text in the first choice."),
         (chat(None), "found no text in the first choice."),
         (chat(" \n"), "found no text in the first choice."),
-        (chat("", finish_reason="length"), "found no text in the first choice within the limit"),
         (b" " * (MAX_BODY_BYTES + 1), "found more than 2,000,000 bytes"),
     ],
 )
@@ -271,6 +270,14 @@ def test_nonsense_is_one_clear_line(server, endpoint, waits, body, found):
     assert "/v1/chat/completions: not a chat completion; " in line
     assert found in line
     assert waits == []
+
+
+def test_hidden_thoughts_that_take_all_tokens_are_no_fault_of_the_address(server, endpoint):
+    server.reply(200, chat("", finish_reason="length"))
+    line = failure(endpoint, UnusableAnswerError)
+    assert "has written no text within 7 tokens; thoughts may have taken them." in line
+    assert "Allow more with --max-tokens" in line
+    assert "Check address" not in line
 
 
 def test_key_that_an_answer_echoes_is_blotted_out_but_a_stand_in_is_no_secret(

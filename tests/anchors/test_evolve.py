@@ -205,6 +205,15 @@ def test_answers_without_a_text_are_passed_over_thrice_in_a_row_at_most(search):
         search(Scripted(nothing), rows=[replace(row, completion="other") for row in ROWS])
 
 
+def test_thoughts_that_the_limit_cut_off_are_counted(search):
+    def ask(prompt, *, seed, max_tokens):
+        return Answer("<think>\nOkay, so I name it. Well", is_finished=False)
+
+    found = search(ask)
+    assert found.candidate is None
+    assert "answers were cut off at 2,048 tokens before an instruction" in found.summarize()
+
+
 def test_an_answer_that_says_the_same_is_no_candidate(search):
     found = search(Scripted(f"Sure! Here is the instruction: {START.text.upper()}"))
     assert found.candidate is None

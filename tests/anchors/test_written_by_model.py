@@ -108,6 +108,15 @@ def test_weak_model_is_asked_in_other_forms_until_one_gives_something():
     assert [prompt.endswith("Instruction:") for prompt, _, _ in base.asked] == [True, False]
 
 
+def test_thoughts_that_the_limit_cut_off_are_no_candidates_and_the_limit_is_told():
+    thought = Answer("<think>\nOkay, so I need to find the colour. Name it", 10, is_finished=False)
+    written = write(Model(thought, "Name the colour it has.", thought, thought))
+    assert [candidate.text for candidate in written.candidates] == ["Name the colour it has."]
+    assert written.refused == {}
+    assert "3 answers were cut off at 160 tokens before an instruction" in written.summarize()
+    assert "--max-tokens allows more" in written.summarize()
+
+
 def test_finished_answers_are_not_asked_for_again(tmp_path):
     store = tmp_path / "answers.jsonl"
     broken = Model("Name the colour it has.", "Say which colour.", AskError("host: gone.", 5))

@@ -16,6 +16,9 @@ from levertune.anchors.pool.entry import PoolEntry, PoolExample
 from levertune.anchors.pool.merge import merge_pools
 from levertune.anchors.pool.places import SHIPPED, locate
 from levertune.anchors.pool.writing import write_entry
+from levertune.anchors.transfer.asking import PLAN
+from levertune.anchors.written_by_model import WritingPlan
+from levertune.cli import anchor_suggest
 from levertune.cli.main import main
 from levertune.errors import RecipeError
 from levertune.runs import anchor_features
@@ -39,6 +42,7 @@ class Scripted:
 
     def __call__(self, prompt, *, seed, max_tokens):
         self.prompts.append(prompt)
+        self.max_tokens = max_tokens
         return Answer(self.texts[(len(self.prompts) - 1) % len(self.texts)], num_tokens=7)
 
 
@@ -93,6 +97,20 @@ def test_the_shared_instruction_is_the_template_and_is_shown_to_no_model(project
     found = suggest(project, ways=("template", "model"), ask=ask)
     assert [one.text for one in found.candidates] == [INSTRUCTION, ask.texts[0]]
     assert all(INSTRUCTION not in prompt for prompt in ask.prompts)
+
+
+def test_a_model_that_may_think_has_room_and_the_limit_can_be_given(project, dying, capsys):
+    ask = Scripted("Name the colour of the thing that is described.")
+    suggest(project, ways=("model",), ask=ask)
+    assert ask.max_tokens == anchor_suggest._SERVER_MAX_TOKENS
+    assert WritingPlan().max_tokens == anchor_suggest._BASE_MAX_TOKENS
+    assert PLAN.max_tokens == anchor_suggest._GENERATOR_MAX_TOKENS
+    url, state = dying
+    words = ["anchor", "suggest", project.recipe_file(), "--way", "model", "--endpoint", url]
+    words += ["--endpoint-model", "m", "--max-tokens", "5000"]
+    assert main(words) == 1
+    assert state["max_tokens"] == 5000
+    capsys.readouterr()
 
 
 def test_a_model_sees_no_test_row(project):
@@ -382,7 +400,8 @@ def dying(monkeypatch):
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
-            self.rfile.read(int(self.headers["Content-Length"]))
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            state["max_tokens"] = body["max_tokens"]
             state["asked"] += 1
             state["left"] -= 1
             text = f"Name the colour of the thing, number {state['asked']}."
@@ -496,6 +515,8 @@ def test_scores_are_put_on_a_page(project, capsys):
         (["score", "--text", "a", "--no-text"], "--no-text: stands without --html"),
         (["score", "--html", "p.html", *["--text", "a"] * 151], "has room for 150 anchors"),
         (["suggest", "--ablate"], "--ablate: stands without --way features. Add it."),
+        (["suggest", "--max-tokens", "9"], "--max-tokens: is for --way model, transfer and"),
+        (["suggest", "--way", "model", "--max-tokens", "0"], "must be a number from 1; found '0'"),
         (["suggest", "--way", "magic"], "invalid choice: 'magic'"),
         (["suggest", "--endpoint", "http://127.0.0.1/v1"], "--way model and evolve alone"),
         (["suggest", "--way", "model", "--endpoint", "http://127.0.0.1/v1"], "--endpoint-model"),

@@ -7,6 +7,9 @@ from typing import Protocol
 
 from levertune.errors import UserError
 
+SERVER_MAX_TOKENS = 2_048
+"""Most tokens of a server's answer, by default: its model may think before it answers."""
+
 
 class AskError(UserError):
     """A model cannot be asked: no connection, no permission, too many requests.

@@ -70,7 +70,7 @@ class ChatEndpoint:
         *,
         key_variable: str | None = None,
         temperature: float = 1.0,
-        timeout_seconds: float = 120.0,
+        timeout_seconds: float = 300.0,
         max_retries: int = 4,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -118,7 +118,7 @@ class ChatEndpoint:
                     raise self._error(line, num_requests) from None
             if reply is not None:
                 if reply.status == 200:
-                    return self._read(reply.body, num_requests)
+                    return self._read(reply.body, num_requests, max_tokens)
                 if reply.status in (400, 422) and self._adapt(reply.body):
                     continue
                 fault = f"HTTP {reply.status}{self._quote(reply.body)}"
@@ -209,7 +209,7 @@ class ChatEndpoint:
                 raise TimeoutError
         return content
 
-    def _read(self, body: bytes, num_requests: int) -> Answer:
+    def _read(self, body: bytes, num_requests: int, max_tokens: int) -> Answer:
         try:
             found = json.loads(body)
         except (ValueError, RecursionError):
@@ -221,8 +221,13 @@ class ChatEndpoint:
         text = _text_of(message.get("content") if isinstance(message, dict) else None)
         is_finished = choices[0].get("finish_reason") != "length"
         if text is None or not text.strip():
-            more = "" if is_finished else " within the limit of tokens"
-            raise self._answer_error(f"no text in the first choice{more}", num_requests)
+            if not is_finished:  # some servers keep thoughts to themselves
+                raise EndpointAnswerError(
+                    f"{self._url}: has written no text within {max_tokens:,} tokens; thoughts may "
+                    "have taken them. Allow more with --max-tokens, or ask a model without.",
+                    num_requests,
+                )
+            raise self._answer_error("no text in the first choice", num_requests)
         usage = found.get("usage")
         total = usage.get("total_tokens") if isinstance(usage, dict) else None
         num_tokens = total if type(total) is int and total >= 0 else None

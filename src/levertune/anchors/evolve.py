@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from levertune.anchors.answer_store import AnswerStore
-from levertune.anchors.asking import Ask, AskError
+from levertune.anchors.asking import SERVER_MAX_TOKENS, Ask, AskError
 from levertune.anchors.candidates import AnchorCandidate, DesignCost
 from levertune.anchors.evolve_adapter import COMPONENT, REFLECTION, AnchorAdapter
 from levertune.anchors.evolve_record import Ledger, Measure, Tried
 from levertune.anchors.guard import FindFault
 from levertune.anchors.lift import shared_instruction
+from levertune.anchors.meta_prompts import describe_cut_off
 from levertune.data.draws import sample_items
 from levertune.data.records import Record
 from levertune.data.row_texts import make_own_text
@@ -58,7 +59,7 @@ class EvolvePlan:
     num_calls: int = 400
     max_rows: int = 48
     num_shown: int = 6
-    max_tokens: int = 400
+    max_tokens: int = SERVER_MAX_TOKENS
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -80,6 +81,7 @@ class Evolved:
         start_nll: Nats per token of the best start on the validation rows.
         stopped_by: The one line that says why the model could not be asked to the end, or None.
         left_out: One line on the starts that the budget had no room for, or None.
+        cut_off: One line on the answers that the limit cut off before an instruction, or None.
     """
 
     candidate: AnchorCandidate | None
@@ -89,18 +91,19 @@ class Evolved:
     start_nll: float
     stopped_by: str | None = None
     left_out: str | None = None
+    cut_off: str | None = None
 
     def summarize(self) -> str:
         """One line: how many were tried, how many refused, and what came of it."""
         own = [one for one in self.tried if one.origin == REFLECTION]
         refused = sum(one.fault is not None for one in own)
         better = "better than every start" if self.candidate else "none better than the best start"
-        left_out = f"; {self.left_out}" if self.left_out else ""
-        stopped = f"; stopped early: {self.stopped_by}" if self.stopped_by else ""
+        stopped = f"stopped early: {self.stopped_by}" if self.stopped_by else None
+        more = "".join(f"; {line}" for line in (self.left_out, self.cut_off, stopped) if line)
         return (
             f"{len(own)} candidates of {self.cost.requests} requests, {refused} refused, "
             f"{self.num_calls} rows looked at; {better} ({self.start_nll:.3f} nats per token)"
-            f"{left_out}{stopped}"
+            f"{more}"
         )
 
 
@@ -230,6 +233,7 @@ def evolve(
         start_nll=_nll(best),
         stopped_by=str(error) if error is not None else None,
         left_out=left_out,
+        cut_off=describe_cut_off(adapter.num_cut_off, plan.max_tokens),
     )
 
 

@@ -89,6 +89,7 @@ class AnchorAdapter:
         self._stage = stage
         self._clock = clock
         self._num_asked = self._num_unusable = 0
+        self.num_cut_off = 0
         self.cost = DesignCost()
         self.error: Exception | None = None
 
@@ -209,7 +210,9 @@ class AnchorAdapter:
         self._num_unusable = 0
         self.cost += cost_of(row)
         shown = [(one["Input"], one["Right output"]) for one in rows]
-        return clean_answer(row["answer"], is_finished=row["is_finished"], shown=shown)
+        text = clean_answer(row["answer"], is_finished=row["is_finished"], shown=shown)
+        self.num_cut_off += not text and not row["is_finished"]
+        return text
 
     def _feedback(self, trace: Trace) -> dict[str, str]:
         said = {"Input": self._own_text(trace.row), "Right output": trace.row.completion}

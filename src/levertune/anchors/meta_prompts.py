@@ -173,6 +173,24 @@ def is_fragment(text: str) -> bool:
     return count_words(text) < (MIN_WORDS - 1 if _TERSE.search(text) else MIN_WORDS)
 
 
+def describe_cut_off(num: int, max_tokens: int) -> str | None:
+    """One line on answers that `clean_answer` found nothing in since the limit cut them off.
+
+    Args:
+        num: How many.
+        max_tokens: The limit.
+
+    Returns:
+        The line, or None if there are none.
+    """
+    if not num:
+        return None
+    return (
+        f"{num} answers were cut off at {max_tokens:,} tokens before an instruction stood in them; "
+        "--max-tokens allows more"
+    )
+
+
 def _without_examples(text: str, shown: Sequence[tuple[str, str]]) -> str:
     """The text up to the first example; lines that describe input and output stay."""
     text = _EXAMPLES.sub("", text)

@@ -22,6 +22,7 @@ from levertune.anchors.meta_prompts import (
     FORMS,
     MIN_WORDS,
     clean_answer,
+    describe_cut_off,
     draw_examples,
     is_fragment,
     write_prompt,
@@ -93,6 +94,7 @@ class Written:
         num_repeated: Answers that said what a candidate says already.
         cost: Of everything, what earlier sessions finished included.
         stopped_by: The one line that says why the model could not be asked to the end, or None.
+        cut_off: One line on the answers that the limit cut off before an instruction, or None.
     """
 
     candidates: tuple[AnchorCandidate, ...]
@@ -100,13 +102,15 @@ class Written:
     num_repeated: int = 0
     cost: DesignCost = DesignCost()
     stopped_by: str | None = None
+    cut_off: str | None = None
 
     def summarize(self) -> str:
         """One line: how many candidates, how many answers were not used, and why."""
         refused = "".join(f"; {count} refused: {why}" for why, count in self.refused.items())
         repeated = f"; {self.num_repeated} repeated" if self.num_repeated else ""
+        cut_off = f"; {self.cut_off}" if self.cut_off else ""
         stopped = f"; stopped early: {self.stopped_by}" if self.stopped_by else ""
-        return f"{len(self.candidates)} candidates{repeated}{refused}{stopped}"
+        return f"{len(self.candidates)} candidates{repeated}{refused}{cut_off}{stopped}"
 
 
 def write_by_model(
@@ -151,7 +155,7 @@ def write_by_model(
     plan = plan or WritingPlan()
     own_text = make_own_text(shared_instruction(records))
     kept = AnswerStore(store, model)
-    collected = _Collected(guard)
+    collected = _Collected(guard, plan.max_tokens)
     num_unusable = 0
     for draw, seed, examples in _turns(records, own_text, plan):
         spent = DesignCost()
@@ -176,7 +180,9 @@ def write_by_model(
             collected.cost, spent = collected.cost + cost_of(row), spent + cost_of(row)
             shown = [(own_text(one), one.completion) for one in examples]
             text = clean_answer(row["answer"], form, is_finished=row["is_finished"], shown=shown)
-            if collected.take(text, spent, (f"Draw {draw}, seed {seed}, form {form}.",)):
+            if not text and not row["is_finished"]:
+                collected.num_cut_off += 1
+            elif collected.take(text, spent, (f"Draw {draw}, seed {seed}, form {form}.",)):
                 break
     return collected.written(None)
 
@@ -200,8 +206,10 @@ def _turns(
 class _Collected:
     """Candidates so far, and what became of the other answers."""
 
-    def __init__(self, guard: FindFault) -> None:
+    def __init__(self, guard: FindFault, max_tokens: int) -> None:
         self.cost = DesignCost()
+        self.num_cut_off = 0
+        self._max_tokens = max_tokens
         self._guard = guard
         self._candidates: dict[str, AnchorCandidate] = {}
         self._refused: Counter[str] = Counter()
@@ -233,4 +241,5 @@ class _Collected:
             self._num_repeated,
             self.cost,
             stopped_by,
+            describe_cut_off(self.num_cut_off, self._max_tokens),
         )

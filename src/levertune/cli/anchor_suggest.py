@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 _WAYS = ("template", "pool", "features", "model", "transfer", "evolve")
 _ASKING = {"model", "evolve"}
-_EVOLVE_CALLS = 400  # as anchors/evolve.py, which is not read for --help
+_ANSWERED = {"transfer", *_ASKING}
+# As the plans of the ways in anchors/, which are not read for --help.
+_EVOLVE_CALLS = 400
+_BASE_MAX_TOKENS = 160
+_GENERATOR_MAX_TOKENS = 200
+_SERVER_MAX_TOKENS = 2048
 
 
 def add_parser(subparsers: Any) -> None:
@@ -55,6 +60,14 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--endpoint-model", metavar="NAME", help="the model's name there")
     parser.add_argument(
         "--key-variable", metavar="VAR", help="environment variable that holds its key"
+    )
+    parser.add_argument(
+        "--max-tokens",
+        metavar="N",
+        type=positive_number,
+        help="most tokens that a model may answer with, thoughts among them (default: "
+        f"{_BASE_MAX_TOKENS} of the base model, {_GENERATOR_MAX_TOKENS} of a generator, "
+        f"{_SERVER_MAX_TOKENS} of a server)",
     )
     parser.add_argument(
         "--generator", metavar="FOLDER", help="the generator of --way transfer, a folder of learn"
@@ -100,6 +113,8 @@ def run(args: argparse.Namespace) -> int:
 
     ways = args.way or ["template", "pool"]
     ask = _endpoint(args)
+    if args.max_tokens is not None and not _ANSWERED & set(ways):
+        raise RecipeError("--max-tokens: is for --way model, transfer and evolve. Add one of them.")
     calls = _evolve_calls(args)
     progress = terminal.progress()
     view = view_task(recipe, progress=progress)
@@ -112,8 +127,9 @@ def run(args: argparse.Namespace) -> int:
         ask=ask,
         asked_model=args.endpoint_model or "",
         generator=args.generator,
-        store=_store(args.to) if {"transfer", *_ASKING} & set(ways) else None,
+        store=_store(args.to) if _ANSWERED & set(ways) else None,
         evolve_calls=calls,
+        max_tokens=args.max_tokens,
         ablate=args.ablate,
         progress=progress,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from levertune.anchors.anchor import Anchor
-from levertune.anchors.asking import Ask, AskError
+from levertune.anchors.asking import SERVER_MAX_TOKENS, Ask, AskError
 from levertune.anchors.candidates import AnchorCandidate, DesignCost, WayResult
 from levertune.anchors.guard import FindFault
 from levertune.anchors.quotes import spoken
@@ -64,6 +64,7 @@ def suggest_anchors(
     generator: str | Path | None = None,
     store: Path | None = None,
     evolve_calls: int = NUM_CALLS,
+    max_tokens: int | None = None,
     ablate: bool = False,
     progress: Progress | None = None,
 ) -> Suggested:
@@ -86,6 +87,8 @@ def suggest_anchors(
         store: Where a model's answers are kept, so that a break loses none.
         evolve_calls: Most rows the way `evolve` looks at. It goes last, and starts from what the
             others wrote, or from `template` if it is asked for alone.
+        max_tokens: Most tokens of an answer for the ways `model`, `transfer` and `evolve`; None
+            for a few sentences, and `SERVER_MAX_TOKENS` of `ask`.
         ablate: Whether the way `features` adds its candidate without each of its sentences, so that
             a comparison says which of them earned its tokens.
         progress: Where to show progress.
@@ -132,11 +135,12 @@ def suggest_anchors(
                 raise AskError("it reflects by the same model.")
             return evolve_candidates(
                 recipe, view, tuple(found.values()) or (_write_template(recipe, view),), guard, ask,
-                asked_model=asked_model, store=store, num_calls=evolve_calls, progress=progress,
+                asked_model=asked_model, store=store, num_calls=evolve_calls, max_tokens=max_tokens,
+                progress=progress,
             )  # fmt: skip
         if way == "transfer" and generator is not None:
-            return write_by_generator(view.train, guard, generator, store)
-        return _ask_model(view, guard, ask, asked_model, store)
+            return write_by_generator(view.train, guard, generator, store, max_tokens)
+        return _ask_model(view, guard, ask, asked_model, store, max_tokens)
 
     for way in sorted(dict.fromkeys(ways), key=lambda way: way == "evolve"):  # evolve goes last
         try:
@@ -282,12 +286,19 @@ def _find_in_pool(recipe: Recipe, view: TaskView, num: int, *, only_alike: bool)
 
 
 def _ask_model(
-    view: TaskView, guard: FindFault, ask: Ask | None, name: str, store: Path | None
+    view: TaskView,
+    guard: FindFault,
+    ask: Ask | None,
+    name: str,
+    store: Path | None,
+    max_tokens: int | None,
 ) -> WayResult:
-    from levertune.anchors.written_by_model import write_by_model
+    from levertune.anchors.written_by_model import WritingPlan, write_by_model
 
     continue_text = None
+    plan = WritingPlan(max_tokens=max_tokens or SERVER_MAX_TOKENS)
     if ask is None:
+        plan = WritingPlan(max_tokens=max_tokens or WritingPlan().max_tokens)
         from levertune.selfdata.asking import LocalModel
         from levertune.selfdata.sampling import ModelSampler
 
@@ -297,7 +308,13 @@ def _ask_model(
         ask = LocalModel(sampler, workspace.tokenizer)
         continue_text = LocalModel(sampler, workspace.tokenizer, is_chat=False)
     written = write_by_model(
-        view.train, ask, model=name, guard=guard, store=store, continue_text=continue_text
+        view.train,
+        ask,
+        model=name,
+        guard=guard,
+        store=store,
+        plan=plan,
+        continue_text=continue_text,
     )
     note = f"Written by the model: {written.summarize()}."
     return WayResult(written.candidates, note, written.stopped_by)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levertune.anchors.anchor import Anchor
-from levertune.anchors.asking import Ask
+from levertune.anchors.asking import SERVER_MAX_TOKENS, Ask
 from levertune.anchors.candidates import AnchorCandidate, WayResult
 from levertune.anchors.evolve import WAY, EvolvePlan, evolve, require_gepa, require_room
 from levertune.anchors.evolve_record import RowLoss
@@ -62,6 +62,7 @@ def evolve_candidates(
     asked_model: str,
     store: Path | None,
     num_calls: int,
+    max_tokens: int | None,
     progress: Progress,
 ) -> WayResult:
     """Search for an anchor from the candidates that other ways wrote.
@@ -75,6 +76,7 @@ def evolve_candidates(
         asked_model: Its name.
         store: Where its answers are kept; the candidates tried stand beside them.
         num_calls: Most rows looked at.
+        max_tokens: Most tokens of an answer, or None for `SERVER_MAX_TOKENS`.
         progress: Where to show progress.
 
     Returns:
@@ -86,7 +88,7 @@ def evolve_candidates(
     """
     from levertune.evaluation.likelihood import score_likelihood
 
-    plan = EvolvePlan(num_calls=num_calls)
+    plan = EvolvePlan(num_calls=num_calls, max_tokens=max_tokens or SERVER_MAX_TOKENS)
     rows = sample_items(view.train, plan.max_rows)
     workspace, max_length = view.workspace, recipe.training.max_length
     section = settle_placement(recipe, workspace.tokenizer, always=True)[0].anchor

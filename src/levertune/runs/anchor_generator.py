@@ -95,7 +95,11 @@ def name_generator(folder: str | Path) -> str:
 
 
 def write_by_generator(
-    records: Sequence[Record], guard: FindFault, folder: str | Path, store: Path | None
+    records: Sequence[Record],
+    guard: FindFault,
+    folder: str | Path,
+    store: Path | None,
+    max_tokens: int | None = None,
 ) -> WayResult:
     """Let a generator write candidates for the anchor.
 
@@ -104,6 +108,7 @@ def write_by_generator(
         guard: Says what makes a text unusable.
         folder: The generator.
         store: Where answers are kept, so that a break loses none.
+        max_tokens: Most tokens of an answer, or None for those of `PLAN`.
 
     Returns:
         The candidates, the likeliest of the first rows in front, and a note on the others.
@@ -113,7 +118,8 @@ def write_by_generator(
         AskError: If its first answers are no texts.
     """
     ask, name = open_generator(folder)
-    written = write_by_model(records, ask, model=name, guard=guard, store=store, plan=PLAN)
+    plan = PLAN if max_tokens is None else replace(PLAN, max_tokens=max_tokens)
+    written = write_by_model(records, ask, model=name, guard=guard, store=store, plan=plan)
     candidates = tuple(replace(candidate, way=WAY) for candidate in written.candidates)
     note = f"Written by the generator: {written.summarize()}."
     return WayResult(candidates, note, written.stopped_by)
