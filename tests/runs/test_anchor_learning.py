@@ -101,6 +101,25 @@ def test_kinds_held_out_are_tested_on_and_not_learnt(learnt):
     assert {row["kind"] for row in test} == set(HELD_OUT)
 
 
+def test_a_kind_of_the_collection_is_tested_on_or_said_not_to_be(
+    tmp_path, monkeypatch, long_model_folder
+):
+    monkeypatch.chdir(tmp_path)
+    options = {
+        "num_pairs": 5,
+        "with_pool": False,
+        "overrides": [*SMALL, f"model.model_name_or_path={long_model_folder}"],
+        "dry_run": True,
+    }
+    said = []
+    learn_generator("alone", hold_out=["stance"], **options, say=said.append)
+    assert [row["kind"] for row in rows_of(tmp_path / "alone" / TEST_FILE)] == ["stance"]
+    assert not any("does not test" in line for line in said)
+    learn_generator("beside", hold_out=["stance", "moves"], **options, say=said.append)
+    assert {row["kind"] for row in rows_of(tmp_path / "beside" / TEST_FILE)} == {"moves"}
+    assert any("keeps stance out of training and does not test on" in line for line in said)
+
+
 def test_the_same_command_does_nothing_again_and_another_one_is_refused(
     learnt, tmp_path, monkeypatch, words, capsys
 ):

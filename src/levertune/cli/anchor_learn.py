@@ -44,7 +44,8 @@ def add_parser(subparsers: Any) -> None:
         action="extend",
         nargs="+",
         default=[],
-        help="kinds of task to keep out of training and to test on",
+        help="kinds of task to keep out of training; tested on are the made-up ones among them, "
+        "or else the collection's",
     )
     parser.add_argument(
         "--pairs", metavar="N", type=positive_number, default=600, help="made-up tasks"

@@ -42,9 +42,10 @@ def learn_generator(
     Args:
         folder: The folder.
         num_pairs: Pairs from drawn tasks.
-        hold_out: Kinds of task to keep out of training and to test on.
+        hold_out: Kinds of task to keep out of training. Tested on are the made-up ones among
+            them, or else the pool's.
         with_pool: Whether to add a pair for each entry of the pool that comes along.
-        num_test: Pairs to test on.
+        num_test: Pairs of made-up tasks to test on.
         seed: Seed of the tasks and of the training.
         overrides: Settings of the run, as `training.learning_rate=2e-4`.
         dry_run: Say what would be done and how long it would take, then stop. The pairs are
@@ -69,6 +70,11 @@ def learn_generator(
     pairs = make_pairs(
         num_pairs, hold_out=hold_out, with_pool=with_pool, num_test=num_test, seed=seed
     )
+    if pairs.untested and say is not None:
+        say(
+            f"note: --hold-out keeps {', '.join(pairs.untested)} out of training and does not test "
+            "on them: they have no made-up tasks, and other kinds held out have."
+        )
     _write_once(place / PAIRS_FILE, pairs.train)
     _write_once(place / TEST_FILE, pairs.test)
     return run_recipe(recipe, dry_run=dry_run, jobs=1, progress=progress, say=say)

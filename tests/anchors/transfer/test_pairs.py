@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pytest
 
 from levertune.anchors.pool.places import shipped_folder
@@ -51,6 +53,16 @@ def test_kinds_held_out_are_tested_on_and_not_learnt():
     pairs = make_pairs(70, hold_out=hold_out, num_test=6)
     assert not {pair.kind for pair in pairs.train} & set(hold_out)
     assert {pair.kind for pair in pairs.test} == {"topic-code", "moves"}
+    assert pairs.untested == ("arithmetic-word-problem",)
+
+
+def test_kinds_of_the_pool_alone_are_tested_on_by_its_entries():
+    for with_pool in (True, False):
+        pairs = make_pairs(36, hold_out=["sentiment", "stance"], with_pool=with_pool, num_test=6)
+        assert not {pair.kind for pair in pairs.train} & {"sentiment", "stance"}
+        assert Counter(pair.kind for pair in pairs.test) == {"sentiment": 3, "stance": 1}
+        assert pairs.untested == ()
+        assert not {pair.completion for pair in pairs.train} & {p.completion for p in pairs.test}
 
 
 def test_pairs_depend_on_the_seed_alone():

@@ -58,11 +58,14 @@ class Pairs:
 
     Args:
         train: Pairs in training.
-        test: Pairs of the kinds held out; where none is, of other tasks of the same kinds.
+        test: Pairs of made-up tasks of the kinds held out; where there are none, of the pool's
+            entries of them; where no kind is held out, of other tasks of the same kinds.
+        untested: Kinds held out and not tested on: those of the pool, beside made-up ones.
     """
 
     train: tuple[Pair, ...]
     test: tuple[Pair, ...]
+    untested: tuple[str, ...] = ()
 
 
 def make_pairs(
@@ -79,7 +82,8 @@ def make_pairs(
         num: Pairs of drawn tasks in training, spread evenly over the kinds.
         hold_out: Kinds to keep out of training, drawn ones or those of the pool.
         with_pool: Whether to add a pair for each entry of the pool that comes along.
-        num_test: Pairs to test on.
+        num_test: Pairs of made-up tasks to test on. Where the pool alone has the kinds held out,
+            all its entries of them.
         seed: Seed of the tasks.
 
     Returns:
@@ -104,16 +108,19 @@ def make_pairs(
     first = seed * _SEEDS_A_LEARNING
     rules: set[Rule] = set()
     drawn = _draw(kept, num, first, set(), rules)
-    pooled = (
+    pooled, out = (
         [_pair(entry.id, entry.kind, _rows_of(entry), entry.text, 0) for entry in entries
-         if entry.kind not in hold_out]
-        if with_pool
-        else []
+         if (entry.kind in hold_out) == is_out]
+        for is_out in (False, True)
     )  # fmt: skip
-    tested = [kind for kind in KINDS if kind in hold_out] or kept
+    train = (*drawn, *(pooled if with_pool else ()))
+    held_out = [kind for kind in KINDS if kind in hold_out]
+    if out and not held_out:
+        return Pairs(train, tuple(out))
+    tested = held_out or kept
     seen = {pair.completion for pair in drawn}
     test = _draw(tested, num_test, first + _FIRST_TEST_SEED, seen, rules)
-    return Pairs((*drawn, *pooled), tuple(test))
+    return Pairs(train, tuple(test), tuple(dict.fromkeys(pair.kind for pair in out)))
 
 
 def _draw(
