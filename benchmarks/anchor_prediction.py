@@ -6,7 +6,8 @@ say how):
 
 Each anchor of the grid is scored as `levertune anchor score` does it, on training rows (a minute or
 two a task). Spearman's rank correlation of each figure with what its run reached is pooled within
-the tasks; the interval covers the choice of anchors. Test rows serve the outcome only.
+the tasks; the interval covers the choice of anchors. "At equal length" is the partial correlation,
+given the anchor's tokens: a long anchor moves every figure. Test rows serve the outcome only.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from levertune.scoring.rank_correlation import RankCorrelation, rank_correlation
 sys.path.insert(0, str(Path(__file__).parent / "evidence"))
 from run_grid import Run, expand
 
+LENGTH = "tokens_per_request"
 PROXIES = ("nll", "auc", "silhouette", "energy", "spread", "tokens_per_request")
 OUTCOMES = ("score", "task_nll")
 SEED = 0
@@ -49,9 +51,11 @@ def main() -> None:
     if not found:
         raise SystemExit("no run is done: see the first command above")
     correlations = {
-        (proxy, outcome): correlate(found, proxy, outcome)
+        (proxy, outcome, given): correlate(found, proxy, outcome, given)
+        for given in (None, LENGTH)
         for proxy in PROXIES
         for outcome in OUTCOMES
+        if proxy != given
     }
     show(found, correlations)
     written = {
@@ -60,10 +64,11 @@ def main() -> None:
             {
                 "proxy": proxy,
                 "outcome": outcome,
+                "given": given,
                 "pooled": _ends(one.pooled),
                 "by_task": {task: _ends(interval) for task, interval in one.by_group},
             }
-            for (proxy, outcome), one in correlations.items()
+            for (proxy, outcome, given), one in correlations.items()
         ],
     }
     write_text_atomically(args.to, json.dumps(written, indent=1, allow_nan=False) + "\n")
@@ -94,28 +99,35 @@ def measure(runs: list[Run], max_rows: int) -> dict[str, dict[str, float | None]
 
 
 def correlate(
-    found: dict[str, dict[str, dict[str, float | None]]], proxy: str, outcome: str
+    found: dict[str, dict[str, dict[str, float | None]]],
+    proxy: str,
+    outcome: str,
+    given: str | None,
 ) -> RankCorrelation:
-    """The correlation over the anchors that have both figures."""
-    groups = {}
+    """The correlation over the anchors that have all the figures."""
+    groups, lengths = {}, {}
     for task, anchors in found.items():
-        pairs = [
-            (x, y)
+        figures = [
+            (x, y, one[given or LENGTH] or 0.0)
             for one in anchors.values()
             if (x := one[proxy]) is not None and (y := one[outcome]) is not None
         ]
-        groups[task] = ([x for x, _ in pairs], [y for _, y in pairs])
-    return rank_correlation(groups, seed=SEED)
+        groups[task] = ([x for x, _, _ in figures], [y for _, y, _ in figures])
+        lengths[task] = [z for _, _, z in figures]
+    return rank_correlation(groups, given=lengths if given else None, seed=SEED)
 
 
-def show(found: dict[str, Any], correlations: dict[tuple[str, str], RankCorrelation]) -> None:
+def show(
+    found: dict[str, Any], correlations: dict[tuple[str, str, str | None], RankCorrelation]
+) -> None:
     """Print the correlations as a Markdown table."""
     tasks = list(found)
     print("\n| before training | after | pooled | " + " | ".join(tasks) + " |")
     print("| --- | --- | ---: |" + " ---: |" * len(tasks))
-    for (proxy, outcome), one in correlations.items():
+    for (proxy, outcome, given), one in correlations.items():
         cells = [_shown(one.pooled), *(_shown(interval) for _, interval in one.by_group)]
-        print(f"| {proxy} | {outcome} | " + " | ".join(cells) + " |")
+        name = f"{proxy}, at equal length" if given else proxy
+        print(f"| {name} | {outcome} | " + " | ".join(cells) + " |")
 
 
 def _shown(interval: Interval) -> str:

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from levertune.results.anchor_scores import AnchorScore, pareto_front
 
 
-def score(name, nll, auc, tokens):
-    known = {"anchor_id": name, "nll": nll, "auc": auc, "tokens_per_request": tokens}
+def score(name, nll, silhouette, tokens):
+    known = {
+        "anchor_id": name, "nll": nll, "silhouette": silhouette, "tokens_per_request": tokens
+    }  # fmt: skip
     return AnchorScore(**{
         field.name: known.get(field.name) for field in fields(AnchorScore) if field.name != "notes"
     })  # fmt: skip
@@ -47,11 +49,11 @@ def test_every_score_is_in_the_front_or_beaten_by_one_that_is(points):
     front = pareto_front(scores)
 
     def as_good(one, other):
-        return (one.nll <= other.nll and one.auc >= other.auc
+        return (one.nll <= other.nll and one.silhouette >= other.silhouette
                 and one.tokens_per_request <= other.tokens_per_request)  # fmt: skip
 
     def figures(one):
-        return one.nll, one.auc, one.tokens_per_request
+        return one.nll, one.silhouette, one.tokens_per_request
 
     for one in scores:
         beaten = any(as_good(o, one) and figures(o) != figures(one) for o in front)

@@ -41,6 +41,32 @@ def test_groups_are_ranked_apart_and_weighed_by_their_pairs():
     assert "36 pairs within 2 groups" in found.pooled.method
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_given_is_taken_out_of_the_ranks_of_both(seed):
+    from scipy.stats import rankdata
+
+    rng = np.random.default_rng(seed)
+    length = rng.normal(size=40)
+    x, y = (length + rng.normal(size=40) for _ in range(2))
+    found = correlate({"a": (x, y)}, given={"a": length})
+    ranks = [rankdata(values) for values in (x, y, length)]
+    # By its definition: the correlation of what a straight line leaves.
+    left = [values - np.polyval(np.polyfit(ranks[2], values, 1), ranks[2]) for values in ranks[:2]]
+    assert found.pooled.value == pytest.approx(np.corrcoef(*left)[0, 1])
+    assert found.pooled.low < found.pooled.value < found.pooled.high
+    assert abs(found.pooled.value) < correlate({"a": (x, y)}).pooled.value
+
+
+def test_where_what_is_given_says_all_nothing_is_left_to_say():
+    x, y = pairs(0)
+    [(_, found)] = correlate({"a": (x, y)}, given={"a": 2 * x + 1}).by_group
+    assert (found.value, found.method) == (None, "none: what is given says all of another figure")
+    [(_, flat)] = correlate({"a": (x, y)}, given={"a": np.ones(24)}).by_group
+    assert flat.method == "none: all 24 given are equal"
+    with pytest.raises(ValueError, match="a: 24 proxies and 3 given cannot be paired"):
+        correlate({"a": (x, y)}, given={"a": [1, 2, 3]})
+
+
 def test_groups_of_another_level_and_scale_add_nothing():
     x, y = pairs(0)
     u, v = pairs(1)

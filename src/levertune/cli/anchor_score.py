@@ -31,8 +31,8 @@ def add_parser(subparsers: Any) -> None:
         "score",
         help="score anchors under the base model, without training",
         description="Score anchors under the base model, without training: the likelihood of the "
-        "right answers, how far anchored task prompts lie from general ones, and tokens. Whether "
-        "any of it tells the score after training is not known yet.",
+        "right answers, how far anchored task prompts lie from general ones, and tokens. On two "
+        "tasks a higher silhouette went with a lower loss after training; nothing told the score.",
     )
     add_recipe_arguments(parser)
     add_anchor_text_arguments(parser)
@@ -86,7 +86,9 @@ def run(args: argparse.Namespace) -> int:
     for note in scored.notes:
         terminal.note(f"note: {note}")
     for score in (scored.baseline, *scored.scores):
-        if score.nll is None or score.auc is None:  # else the notes say how intervals were made
+        if (
+            score.nll is None or score.silhouette is None
+        ):  # else the notes say how intervals were made
             terminal.warn(f"{_short(score.text) or 'without an anchor'}: {'; '.join(score.notes)}")
     columns = ("", "NLL", "against none", "AUC", "silhouette", "tokens a request", "anchor")
     ordered = sorted(
@@ -107,7 +109,8 @@ def run(args: argparse.Namespace) -> int:
     title = f"{scored.baseline.num_rows} task rows, {scored.baseline.num_general} general prompts"
     terminal.table(columns, rows, title=title)
     terminal.note(
-        "front: no other anchor has a lower NLL, a higher AUC and fewer tokens; 95 % intervals"
+        "front: no other anchor has a lower NLL, a higher silhouette and fewer tokens; 95 % "
+        "intervals"
     )
     if args.html is not None:
         _write_page(args, recipe, scored)

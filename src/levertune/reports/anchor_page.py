@@ -80,7 +80,7 @@ def render_anchor_page(
     require_room(len(found.scores))
     template = page_template("anchor_scores.html.jinja")
     rows = anchor_rows(found, num_characters=0, include_text=False)
-    nll_figure, apart_figure, apart_title = front_figures(found, rows)
+    nll_figure, apart_figure = front_figures(found, rows)
     for num_characters, num_points in _SIZES:
         rows = anchor_rows(found, num_characters=num_characters, include_text=include_text)
         drawn = found.picture and panels(found.picture, rows, num_points=num_points)
@@ -98,7 +98,6 @@ def render_anchor_page(
             methods=score_methods(found),
             nll_figure=nll_figure,
             apart_figure=apart_figure,
-            apart_title=apart_title,
             panels=drawn or (),
             num_points=num_points,
             legend={name: Markup(mark) for name, mark in legend_marks().items()},

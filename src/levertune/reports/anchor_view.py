@@ -129,27 +129,25 @@ def score_methods(found: AnchorScores) -> list[str]:
     return interval_methods(one for one in intervals if one is not None and one.method)
 
 
-def front_figures(found: AnchorScores, rows: Sequence[AnchorRow]) -> tuple[Figure, Figure, str]:
-    """NLL against tokens, and how far task prompts are from general ones against tokens.
+def front_figures(found: AnchorScores, rows: Sequence[AnchorRow]) -> tuple[Figure, Figure]:
+    """NLL against tokens, and the silhouette against tokens.
 
     Args:
         found: The scores.
         rows: The rows of the table.
-
-    Returns:
-        Both figures, and the name of the second one's measure: the AUC, or the silhouette where
-        the AUC is the same for all.
     """
-    aucs = {round(score.auc, 3) for score in found.scores if score.auc is not None}
-    measure = "auc" if len(aucs) > 1 else "silhouette"
-    title = {"auc": "AUC of a linear probe", "silhouette": "silhouette"}[measure]
     nll = _against_tokens(
         found, rows, "nll", "f-nll", "NLL against tokens", "NLL, nats per token (lower is better)"
     )
     apart = _against_tokens(
-        found, rows, measure, "f-apart", f"{title} against tokens", f"{title} (higher is further)"
+        found,
+        rows,
+        "silhouette",
+        "f-apart",
+        "silhouette against tokens",
+        "silhouette (higher is further)",
     )
-    return nll, apart, title
+    return nll, apart
 
 
 def panels(

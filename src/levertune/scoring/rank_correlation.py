@@ -12,6 +12,8 @@ from levertune.scoring.intervals import DRAWS, LEVEL, Interval
 MIN_PAIRS = 4
 """Pairs of a group below which no correlation is given: of three, a third is +-1 by chance."""
 _MAX_UNDEFINED_FRACTION = 0.05
+# What is left of a figure whose ranks are another's, but for rounding.
+_ALL = 1e-12
 
 Pairs = tuple[Sequence[float], Sequence[float]]
 
@@ -38,7 +40,12 @@ class RankCorrelation:
 
 
 def rank_correlation(
-    groups: Mapping[str, Pairs], *, seed: int, draws: int = DRAWS, level: float = LEVEL
+    groups: Mapping[str, Pairs],
+    *,
+    given: Mapping[str, Sequence[float]] | None = None,
+    seed: int,
+    draws: int = DRAWS,
+    level: float = LEVEL,
 ) -> RankCorrelation:
     """Spearman's rho of a proxy with an outcome, pooled within groups (anchors within tasks).
 
@@ -48,20 +55,24 @@ def rank_correlation(
     differ in level or scale add no correlation of their own, and a rho of 1 in a small group does
     not decide alone, as it does in a mean of Fisher's z. With one group it is Spearman's rho.
 
+    With a third figure `given` it is the partial correlation of the ranks (Kendall, 1942, "Partial
+    rank correlation"): what is left once both are freed of what they share with that figure's.
+
     The interval is the percentile bootstrap over pairs, drawn within each group. It covers the
     choice of anchors; noise in a proxy or an outcome (rows, training seeds) moves rho towards zero
     and is not taken out.
 
     Args:
         groups: Proxy and outcome of each pair, by group; the two equally long.
+        given: A figure of each pair that may lie behind both, by group.
         seed: Seed of the draws.
         draws: Bootstrap draws.
         level: Confidence level.
 
     Returns:
         The pooled rho and that of each group. One is None, with the reason in `method`, if a group
-        has fewer than four pairs or all its values of a figure are equal; leave such a group out,
-        and say so.
+        has fewer than four pairs, all its values of a figure are equal or the figure that is given
+        says all of another; leave such a group out, and say so.
 
     Raises:
         ValueError: If there is no group, a group's figures differ in number, or one is not finite.
@@ -74,15 +85,18 @@ def rank_correlation(
     for name, (proxy, outcome) in groups.items():
         x, y = _as_array(name, proxy), _as_array(name, outcome)
         n = len(x)
+        figures = [x, y] if given is None else [x, y, _as_array(name, given[name])]
         if len(y) != n:
             raise ValueError(f"{name}: {n} proxies and {len(y)} outcomes cannot be paired")
-        reason = _why_undefined(x, y)
+        if len(figures[-1]) != n:
+            raise ValueError(f"{name}: {n} proxies and {len(figures[-1])} given cannot be paired")
+        reason = _why_undefined(*figures)
         if reason:
             found.append((name, Interval(None, None, None, n, f"none: {reason}", level)))
             continue
-        rho = float(_rhos(x[None], y[None])[0])
+        rho = float(_correlate(*(values[None] for values in figures))[0])
         rows = rng.integers(0, n, size=(draws, n))
-        draws_here = _rhos(x[rows], y[rows])
+        draws_here = _correlate(*(values[rows] for values in figures))
         found.append((name, _interval(rho, draws_here, n, f"{n} pairs", level)))
         rhos.append(rho)
         drawn.append(draws_here)
@@ -105,13 +119,28 @@ def _as_array(name: str, values: Sequence[float]) -> np.ndarray:
     return array
 
 
-def _why_undefined(x: np.ndarray, y: np.ndarray) -> str | None:
-    if len(x) < MIN_PAIRS:
+def _why_undefined(*figures: np.ndarray) -> str | None:
+    num = len(figures[0])
+    if num < MIN_PAIRS:
         return f"fewer than {MIN_PAIRS} pairs"
-    for label, values in (("proxies", x), ("outcomes", y)):
+    for label, values in zip(("proxies", "outcomes", "given"), figures, strict=False):
         if np.ptp(values) == 0:
-            return f"all {len(x)} {label} are equal"
+            return f"all {num} {label} are equal"
+    if np.isnan(_correlate(*(values[None] for values in figures))[0]):
+        return "what is given says all of another figure"
     return None
+
+
+def _correlate(x: np.ndarray, y: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
+    """Spearman's rho of each line, or the partial one; NaN where it is not defined."""
+    rho = _rhos(x, y)
+    if given is None:
+        return rho
+    with_x, with_y = _rhos(x, given), _rhos(y, given)
+    left = (1 - with_x**2) * (1 - with_y**2)
+    partial = np.full(len(x), np.nan)
+    np.divide(rho - with_x * with_y, np.sqrt(left), out=partial, where=left > _ALL)
+    return partial
 
 
 def _rhos(x: np.ndarray, y: np.ndarray) -> np.ndarray:
