@@ -200,6 +200,11 @@ def test_test_rows_of_another_wording_are_counted(check):
     assert "Other wordings" not in out
 
 
+def test_a_test_anchor_of_its_own_is_told(check):
+    _, out, _ = check("evaluation.anchor=null")
+    assert "Test prompts of tell have no anchor (evaluation.anchor)" in " ".join(out.split())
+
+
 def test_texts_that_rows_differ_in_stay_and_a_line_says_why(check):
     task = [
         (f"Translate this sentence into {language}.\n{text}, {word}", f"{language} {text}")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from levertune.anchors.pieces import count_words
-from levertune.data.row_texts import split_tokens, split_words
+from levertune.data.row_texts import bare_text, split_tokens, split_words
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,11 @@ from levertune.data.row_texts import split_tokens, split_words
 def test_marks_do_not_end_a_word(text):
     assert split_words(text) == split_tokens(text) == text.split()
     assert count_words(text) == 2
+
+
+@pytest.mark.parametrize("mark", list(".?\u0964\u0965\u061f\u06d4\u0589\u1362\u17d4"))
+def test_a_row_without_the_mark_at_its_end_is_the_same_row(mark):
+    assert bare_text(f"मेरा कार्ड खो गया{mark}") == "मेरा कार्ड खो गया"
 
 
 def test_marks_by_themselves_are_no_words():

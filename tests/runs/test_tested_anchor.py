@@ -112,6 +112,7 @@ def test_a_test_anchor_that_no_arm_can_have_is_said_to_be_unused(instructed, anc
         instructed.recipe(arms=["base", "sft"], evaluation__anchor=anchor)
     ).warnings
     assert not any("Test prompts of tell" in line for line in warnings)
+    assert not any("anchor.placement" in line for line in warnings)
     [told] = [line for line in warnings if "evaluation.anchor" in line]
     assert told == "evaluation.anchor is not used: no arm of ['base', 'sft'] has an anchor."
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from levertune.data.records import Record
-from levertune.data.word_pattern import WORD
+from levertune.data.word_pattern import MARKS, WORD
 
 OwnText = Callable[[Record], str]
 """Gives a row's own text: its prompt without what every row says."""
@@ -23,8 +23,12 @@ _ASCII_TOKENS = re.compile(rf"\w+|{_SIGNS}")
 # passed over without a look behind each of its characters.
 _OPENING_MARKS = "[\"'\u2018\u201c\u00a1\u00bf]"
 _OPENING = re.compile(f"{_OPENING_MARKS}(?<![^ ].){_OPENING_MARKS}*(?=\\w)")
-_CLOSING_MARKS = "[.,;:!?\"'\u2019\u201d\u2026\u3002\uff0c\uff01\uff1f]"
-_CLOSING = re.compile(f"{_CLOSING_MARKS}(?<=[\\w)].){_CLOSING_MARKS}*(?= |$)")
+# Behind the Latin and Chinese ones those of Armenian, Arabic and Urdu, India, Ethiopic, Khmer.
+_CLOSING_MARKS = (
+    "[.,;:!?\"'\u2019\u201d\u2026\u3002\uff0c\uff01\uff1f"
+    "\u0589\u060c\u061b\u061f\u06d4\u0964\u0965\u1362\u1367\u17d4]"
+)
+_CLOSING = re.compile(f"{_CLOSING_MARKS}(?<=[\\w){MARKS}].){_CLOSING_MARKS}*(?= |$)")
 
 
 def normalize_text(text: str) -> str:

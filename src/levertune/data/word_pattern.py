@@ -38,9 +38,9 @@ def list_characters(blocks: Sequence[tuple[int, int]], categories: Sequence[str]
     return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
 
 
-# Vowel signs, points and accents.
-_MARKS = list_characters(_BLOCKS, ("Mn", "Mc")) + _JOINERS
+MARKS = list_characters(_BLOCKS, ("Mn", "Mc")) + _JOINERS
+"""Vowel signs, points and accents, and what joins, as ranges of a character class."""
 
 # Marks are looked for where there is no ASCII alone: the list of them is long.
-WORD = rf"\w+(?:(?=[^\x00-\u02ff])[{_MARKS}]+\w*)*"
+WORD = rf"\w+(?:(?=[^\x00-\u02ff])[{MARKS}]+\w*)*"
 """A word of letters, digits and the marks that stand on them or between them."""

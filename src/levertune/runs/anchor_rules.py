@@ -28,7 +28,9 @@ def settle_placement(
     Returns:
         The recipe, and what a reader should know.
     """
-    has_anchor = any(one.anchor.text is not None for one in (recipe, as_tested(recipe)))
+    has_anchor = _has_anchored(recipe.arms) and any(
+        one.anchor.text is not None for one in (recipe, as_tested(recipe))
+    )
     if recipe.anchor.placement != "system" or not (has_anchor or always):
         return recipe, []
     if tokenizer.has_system_role:

@@ -19,7 +19,12 @@ from levertune.models.rendering import ChatTokenizer
 from levertune.progress import Progress
 from levertune.recipes.recipe import Recipe
 from levertune.recipes.url_secrets import without_secrets
-from levertune.runs.anchor_rules import require_changeable, require_fair_anchor, settle_placement
+from levertune.runs.anchor_rules import (
+    describe_test_anchor,
+    require_changeable,
+    require_fair_anchor,
+    settle_placement,
+)
 from levertune.runs.answers import require_backend, require_test_rows_fit
 from levertune.runs.arm_rows import (
     choose_arm_anchor,
@@ -127,7 +132,7 @@ def check_recipe(recipe: Recipe, *, progress: Progress | None = None) -> Checked
     )
     require_fair_anchor(recipe, inputs)
     recipe, moved = settle_placement(without_secrets(recipe), tokenizer)
-    notes += [*moved, *describe_system_turns(inputs, tokenizer)]
+    notes += [*moved, *describe_system_turns(inputs, tokenizer), *describe_test_anchor(recipe)]
     notes += describe_varied(recipe, inputs) + describe_other_wordings(recipe, inputs)
     require_same_recipe(Path(recipe.output_dir), recipe, unsettled=unsettled_keys(recipe))
     views = _list_views(recipe, inputs, tokenizer.count)
