@@ -8,7 +8,8 @@ import pytest
 
 from levertune.anchors.asking import Answer, AskError, UnusableAnswerError
 from levertune.anchors.candidates import AnchorCandidate
-from levertune.anchors.evolve import INSTALL_COMMAND, EvolvePlan, evolve, require_gepa
+from levertune.anchors.evolve import INSTALL_COMMAND, evolve, require_gepa
+from levertune.anchors.evolve_plan import EvolvePlan
 from levertune.anchors.evolve_record import RowLoss
 from levertune.data.records import Message, Record
 from levertune.errors import DataError, RecipeError, RunError

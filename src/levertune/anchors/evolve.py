@@ -8,7 +8,6 @@ under the untrained base model; whether that makes an anchor train better is not
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,54 +17,22 @@ from pathlib import Path
 from typing import Any
 
 from levertune.anchors.answer_store import AnswerStore
-from levertune.anchors.asking import SERVER_MAX_TOKENS, Ask, AskError
+from levertune.anchors.asking import Ask, AskError
 from levertune.anchors.candidates import AnchorCandidate, DesignCost
 from levertune.anchors.evolve_adapter import COMPONENT, REFLECTION, AnchorAdapter
+from levertune.anchors.evolve_plan import EvolvePlan, fit_starts, split_rows
 from levertune.anchors.evolve_record import Ledger, Measure, Tried
 from levertune.anchors.guard import FindFault
 from levertune.anchors.lift import shared_instruction
 from levertune.anchors.meta_prompts import describe_cut_off
-from levertune.data.draws import sample_items
 from levertune.data.records import Record
 from levertune.data.row_texts import make_own_text
-from levertune.errors import DataError, RecipeError
+from levertune.errors import RecipeError
 from levertune.progress import Progress, SilentProgress
 
 WAY = "evolve"
 INSTALL_COMMAND = "pip install 'gepa>=0.1.4,<0.2'"
 """As the extra `gepa` in pyproject.toml."""
-
-_MIN_ROWS = 4
-_MAX_QUOTED = 60
-
-
-@dataclass(frozen=True, slots=True)
-class EvolvePlan:
-    """How far a search goes.
-
-    Args:
-        num_calls: Most rows looked at, a row under two candidates counted twice, and those found on
-            record counted too.
-        max_rows: Most training rows of the search, a sample; half of them, by a seeded draw,
-            are shown to the model and the others validate.
-        num_shown: Rows shown to the model at a time.
-        max_tokens: Most tokens of an answer.
-        seed: Seed of the draw and of gepa's choices.
-
-    Raises:
-        ValueError: If a number is below one.
-    """
-
-    num_calls: int = 400
-    max_rows: int = 48
-    num_shown: int = 6
-    max_tokens: int = SERVER_MAX_TOKENS
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("num_calls", "max_rows", "num_shown", "max_tokens"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,31 +86,6 @@ def require_gepa() -> None:
         )
 
 
-def require_room(num_rows: int, plan: EvolvePlan) -> None:
-    """Refuse a search that could not begin, whatever the starts.
-
-    Args:
-        num_rows: Training rows there are.
-        plan: How far to go.
-
-    Raises:
-        DataError: If there are too few rows.
-        RecipeError: If the budget ends before the model is asked.
-    """
-    if num_rows < _MIN_ROWS or plan.max_rows < _MIN_ROWS:
-        raise DataError(
-            f"--way evolve: needs at least {_MIN_ROWS} training rows, to show some and validate on "
-            f"others; found {min(num_rows, plan.max_rows)}. Use another way."
-        )
-    num_shown, num_validation = _halves(min(num_rows, plan.max_rows))
-    needed = _needed_calls(1, num_shown, num_validation, plan)
-    if plan.num_calls < needed:
-        raise RecipeError(
-            f"--evolve-calls: must be at least {needed} for a candidate to start from and "
-            f"{num_validation} validation rows; found {plan.num_calls}. Give more."
-        )
-
-
 def evolve(
     records: Sequence[Record],
     starts: Sequence[AnchorCandidate],
@@ -192,10 +134,10 @@ def evolve(
     """
     require_gepa()
     plan = plan or EvolvePlan()
-    shown, validation = _split(records, plan)
+    shown, validation = split_rows(records, plan)
     ledger = Ledger(record, identity, shown, validation, measure, guard, clock)
     usable = _take_starts(ledger, starts)
-    usable, left_out = _fit_starts(usable, len(shown), len(validation), plan)
+    usable, left_out = fit_starts(usable, len(shown), len(validation), plan)
     for one in usable:
         ledger.losses(one, validation)
     usable.sort(key=_nll)
@@ -237,27 +179,6 @@ def evolve(
     )
 
 
-def _split(
-    records: Sequence[Record], plan: EvolvePlan
-) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
-    """Rows to show, and rows that validate.
-
-    Raises:
-        DataError: If there are too few.
-        RecipeError: If the budget ends before the model is asked.
-    """
-    require_room(len(records), plan)
-    rows = sample_items(records, plan.max_rows)
-    drawn = random.Random(plan.seed).sample(list(rows), len(rows))
-    num_shown, _ = _halves(len(drawn))
-    return tuple(drawn[:num_shown]), tuple(drawn[num_shown:])
-
-
-def _halves(num_rows: int) -> tuple[int, int]:
-    """How many rows are shown, and how many validate."""
-    return num_rows // 2, num_rows - num_rows // 2
-
-
 def _take_starts(ledger: Ledger, starts: Sequence[AnchorCandidate]) -> list[Tried]:
     """The usable starts, each once, those of each way in turn.
 
@@ -279,38 +200,6 @@ def _take_starts(ledger: Ledger, starts: Sequence[AnchorCandidate]) -> list[Trie
             f"used ({'; '.join(faults) or 'none was written'}). Ask for another way beside it."
         )
     return usable
-
-
-def _fit_starts(
-    usable: list[Tried], num_shown: int, num_validation: int, plan: EvolvePlan
-) -> tuple[list[Tried], str | None]:
-    """The starts that leave the budget room for a search, and one line on the others."""
-
-    def needed(num_starts: int) -> int:
-        return _needed_calls(num_starts, num_shown, num_validation, plan)
-
-    num = sum(needed(n + 1) <= plan.num_calls for n in range(len(usable)))
-    if num == len(usable):
-        return usable, None
-    named = ", ".join(
-        f"{one.origin.removeprefix('seed: ')} {_shorten(one.text)!r}" for one in usable[num:]
-    )
-    line = (
-        f"{len(usable) - num} of {len(usable)} candidates to start from are left out, for which "
-        f"--evolve-calls {plan.num_calls} has no room ({needed(len(usable))} has): {named}"
-    )
-    return usable[:num], line
-
-
-def _needed_calls(num_starts: int, num_shown: int, num_validation: int, plan: EvolvePlan) -> int:
-    """Rows looked at until every start was tried and the model asked once."""
-    in_turn = 2 * min(plan.num_shown, num_shown) * num_starts
-    return (num_starts + 2) * num_validation + in_turn
-
-
-def _shorten(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _MAX_QUOTED else f"{line[: _MAX_QUOTED - 3]}..."
 
 
 def _search(

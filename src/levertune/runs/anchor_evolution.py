@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from levertune.anchors.anchor import Anchor
 from levertune.anchors.asking import SERVER_MAX_TOKENS, Ask
 from levertune.anchors.candidates import AnchorCandidate, WayResult
-from levertune.anchors.evolve import WAY, EvolvePlan, evolve, require_gepa, require_room
+from levertune.anchors.evolve import WAY, evolve, require_gepa
+from levertune.anchors.evolve_plan import EvolvePlan, require_room
 from levertune.anchors.evolve_record import RowLoss
 from levertune.anchors.guard import FindFault
 from levertune.data.draws import sample_items
