@@ -11,9 +11,9 @@ answers likeliest), the template's, and the sentence that the task was made with
 write one is meant to beat by much. Where the generator gives no usable text, its anchor is the
 template's, as a user's would be, and the table says so. The unit is the kind: an interval over the
 kinds' mean differences covers kinds, tasks and rows, and as much of the luck of training as
-`--seeds` draws. What is done is kept, so a run that was killed goes on. Reckoned by the tokens of a
-standard cell (docs/design.md), not measured: two to three hours on two cores for the 36 trainings,
-and half an hour for the generator.
+`--seeds` draws. What is done is kept, so a run that was killed goes on; once there is a generator,
+two calls with other `--kinds` may work at once. On two cores: a quarter of an hour for the
+generator, and three quarters for the 36 trainings, two at once (LOG.md, 2026-11-23).
 """
 
 from __future__ import annotations
