@@ -3,6 +3,8 @@ import hashlib
 import json
 import os
 import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,44 @@ _NAMES = {"created", "command", "name", "output_dir"}
 @pytest.fixture(scope="module", autouse=True)
 def _on_cpu(on_cpu):
     """Every test here."""
+
+
+@pytest.fixture
+def answering(monkeypatch):
+    """Makes an OpenAI-compatible endpoint on a local port, and gives its address.
+
+    It is made from a function of a request's body to the text of the answer; None refuses access.
+    """
+    monkeypatch.setenv("no_proxy", "*")
+    with contextlib.ExitStack() as servers:
+        yield lambda respond: servers.enter_context(_serve(respond))
+
+
+@contextlib.contextmanager
+def _serve(respond):
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            text = respond(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            reply = {
+                "choices": [{"message": {"content": text}, "finish_reason": "stop"}],
+                "usage": {"total_tokens": 42},
+            }
+            content = b"" if text is None else json.dumps(reply).encode()
+            self.send_response(200 if content else 401)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -347,26 +345,10 @@ def test_the_anchor_of_the_recipe_is_scored_wherever_it_stands(project, capsys):
 
 
 @pytest.fixture
-def refusing(monkeypatch):
+def refusing(answering):
     """The address of an endpoint that refuses access, and what it was sent."""
-    monkeypatch.setenv("no_proxy", "*")
     asked = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            asked.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(401)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/v1", asked
-    server.shutdown()
-    server.server_close()
+    return answering(asked.append), asked  # append gives None
 
 
 def test_an_endpoint_that_fails_costs_its_own_way_alone(project, refusing, capsys):
@@ -393,33 +375,18 @@ def test_an_endpoint_that_fails_costs_its_own_way_alone(project, refusing, capsy
 
 
 @pytest.fixture
-def dying(monkeypatch):
+def dying(answering):
     """The address of an endpoint and its allowance: how many answers it gives until it refuses."""
-    monkeypatch.setenv("no_proxy", "*")
     state = {"left": 2, "asked": 0}
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            state["max_tokens"] = body["max_tokens"]
-            state["asked"] += 1
-            state["left"] -= 1
-            text = f"Name the colour of the thing, number {state['asked']}."
-            reply = {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
-            content = json.dumps(reply).encode() if state["left"] >= 0 else b""
-            self.send_response(200 if content else 401)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    def respond(body):
+        state.update(
+            max_tokens=body["max_tokens"], asked=state["asked"] + 1, left=state["left"] - 1
+        )
+        has_more = state["left"] >= 0
+        return f"Name the colour of the thing, number {state['asked']}." if has_more else None
 
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/v1", state
-    server.shutdown()
-    server.server_close()
+    return answering(respond), state
 
 
 @pytest.mark.parametrize("first", [2, 0])

@@ -2,8 +2,6 @@
 
 import json
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,35 +17,15 @@ CALLS = ("--evolve-calls", "60")
 
 
 @pytest.fixture
-def endpoint(monkeypatch):
+def endpoint(answering):
     """An endpoint that answers with texts in turn; its address, and the prompts it was sent."""
-    monkeypatch.setenv("no_proxy", "*")
     prompts = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            prompts.append(body["messages"][0]["content"])
-            text = f"the answer is red green blue, version {len(prompts)}"
-            reply = {
-                "choices": [{"message": {"content": text}, "finish_reason": "stop"}],
-                "usage": {"total_tokens": 42},
-            }
-            content = json.dumps(reply).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    def respond(body):
+        prompts.append(body["messages"][0]["content"])
+        return f"the answer is red green blue, version {len(prompts)}"
 
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1", prompts
-    server.shutdown()
-    server.server_close()
+    return answering(respond), prompts
 
 
 def test_a_search_runs_from_the_command_line_and_goes_on(project, endpoint, capsys):
