@@ -251,3 +251,142 @@ def test_a_grid_has_settings_for_one_recipe_and_the_others_stay_the_runs_they_we
     assert [run.settings["task.exposures"] for run in after.values()] == [5, 3, 9, 9]
     same = [key for key in before if before[key].made_by == after[key].made_by]
     assert same == [("a", "plain"), ("a", "more")]
+
+
+def scored_cell(seed, right, rows=8, **numbers):
+    from kept import KeptCell
+
+    from levertune.scoring.metrics import find_metric
+
+    answers = ["a"] * right + ["b"] * (rows - right)
+    score = find_metric("exact_match").score(answers, [["a"]] * rows)
+    ids = {"task": tuple(map(str, range(rows)))}
+    likelihoods = dict.fromkeys(("task", "retention"), score)
+    return KeptCell(seed, score, likelihoods, ids, {"seconds": {"total": 60.0}, **numbers})
+
+
+def rows_of(table):
+    lines = [line.strip("| ").split(" | ") for line in table.split("\n") if line.startswith("| ")]
+    return {line[0]: line[1:] for line in lines[2:]}
+
+
+def test_a_variant_with_a_run_for_each_seed_is_one_row_and_first_seeds_can_be_left_out(
+    run_grid, monkeypatch, capsys
+):
+    grid = {
+        "recipes": ["a.yaml"],
+        "output": "runs",
+        "results": "results",
+        "settings": {"arms": ["tell"]},
+        "seeds": 3,
+        "variants": {
+            "plain": {},
+            "varied": {"by_seed": True, "task.path": "train-{seed}.jsonl"},
+        },
+    }
+    runs = list(run_grid.expand(grid))
+    assert [run.variant for run in runs] == ["plain", "varied", "varied", "varied"]
+    assert [run.settings["task.path"] for run in runs[1:]] == [
+        f"train-{seed}.jsonl" for seed in range(3)
+    ]
+    monkeypatch.setattr(run_grid.Run, "keep", lambda run, seeds: None)
+    monkeypatch.setattr(
+        run_grid.Run,
+        "kept",
+        lambda run, seed: scored_cell(seed, 2 * seed + 2 * (run.variant == "varied")),
+    )
+    run_grid.write_tables(runs, 3, "plain")
+    table = rows_of(capsys.readouterr().out)
+    assert [row[0] for row in table.values()] == ["3", "3"]
+    assert [row[1].split()[0] for row in table.values()] == ["25.0", "50.0"]
+    run_grid.write_tables(runs, 3, "plain", first_seed=1)
+    table = rows_of(capsys.readouterr().out)
+    assert [row[0] for row in table.values()] == ["2", "2"]
+    assert [row[1].split()[0] for row in table.values()] == ["37.5", "62.5"]
+    assert table["varied"][2].split()[0] == "+25.0"
+
+
+def test_a_table_of_anchors_says_their_tokens_and_what_their_design_cost(run_grid):
+    from kept_table import make_table
+
+    design = {"tokens": 1200, "seconds": 30.04, "requests": 4}
+    tuned = {
+        "tokens": None,
+        "seconds": 90.0,
+        "requests": 0,
+        "trials": 12,
+        "trial_tokens": 40_000,
+        "trial_seconds": 600.0,
+    }
+    found = rows_of(
+        make_table(
+            {
+                "none": {0: scored_cell(0, 4, anchor=None, design=None)},
+                "model": {0: scored_cell(0, 4, anchor=counts(12, 12), design=design)},
+                "anneal": {0: scored_cell(0, 4, anchor=counts(12, 0), design=None)},
+                "tuned": {0: scored_cell(0, 4, anchor=counts(9, 9), design=tuned)},
+                "unknown": {0: scored_cell(0, 4)},
+            },
+            "none",
+        )
+    )
+    assert {variant: tuple(row[-2:]) for variant, row in found.items()} == {
+        "none": ("0", "-"),
+        "model": ("12", "30.0 s, 4 requests, 1,200 tokens"),
+        "anneal": ("12 → 0", "-"),
+        "tuned": ("9", "1.5 min, tokens not known, 12 trials (40,000 tokens, 10.0 min)"),
+        "unknown": ("-", "-"),
+    }
+
+
+def counts(tokens, served_tokens):
+    return {"id": "abc", "tokens": tokens, "served_tokens": served_tokens}
+
+
+def test_the_design_of_a_suggested_anchor_costs_what_all_its_candidates_cost(run_grid, tmp_path):
+    from anchor_design import cost_numbers, suggestion_cost
+
+    from levertune.anchors.candidates import AnchorCandidate, DesignCost
+    from levertune.results.candidate_file import write_candidates
+
+    costs = DesignCost(100, 2.0, 1), DesignCost(50, 1.5, 2)
+    rows = [AnchorCandidate(f"Text {n}.", "model", cost).to_json() for n, cost in enumerate(costs)]
+    write_candidates(tmp_path / "a.jsonl", rows)
+    cost = suggestion_cost(tmp_path / "a.jsonl")
+    assert cost_numbers(cost) == {"tokens": 150, "seconds": 3.5, "requests": 3}
+
+
+@pytest.mark.parametrize(("seconds", "known"), [((3.0, 4.5), 7.5), ((3.0, None), None)])
+def test_the_design_of_a_tuned_anchor_costs_the_writing_and_the_race(
+    run_grid, tmp_path, seconds, known
+):
+    from anchor_design import tuning_cost
+
+    from levertune.results.provenance import collect_provenance
+    from levertune.results.tuning import (
+        ProposedAnchor,
+        Trial,
+        TunedChoice,
+        Tuning,
+        write_trial,
+        write_tuning,
+    )
+
+    assert tuning_cost(tmp_path) is None
+    anchors = tuple(
+        ProposedAnchor(f"Text {n}.", f"Text {n}.", "model", 3, 1.0, 100, 2.0, 1) for n in range(2)
+    )
+    choice = TunedChoice("tell", None, {"anchor.text": "Text 0."}, (), anchors)
+    write_tuning(tmp_path, Tuning(("anchor.text",), 0, "abc", (choice,), collect_provenance()))
+    for n, spent in enumerate(seconds):
+        folder = tmp_path / "tune" / f"trial-{n}"
+        folder.mkdir()
+        write_trial(folder / "trial.json", Trial({}, 0, (), 4, 8, 500, None, None, None, spent))
+    assert tuning_cost(tmp_path) == {
+        "tokens": 200,
+        "seconds": 4.0,
+        "requests": 2,
+        "trials": 2,
+        "trial_tokens": 1000,
+        "trial_seconds": known,
+    }

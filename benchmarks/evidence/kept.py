@@ -16,6 +16,7 @@ import numpy as np
 
 from levertune.results.cells import CELL_FILE, cell_dir, read_cell
 from levertune.results.files import read_json, write_text_atomically
+from levertune.results.inputs import AnchorInfo
 from levertune.results.mapping import to_mapping
 from levertune.results.schema import read_result
 from levertune.runs.arms import ARMS
@@ -45,7 +46,14 @@ class KeptCell:
 
 
 def keep_cell(
-    run_dir: Path, arm: str, seed: int, *, made_by: str, settings: Mapping[str, Any], to: Path
+    run_dir: Path,
+    arm: str,
+    seed: int,
+    *,
+    made_by: str,
+    settings: Mapping[str, Any],
+    to: Path,
+    design: Mapping[str, Any] | None = None,
 ) -> bool:
     """Keep a finished cell.
 
@@ -56,6 +64,7 @@ def keep_cell(
         made_by: Hash of everything the grid says of the run; a cell of another is another cell.
         settings: What the run changed, by recipe key, for those who read the file.
         to: The file.
+        design: What designing its anchor cost; None if nothing wrote it.
 
     Returns:
         Whether there was a finished cell.
@@ -81,6 +90,8 @@ def keep_cell(
             "tokens": to_mapping(cell.tokens),
             "seconds": to_mapping(cell.seconds),
             "peak_memory_bytes": cell.peak_memory_bytes,
+            "anchor": _anchor_numbers(result.anchor),
+            "design": dict(design) if design is not None else None,
         },
         "provenance": to_mapping(cell.provenance),
         "score": pack_score(score),
@@ -122,6 +133,13 @@ def read_kept(path: Path, made_by: str) -> KeptCell | None:
         ids={name: tuple(ids) for name, ids in kept["ids"].items()},
         numbers=kept["numbers"],
     )
+
+
+def _anchor_numbers(anchor: AnchorInfo | None) -> dict[str, Any] | None:
+    """An anchor without its words."""
+    if anchor is None:
+        return None
+    return {"id": anchor.id, "tokens": anchor.tokens, "served_tokens": anchor.served_tokens}
 
 
 def pack_score(score: Scored) -> dict[str, Any]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
+from anchor_design import describe_design
 from kept import KeptCell
 
 from levertune.runs.summary import BOOTSTRAP_SEED
 from levertune.scoring.intervals import Interval, crossed_bootstrap, crossed_difference
 from levertune.scoring.metrics import find_metric
 from levertune.scoring.scored import Scored
+
+COUNTS = ("tokens", "served_tokens")
+"""The two counts of an anchor's tokens."""
 
 
 def make_table(cells: Mapping[str, Mapping[int, KeptCell]], reference_name: str) -> str:
@@ -21,14 +26,18 @@ def make_table(cells: Mapping[str, Mapping[int, KeptCell]], reference_name: str)
         reference_name: The variant the others are compared with, where it has cells.
     """
     reference = cells.get(reference_name, {})
+    has_anchors = any("anchor" in cell.numbers for mine in cells.values() for cell in mine.values())
     lines = [
         "| variant | seeds | score | difference | task NLL | difference | retention NLL "
         "| minutes |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
+    if has_anchors:
+        lines = [lines[0] + " anchor tokens | design |", lines[1] + " ---: | --- |"]
     for variant, mine in cells.items():
         if mine:
-            lines.append(f"| {variant} | {len(mine)} | {' | '.join(_columns(mine, reference))} |")
+            columns = [*_columns(mine, reference), *(_anchor_columns(mine) if has_anchors else ())]
+            lines.append(f"| {variant} | {len(mine)} | {' | '.join(columns)} |")
     return "\n".join(lines)
 
 
@@ -45,6 +54,24 @@ def _columns(mine: Mapping[int, KeptCell], reference: Mapping[int, KeptCell]) ->
     yield _shown(_difference(task, others) if comparable else None, 1, 3, sign="+")
     yield _shown(_interval({seed: cell.nll["retention"] for seed, cell in mine.items()}), 1, 3)
     yield _mean_minutes([cell.numbers["seconds"]["total"] for cell in mine.values()])
+
+
+def _anchor_columns(mine: Mapping[int, KeptCell]) -> Iterator[str]:
+    """Tokens on a row in training and on a request, where these differ; and the design's cost."""
+    counts = {_anchor_tokens(cell.numbers): None for cell in mine.values()}
+    yield ", ".join(counts)
+    designs = {describe_design(cell.numbers.get("design")): None for cell in mine.values()}
+    yield "; ".join(designs)
+
+
+def _anchor_tokens(numbers: Mapping[str, Any]) -> str:
+    if "anchor" not in numbers:  # A cell kept before this was.
+        return "-"
+    anchor = numbers["anchor"]
+    if anchor is None:
+        return "0"
+    tokens, served = ("?" if anchor[key] is None else anchor[key] for key in COUNTS)
+    return str(tokens) if tokens == served else f"{tokens} → {served}"
 
 
 def _mean_minutes(seconds: Sequence[float | None]) -> str:

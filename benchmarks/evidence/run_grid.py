@@ -3,10 +3,12 @@
 Run:
     python benchmarks/evidence/run_grid.py run GRID.yaml [--jobs 2] [--seeds 1] [--only NAME ...]
     python benchmarks/evidence/run_grid.py table GRID.yaml [--seeds 8] [--only ...] [--against NAME]
+        [--from-seed 3]
 
 `run` does what is not done; a run that was killed goes on where it stopped. `--seeds 1` takes a
 first look at the whole grid; more seeds than the grid has settle one comparison (`--recipe` names
-the task). With `--jobs N` each of N runs at once gets its share of the cores.
+the task), and `--from-seed` leaves out the seeds that something was chosen on. With `--jobs N` each
+of N runs at once gets its share of the cores.
 A finished cell is kept as ids and numbers, no texts, in the grid's `results` folder (`kept.py`);
 what is kept there is not trained again, on whatever machine it was trained. Run folders and kept
 cells carry a hash of the recipe and of all that the grid says of the variant: a change makes
@@ -49,6 +51,7 @@ from levertune.results.files import write_text_atomically
 from levertune.runs.jobs import count_cores
 
 sys.path.insert(0, str(Path(__file__).parent))
+from anchor_design import cost_numbers, suggestion_cost, tuning_cost
 from kept import KeptCell, keep_cell, read_kept
 from kept_table import make_table
 
@@ -124,7 +127,14 @@ class Run:
                 made_by=self.made_by,
                 settings=self.settings,
                 to=path,
+                design=self._design(),
             )
+
+    def _design(self) -> dict[str, Any] | None:
+        """What designing its anchor cost; None if nothing wrote it."""
+        if self.suggest and self._candidates.is_file():
+            return cost_numbers(suggestion_cost(self._candidates))
+        return tuning_cost(self.folder) if self.tune is not None else None
 
     def is_trained_here(self, seeds: list[int]) -> bool:
         """Whether its folder holds the cells of these seeds, adapters and all."""
@@ -136,16 +146,20 @@ class Run:
         """Where an anchor that was suggested is kept."""
         return self.folder.with_name(self.folder.name + ".anchor.txt")
 
+    @property
+    def _candidates(self) -> Path:
+        """Where all that were suggested with it are."""
+        return self.anchor_file.with_suffix(".jsonl")
+
     def commands(self, seeds: list[int]) -> Iterator[list[str]]:
         """What is to be done for these seeds of it, in turn."""
         changes = {**self.settings, "seeds": seeds, "output_dir": str(self.folder)}
         if self.suggest and not self.anchor_file.is_file():
-            candidates = self.anchor_file.with_suffix(".jsonl")
             # The same text whichever seeds are left.
             one = {**changes, "seeds": [self.seed or 0]}
-            words = [*_words(one), *self.suggest, "--to", str(candidates)]
+            words = [*_words(one), *self.suggest, "--to", str(self._candidates)]
             yield _levertune("anchor", "suggest", str(self.recipe), *words)
-            first = json.loads(candidates.read_text(encoding="utf-8").splitlines()[0])
+            first = json.loads(self._candidates.read_text(encoding="utf-8").splitlines()[0])
             write_text_atomically(self.anchor_file, first["text"])
         if self.suggest:
             changes |= {"anchor.text": f"file:{self.anchor_file}", "anchor.shared": "replace"}
@@ -185,6 +199,7 @@ def main() -> int:
     parser.add_argument("grid", type=Path)
     parser.add_argument("--jobs", type=int, default=1, help="runs at once")
     parser.add_argument("--seeds", type=int, help="the first so many seeds, if not the grid's")
+    parser.add_argument("--from-seed", type=int, default=0, help="the first seed in `table`")
     parser.add_argument("--recipe", help="one of the recipes, by its file's name; all if not given")
     parser.add_argument("--only", nargs="+", help="variants; all if not given")
     parser.add_argument("--against", help="what `table` compares with, if not the grid's reference")
@@ -198,7 +213,7 @@ def main() -> int:
     ]
     if args.what == "run":
         return run_all(runs, seeds, args.jobs)
-    write_tables(runs, seeds, args.against or grid["reference"])
+    write_tables(runs, seeds, args.against or grid["reference"], first_seed=args.from_seed)
     return 0
 
 
@@ -267,7 +282,6 @@ def _for_seed(run: Run, seed: int) -> Run:
     }
     return replace(
         run,
-        variant=f"{run.variant}-seed-{seed}",
         settings=settings,
         folder=run.folder.with_name(f"{run.folder.name}-seed-{seed}"),
         results=run.results.with_name(f"{run.variant}-seed-{seed}"),
@@ -316,22 +330,24 @@ def run_all(runs: list[Run], seeds: int, jobs: int) -> int:
     return int(not all(found))
 
 
-def write_tables(runs: list[Run], seeds: int, reference_name: str) -> None:
+def write_tables(runs: list[Run], seeds: int, reference_name: str, *, first_seed: int = 0) -> None:
     """Print a table for each recipe, of all that is kept.
 
     Args:
         runs: The runs.
         seeds: How many seeds, the first ones.
         reference_name: The variant the others are compared with.
+        first_seed: The first of them that is shown.
     """
     for run in runs:
         run.keep(seeds)
     for recipe in dict.fromkeys(run.recipe for run in runs):
-        cells = {
-            run.variant: {s: cell for s in run.own_seeds(seeds) if (cell := run.kept(s))}
-            for run in runs
-            if run.recipe == recipe
-        }
+        cells: dict[str, dict[int, KeptCell]] = {}
+        for run in (run for run in runs if run.recipe == recipe):
+            of_variant = cells.setdefault(run.variant, {})
+            for seed in run.own_seeds(seeds):
+                if seed >= first_seed and (cell := run.kept(seed)) is not None:
+                    of_variant[seed] = cell
         print(f"\n{recipe.stem}, differences from {reference_name}:\n")
         print(make_table(cells, reference_name))
 
