@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from huggingface_hub import constants
 
+from levertune.cli import main as main_module
 from levertune.cli.main import main
 
 pytestmark = pytest.mark.usefixtures("on_cpu")
@@ -506,3 +507,16 @@ def test_a_name_too_long_for_any_file_is_one_line(verb, capsys):
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("error: word word")
     assert "is too long for the name of a file" in line
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_place_that_may_not_be_read_or_written_is_one_line(code, monkeypatch, capsys):
+    def refused(words):
+        raise PermissionError(code, os.strerror(code), "mine/recipe.yaml")
+
+    monkeypatch.setattr(main_module, "_status_of", refused)
+    assert main(["run", "mine"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"error: mine/recipe.yaml: {os.strerror(code)}. Check its permissions, or name another."
+    )

@@ -47,6 +47,9 @@ EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 EXIT_TERMINATED = 143
 
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""What the system says of a file or folder that the user may not read or write."""
+
 _EPILOG = """\
 first steps:
   levertune run --task my.jsonl        everything else defaulted and said aloud
@@ -89,6 +92,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             name = str(error.filename)[:60]
             return _fail(f"{name}...: is too long for the name of a file. Name one that there is.")
+        if isinstance(error, OSError) and error.filename and error.errno in _NOT_ALLOWED:
+            _settle_output()
+            return _fail(
+                f"{error.filename}: {error.strerror}. Check its permissions, or name another."
+            )
         full = find_full_disk(error)
         if full is None:
             raise
