@@ -59,3 +59,15 @@ def test_instructions_are_not_layout(piece):
 def test_two_characters_of_an_unspaced_script_count_as_a_word():
     assert count_words("翻译成英文。") == 2
     assert count_words("Don't re-use it, Þór") == 4
+
+
+@pytest.mark.parametrize("label", ["消息：", "问：", "客户消息:", "入力文：", "是："])
+def test_a_label_without_spaces_is_layout(label):
+    assert is_layout(label)
+
+
+@pytest.mark.parametrize(
+    "piece", ["请给出下面这条消息的工单代码：", "次の文の感情を一語で答えてください：", "是"]
+)
+def test_an_instruction_without_spaces_that_ends_in_a_colon_is_none(piece):
+    assert not is_layout(piece)

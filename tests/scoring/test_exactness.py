@@ -32,6 +32,14 @@ def test_formal_tokens_keep_names_whole_and_marks_apart():
     assert formal_tokens(".*~(dog_1.*)") == [".", "*", "~", "(", "dog_1", ".", "*", ")"]
 
 
+def test_marks_on_letters_do_not_end_a_formal_token():
+    assert formal_tokens('{"नाम": "किताब"}') == ["{", '"', "नाम", '"', ":", '"', "किताब", '"', "}"]
+    assert formal_tokens("cafe\u0301_2 = x") == ["cafe\u0301_2", "=", "x"]
+    assert formal_tokens("\u0301") == ["\u0301"]
+    scored = find_metric("token_edit_similarity").score(["किताब दो"], [["किताबें दो"]])
+    assert scored.aggregate() == pytest.approx(1 / 2)
+
+
 def test_token_edit_similarity_by_hand():
     scored = find_metric("token_edit_similarity").score(
         ["I_WALK I_JUMP", "(dog)", ""], [["I_WALK I_RUN I_JUMP"], ["(cat)", "[dog]"], ["x"]]

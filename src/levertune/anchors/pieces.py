@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from levertune.anchors.unspaced import SPELT, count_unspaced
+from levertune.anchors.unspaced import count_unspaced
 from levertune.data.word_pattern import WORD
 
 # Blank lines are part of the gap; the indentation of the next line belongs to that line.
@@ -73,11 +73,10 @@ def is_layout(piece: str) -> bool:
         True if it is layout.
     """
     piece = piece.strip()
-    words = count_words(piece) if SPELT.search(piece) else len(_WORD.findall(piece))
-    if not words:
+    if not _WORD.search(piece):
         return True
     arranges = piece[-1] in ":\uff1a" or _HEADING.match(piece) or _TAG.fullmatch(piece)
-    return words <= _LABEL_WORDS and bool(arranges)
+    return bool(arranges) and count_words(piece) <= _LABEL_WORDS
 
 
 def count_words(text: str) -> int:

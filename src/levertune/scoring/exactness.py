@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from levertune.data.word_pattern import WORD
 from levertune.scoring.scored import Scored, scored_mean
 
-_TOKEN = re.compile(r"\w+|[^\w\s]")
+_TOKEN = re.compile(rf"{WORD}|[^\w\s]")
 
 
 def formal_tokens(text: str) -> list[str]:
-    """Runs of letters, digits and underscores, and every other visible character by itself."""
+    """Words with the marks on their letters, and every other visible character by itself.
+
+    A word is a run of letters, digits and underscores.
+    """
     return _TOKEN.findall(text)
 
 
