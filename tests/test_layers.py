@@ -38,14 +38,15 @@ LAYERS = (
 )
 
 # Needed by earlier stages, and depending on errors at most: writing files whole, knowing a full
-# disk, the record of what a mixture measured of itself, URLs without their secrets, and YAML read
-# safely (by recipes and by the anchor pool).
+# disk, the record of what a mixture measured of itself, URLs without their secrets, YAML read
+# safely (by recipes and by the anchor pool), and what a word is (to rows and to metrics).
 BELOW_ALL = (
     "levertune.results.files",
     "levertune.results.full_disk",
     "levertune.results.dispersion",
     "levertune.results.url_secrets",
     "levertune.recipes.yaml_text",
+    "levertune.data.word_pattern",
 )
 
 FORBIDDEN = {("training", "evaluation"), ("evaluation", "training"), ("serving", "training")}
