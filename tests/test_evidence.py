@@ -289,6 +289,7 @@ def test_a_variant_with_a_run_for_each_seed_is_one_row_and_first_seeds_can_be_le
     assert [run.settings["task.path"] for run in runs[1:]] == [
         f"train-{seed}.jsonl" for seed in range(3)
     ]
+    assert [run.seed for run in run_grid.expand(grid, 5)] == [None, *range(5)]
     monkeypatch.setattr(run_grid.Run, "keep", lambda run, seeds: None)
     monkeypatch.setattr(
         run_grid.Run,

@@ -208,7 +208,7 @@ def main() -> int:
     seeds = args.seeds or grid["seeds"]
     runs = [
         run
-        for run in expand(grid)
+        for run in expand(grid, seeds)
         if (not args.only or run.variant in args.only) and args.recipe in (None, run.recipe.stem)
     ]
     if args.what == "run":
@@ -217,8 +217,13 @@ def main() -> int:
     return 0
 
 
-def expand(grid: Mapping[str, Any]) -> Iterator[Run]:
-    """The runs of a grid, recipe by recipe within each variant."""
+def expand(grid: Mapping[str, Any], seeds: int | None = None) -> Iterator[Run]:
+    """The runs of a grid, recipe by recipe within each variant.
+
+    Args:
+        grid: The grid.
+        seeds: How many seeds a variant has that has a run for each; the grid's if None.
+    """
     for variant, given in grid["variants"].items():
         for recipe in map(Path, grid["recipes"]):
             if recipe.stem not in given.get("recipes", [recipe.stem]):
@@ -242,7 +247,7 @@ def expand(grid: Mapping[str, Any]) -> Iterator[Run]:
                 },
             )
             if given.get("by_seed", False):
-                yield from (_for_seed(run, seed) for seed in range(grid["seeds"]))
+                yield from (_for_seed(run, seed) for seed in range(seeds or grid["seeds"]))
             else:
                 yield run
 
