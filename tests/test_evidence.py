@@ -335,7 +335,7 @@ def test_a_table_of_anchors_says_their_tokens_and_what_their_design_cost(run_gri
         "none": ("0", "-"),
         "model": ("12", "30.0 s, 4 requests, 1,200 tokens"),
         "anneal": ("12 → 0", "-"),
-        "tuned": ("9", "1.5 min, tokens not known, 12 trials (40,000 tokens, 10.0 min)"),
+        "tuned": ("9", "90.0 s, ? tokens, 12 trials (40,000 tokens, 10.0 min)"),
         "unknown": ("-", "-"),
     }
 
@@ -347,6 +347,8 @@ def counts(tokens, served_tokens):
 def test_the_design_of_a_suggested_anchor_costs_what_all_its_candidates_cost(run_grid, tmp_path):
     from anchor_design import cost_numbers, suggestion_cost
 
+    from levertune.anchors.answer_store import AnswerStore
+    from levertune.anchors.asking import Answer
     from levertune.anchors.candidates import AnchorCandidate, DesignCost
     from levertune.results.candidate_file import write_candidates
 
@@ -355,6 +357,12 @@ def test_the_design_of_a_suggested_anchor_costs_what_all_its_candidates_cost(run
     write_candidates(tmp_path / "a.jsonl", rows)
     cost = suggestion_cost(tmp_path / "a.jsonl")
     assert cost_numbers(cost) == {"tokens": 150, "seconds": 3.5, "requests": 3}
+    # Unusable answers cost as much as others.
+    store = AnswerStore(tmp_path / "a.answers.jsonl", "m")
+    for seed, text in enumerate(("Text 0.", "no use", "Text 1.")):
+        store.answer(lambda *_, text=text, **__: Answer(text, 60, 2), "", "f", seed, 9, lambda: 0.0)
+    cost = suggestion_cost(tmp_path / "a.jsonl")
+    assert cost_numbers(cost) == {"tokens": 180, "seconds": 0.0, "requests": 6}
 
 
 @pytest.mark.parametrize(("seconds", "known"), [((3.0, 4.5), 7.5), ((3.0, None), None)])

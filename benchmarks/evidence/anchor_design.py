@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from levertune.anchors.answer_store import cost_of
 from levertune.anchors.candidates import DesignCost
+from levertune.results.files import read_jsonl
 from levertune.results.tuning import TUNING_FILE, read_trial, read_tuning
 
 
 def suggestion_cost(candidates: Path) -> DesignCost:
-    """What a file of `levertune anchor suggest` cost, all its candidates together.
+    """What one way of `levertune anchor suggest` cost, all that it wrote.
+
+    Where a model was asked, its answers are kept beside the candidates, unusable ones as well, and
+    they are counted. What training a generator of anchors took is not.
 
     Args:
-        candidates: The file.
+        candidates: The file of candidates.
     """
-    lines = candidates.read_text(encoding="utf-8").splitlines()
-    return sum((DesignCost(**json.loads(line)["cost"]) for line in lines), DesignCost())
+    answers = candidates.with_suffix(".answers.jsonl")
+    if answers.is_file():
+        return sum(map(cost_of, read_jsonl(answers)), DesignCost())
+    costs = (DesignCost(**row["cost"]) for row in read_jsonl(candidates))
+    return sum(costs, DesignCost())
 
 
 def tuning_cost(run_dir: Path) -> dict[str, Any] | None:
@@ -72,21 +79,9 @@ def describe_design(design: Mapping[str, Any] | None) -> str:
     """
     if design is None:
         return "-"
-    parts = [
-        f"{design['seconds']:.1f} s" if design["seconds"] < 60 else _minutes(design["seconds"])
-    ]
-    if design["requests"]:
-        parts.append(f"{design['requests']} requests")
-    if design["tokens"]:
-        parts.append(f"{design['tokens']:,} tokens")
-    elif design["tokens"] is None:
-        parts.append("tokens not known")
-    if design.get("trials"):
-        known = design["trial_seconds"]
-        spent = "time not known" if known is None else _minutes(known)
-        parts.append(f"{design['trials']} trials ({design['trial_tokens']:,} tokens, {spent})")
-    return ", ".join(parts)
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.1f} min"
+    written = DesignCost(design["tokens"], design["seconds"], design["requests"]).describe()
+    if not design.get("trials"):
+        return written
+    known = design["trial_seconds"]
+    spent = "time not known" if known is None else f"{known / 60:.1f} min"
+    return f"{written}, {design['trials']} trials ({design['trial_tokens']:,} tokens, {spent})"

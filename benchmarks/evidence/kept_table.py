@@ -57,7 +57,10 @@ def _columns(mine: Mapping[int, KeptCell], reference: Mapping[int, KeptCell]) ->
 
 
 def _anchor_columns(mine: Mapping[int, KeptCell]) -> Iterator[str]:
-    """Tokens on a row in training and on a request, where these differ; and the design's cost."""
+    """Tokens on a row in training and on a request of the adapter, and the design's cost.
+
+    The variant's name says where test rows carry something else (`evaluation.anchor`).
+    """
     counts = {_anchor_tokens(cell.numbers): None for cell in mine.values()}
     yield ", ".join(counts)
     designs = {describe_design(cell.numbers.get("design")): None for cell in mine.values()}

@@ -29,6 +29,13 @@ class DesignCost:
             self.requests + other.requests,
         )
 
+    def describe(self) -> str:
+        """The cost in a few words, as `12.0 s, 3 requests, 1,200 tokens`."""
+        asked = [f"{self.requests} requests"] if self.requests else []
+        if self.tokens != 0:
+            asked.append(f"{'?' if self.tokens is None else f'{self.tokens:,}'} tokens")
+        return ", ".join([f"{self.seconds:.1f} s", *asked])
+
 
 @dataclass(frozen=True, slots=True)
 class AnchorCandidate:

@@ -65,6 +65,7 @@ def is_layout(piece: str) -> bool:
 
     That is a piece of up to three words which ends in a colon (`Message:`), is a heading
     (`## Input`) or a tag (`<document>`, `[text]`), or a rule without letter or digit (`---`).
+    Words are those of `count_words`: a label without spaces may be some characters long.
 
     Args:
         piece: One piece of a prompt.

@@ -19,7 +19,6 @@ from levertune.errors import RecipeError
 
 if TYPE_CHECKING:
     from levertune.anchors.asking import Ask
-    from levertune.anchors.candidates import DesignCost
 
 _WAYS = ("template", "pool", "features", "model", "transfer", "evolve")
 _ASKING = {"model", "evolve"}
@@ -140,7 +139,7 @@ def run(args: argparse.Namespace) -> int:
         terminal.warn(line)
     columns = ("", "way", "tokens", "design cost", "anchor")
     rows = [
-        (number, one.way, count(one.text), _cost(one.cost), " ".join(one.text.split()))
+        (number, one.way, count(one.text), one.cost.describe(), " ".join(one.text.split()))
         for number, one in enumerate(suggested.candidates, start=1)
     ]
     terminal.table(columns, rows)
@@ -206,10 +205,3 @@ def _store(target: str | None) -> Path | None:
         return None
     root, _ = os.path.splitext(target)
     return Path(f"{root}.answers.jsonl")
-
-
-def _cost(cost: DesignCost) -> str:
-    asked = [f"{cost.requests} requests"] if cost.requests else []
-    if cost.tokens != 0:
-        asked.append(f"{'?' if cost.tokens is None else f'{cost.tokens:,}'} tokens")
-    return ", ".join([f"{cost.seconds:.1f} s", *asked])
