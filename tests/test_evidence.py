@@ -107,6 +107,48 @@ def test_a_suggested_anchor_is_kept_and_not_written_twice(run_grid, tmp_path):
     assert "run" in again
 
 
+@pytest.fixture
+def small_grid(tmp_path):
+    grid = {
+        "recipes": ["a.yaml"],
+        "seeds": 1,
+        "output": "runs",
+        "results": str(tmp_path / "kept"),
+        "settings": {"arms": ["tell"]},
+        "reference": "other",
+        "variants": {
+            "trained": {"anchor.text": "Give the code."},
+            "bare": {"trained_as": "trained", "evaluation.anchor": None},
+            "other": {},
+        },
+    }
+    path = tmp_path / "grid.yaml"
+    path.write_text(yaml.safe_dump(grid, sort_keys=False))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [(["bare"], ["trained", "bare"]), (["trained"], ["trained"]), (["other"], ["other"])],
+)
+def test_what_is_tested_otherwise_brings_the_variant_it_was_trained_as(
+    run_grid, small_grid, monkeypatch, only, expected
+):
+    asked = []
+    monkeypatch.setattr(run_grid, "run_all", lambda runs, *_: asked.extend(runs) or 0)
+    monkeypatch.setattr(sys, "argv", ["run_grid.py", "run", str(small_grid), "--only", *only])
+    assert run_grid.main() == 0
+    assert [run.variant for run in asked] == expected
+
+
+def test_a_variant_that_the_grid_does_not_have_is_said(run_grid, small_grid, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["run_grid.py", "table", str(small_grid), "--only", "bear"])
+    with pytest.raises(SystemExit) as stopped:
+        run_grid.main()
+    assert stopped.value.code == 2
+    assert "no variant 'bear'; it has trained, bare, other" in capsys.readouterr().err
+
+
 def test_a_variant_can_be_for_some_of_the_recipes(run_grid):
     grid = {
         "recipes": ["a.yaml", "b.yaml"],

@@ -206,10 +206,17 @@ def main() -> int:
     args = parser.parse_args()
     grid = yaml.safe_load(args.grid.read_text(encoding="utf-8"))
     seeds = args.seeds or grid["seeds"]
+    for named in (*(args.only or ()), *([args.against] if args.against else ())):
+        if named not in grid["variants"]:
+            parser.error(f"{args.grid}: no variant {named!r}; it has {', '.join(grid['variants'])}")
+    only = set(args.only or grid["variants"])
+    if args.what == "run":
+        # What is only tested otherwise needs the adapters of the variant it was trained as.
+        only |= {grid["variants"][name].get("trained_as", name) for name in only}
     runs = [
         run
         for run in expand(grid, seeds)
-        if (not args.only or run.variant in args.only) and args.recipe in (None, run.recipe.stem)
+        if run.variant in only and args.recipe in (None, run.recipe.stem)
     ]
     if args.what == "run":
         return run_all(runs, seeds, args.jobs)
