@@ -53,6 +53,11 @@ def test_the_command_line_page_is_the_one_the_parsers_give():
     assert read("docs/reference/cli.md") == written, "run: python scripts/write_cli_reference.py"
 
 
+def test_every_argument_of_the_command_line_page_has_a_meaning():
+    bare = [line for line in read("docs/reference/cli.md").splitlines() if line.endswith("|  |")]
+    assert bare == []
+
+
 @pytest.mark.parametrize("page", [name for name in NAMES if commands(name)])
 def test_commands_on_a_page_are_understood(page):
     for words in commands(page):

@@ -45,7 +45,7 @@ def add_parser(subparsers: Any) -> None:
     _add_places(listing)
 
     show = _add_step(steps, "show", "Print one anchor with its examples and evidence.")
-    show.add_argument("id", metavar="ID")
+    show.add_argument("id", metavar="ID", help="of the anchor, as invoice-to-json")
     _add_places(show)
 
     search = _add_step(steps, "search", "Find anchors of tasks like yours.")
@@ -59,7 +59,7 @@ def add_parser(subparsers: Any) -> None:
     _add_places(search)
 
     check = _add_step(steps, "check", "Say everything that is wrong in a pool.")
-    check.add_argument("folder", metavar="FOLDER")
+    check.add_argument("folder", metavar="FOLDER", help="folder of the pool")
     add_output_arguments(check)
 
     add = _add_step(

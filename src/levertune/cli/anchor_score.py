@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     title = f"{scored.baseline.num_rows} task rows, {scored.baseline.num_general} general prompts"
     terminal.table(columns, rows, title=title)
     terminal.note(
-        "front: no other anchor has a lower NLL, a higher silhouette and fewer tokens; 95 % "
+        "front: no other anchor is as good in NLL, silhouette and tokens and better in one; 95 % "
         "intervals"
     )
     if args.html is not None:

@@ -69,7 +69,9 @@ def add_parser(subparsers: Any) -> None:
         f"{_SERVER_MAX_TOKENS} of a server)",
     )
     parser.add_argument(
-        "--generator", metavar="FOLDER", help="the generator of --way transfer, a folder of learn"
+        "--generator",
+        metavar="FOLDER",
+        help="the generator of --way transfer: a folder that `levertune anchor learn` wrote",
     )
     parser.add_argument(
         "--evolve-calls",
@@ -80,7 +82,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--ablate",
         action="store_true",
-        help="add the candidate of features without each of its sentences, for a comparison",
+        help="for each sentence of the candidate of features, add that candidate without it",
     )
     parser.add_argument(
         "--to",

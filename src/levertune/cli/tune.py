@@ -59,7 +59,9 @@ def add_parser(subparsers: Any) -> None:
         "base model) and, with --generator, transfer; all of them if not given",
     )
     parser.add_argument(
-        "--generator", metavar="FOLDER", help="the generator of the way transfer, a folder of learn"
+        "--generator",
+        metavar="FOLDER",
+        help="the generator of the way transfer: a folder that `levertune anchor learn` wrote",
     )
     add_anchor_text_arguments(parser)
     parser.add_argument(

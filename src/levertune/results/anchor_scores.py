@@ -101,8 +101,8 @@ class AnchorScores:
 def pareto_front(scores: Sequence[AnchorScore]) -> tuple[AnchorScore, ...]:
     """The scores that no other one beats: lower NLL, higher silhouette, fewer tokens a request.
 
-    The silhouette and not the AUC, which is 1 for nearly every anchor, while the silhouette ranked
-    52 anchors as their loss after training did (`benchmarks/anchor_prediction.py`).
+    The silhouette and not the AUC, which is 1 for nearly every anchor, while the silhouette went
+    with the loss after training of 52 anchors (`benchmarks/anchor_prediction.py`).
 
     One score beats another if it is as good in all three and better in one. Equal scores do not
     beat each other: all or none of them are in the front. A score with a figure missing is not

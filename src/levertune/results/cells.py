@@ -140,7 +140,8 @@ class Cell:
         seconds: Wall time.
         tokens_per_second: Real (unpadded) tokens a second in training; None if not trained.
         peak_memory_bytes: Highest memory in use; None if it could not be measured.
-        stopped_early_at: Step whose weights were kept by early stopping; None if it ran through.
+        stopped_early_at: Step that `sft-steps` was stopped at, before it had taken those of `tell`;
+            None if it took as many, and for other arms.
         nll: Likelihoods.
         kl_to_base: Divergences from the base model.
         num_test_rows: Test rows generated for.

@@ -112,8 +112,8 @@ def propose_anchors(
     """Write the anchors of a choice, or find them written.
 
     The recipe's own and those given always race, unless a budget leaves them out. Of the others
-    those race under which the base model finds the training rows' answers likeliest: a guess, as no
-    evidence says yet that this foretells the likelihood after training.
+    those race under which the base model finds the training rows' answers likeliest: a guess, since
+    that foretells little of the likelihood after training (`benchmarks/anchor_prediction.py`).
 
     Args:
         prepared: The run.
