@@ -94,6 +94,19 @@ def report_seeds(num_seeds: int, luck: float) -> None:
     )
 
 
+def report_few_rows(num_differing: int) -> None:
+    """Print one row of the table on two arms of equal worth that agree on most rows."""
+    rng = np.random.default_rng(6)
+
+    def interval(seed: int) -> Interval:
+        changed = (rng.random(128) < num_differing / 128) * rng.choice((-0.5, 0.5), 128)
+        arms = [scored_mean("m", 0.5 + one, bounds=(0.0, 1.0)) for one in (changed, 0 * changed)]
+        return bootstrap_difference(*arms, seed=seed, draws=DRAWS)
+
+    where = f"128 rows, arms of equal worth that differ on about {num_differing}"
+    show("difference of a graded metric", where, interval, 0)
+
+
 def show(figure: str, where: str, make_interval: Callable[[int], Interval], truth: float) -> None:
     """Print one row of the table."""
     print(f"| {figure} | {where} | {coverage(make_interval, truth):.0%} |", flush=True)
@@ -122,6 +135,8 @@ def main() -> None:
         show("mean of a skewed figure", f"{n} rows, log-normal", mean, math.exp(0.5))
     for num_labels, num_rows in ((16, 128), (77, 128), (77, 640)):
         report_labels(num_labels, num_rows)
+    for num_differing in (2, 4, 8, 16):
+        report_few_rows(num_differing)
     for num_seeds in (2, 3, 5, 8):
         for luck in (0.03, 0.1):
             report_seeds(num_seeds, luck)

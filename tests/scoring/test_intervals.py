@@ -93,6 +93,51 @@ def test_pairing_by_row_narrows_a_difference():
     assert unpaired.high - unpaired.low > 3 * (paired.high - paired.low)
 
 
+@pytest.mark.parametrize("num_better", [1, 2, 3])
+@pytest.mark.parametrize("num_rows", [50, 100, 128, 150, 200])
+def test_a_few_rows_that_are_all_better_do_not_decide_a_difference(num_rows, num_better):
+    # By a test of signs their p is 1, 0.5 and 0.25. Draws without any of them show no difference.
+    first, second = np.full(num_rows, 0.5), np.full(num_rows, 0.5)
+    first[:num_better] = 1.0
+    for one, other in ((first, second), (second, first)):
+        found = bootstrap_difference(graded(one), graded(other), seed=0)
+        assert found.low <= 0 <= found.high
+
+
+def test_one_row_does_not_decide_a_difference_of_macro_f1():
+    rng = np.random.default_rng(0)
+    decided = 0
+    for seed in range(20):
+        truth = rng.integers(0, 77, 128)
+        answers = np.where(rng.random(128) < 0.7, truth, rng.integers(0, 77, 128))
+        better = answers.copy()
+        wrong = np.flatnonzero(answers != truth)[0]
+        better[wrong] = truth[wrong]
+        references = [[str(label)] for label in truth]
+        arms = [METRICS["macro_f1"].score([str(a) for a in arm], references)
+                for arm in (better, answers)]  # fmt: skip
+        found = bootstrap_difference(*arms, seed=seed)
+        decided += found.is_above_zero or found.is_below_zero
+    assert decided == 0
+
+
+def test_one_row_in_every_seed_does_not_decide_a_difference_of_proportions():
+    right = np.arange(128) > 10
+    better = right.copy()
+    better[0] = True
+    found = crossed_difference([proportion(better)] * 3, [proportion(right)] * 3, seed=0)
+    assert found.low == 0 < found.high
+    assert found.method.endswith("up to zero since so few rows differ")
+
+
+def test_a_difference_on_many_rows_stays_decided():
+    first, second = np.full(128, 0.5), np.full(128, 0.5)
+    first[:12] = 1.0
+    found = bootstrap_difference(graded(first), graded(second), seed=0)
+    assert found.is_above_zero
+    assert "zero" not in found.method
+
+
 def test_the_same_seed_gives_the_same_interval():
     scored = graded(np.random.default_rng(3).uniform(size=40))
     assert bootstrap_metric(scored, seed=5) == bootstrap_metric(scored, seed=5)

@@ -267,7 +267,20 @@ def _bootstrap(
     low, high = np.clip(np.quantile(centred, [(1 - level) / 2, (1 + level) / 2]), *limits)
     left_out = f", {num_undefined} undefined draws left out" if num_undefined else ""
     method = f"centred percentile bootstrap over {scope}, {draws} draws{left_out}"
+    if b_by_seed and not low <= 0 <= high and _is_often_zero(defined, level):
+        low, high = min(low, 0.0), max(high, 0.0)
+        method = f"{method}, up to zero since so few rows differ"
     return Interval(value, float(low), float(high), n, method, level)
+
+
+def _is_often_zero(drawn: np.ndarray, level: float) -> bool:
+    """Whether more draws than an interval leaves out at an end show no difference at all.
+
+    Draws that miss the few rows on which two arms differ lie on zero exactly, and so does an end of
+    the interval; the shift then moved it to either side by chance. Of arms of equal worth that
+    differ on about 2 of 128 rows, 26 % were told apart (benchmarks/interval_coverage.py).
+    """
+    return bool((np.abs(drawn) <= 1e-12).mean() > (1 - level) / 2)
 
 
 def _limits(bounds: tuple[float, float] | None, is_difference: bool) -> tuple[float, float]:
