@@ -95,15 +95,37 @@ def test_the_mean_weighs_tokens_and_failures_are_infinite():
 def test_differences_are_paired_by_row_on_common_folds():
     rng = np.random.default_rng(0)
     one, two = rng.random((2, 6))
-    tokens = [1, 2, 3, 4, 5, 6]
-    a = make_trial(0, 0, [(x * n, n) for x, n in zip(one, tokens, strict=True)])
-    b = make_trial(1, 0, [(x * n, n) for x, n in zip(two, tokens, strict=True)])
+    a = make_trial(0, 0, [(x * 3, 3) for x in one])
+    b = make_trial(1, 0, [(x * 3, 3) for x in two])
     mean, error, n = compare([a, make_trial(0, 1, [(9.0, 1)])], [b])
     assert n == 6
     assert mean == pytest.approx((one - two).mean())
     assert error == pytest.approx((one - two).std(ddof=1) / np.sqrt(6))
     assert compare([a], [make_trial(1, 1, [(1.0, 1)])])[1:] == (None, 0)
     assert compare([make_trial(0, 0, [(2.0, 1)])], [make_trial(1, 0, [(1.0, 1)])]) == (1, None, 1)
+
+
+def test_a_difference_has_the_sign_of_the_ranking_whatever_the_rows_lengths():
+    # A little better on 36 short answers, much worse on four long ones.
+    a = make_trial(0, 0, [(0.97 * 2, 2)] * 36 + [(0.8 * 100, 100)] * 4)
+    b = make_trial(1, 0, [(1.0 * 2, 2)] * 36 + [(0.6 * 100, 100)] * 4)
+    difference, _, _ = compare([a], [b])
+    assert difference == pytest.approx(mean_loss([a]) - mean_loss([b]))
+    assert difference > 0.1
+
+
+def test_the_error_of_a_difference_is_that_of_rows_drawn_anew():
+    rng = np.random.default_rng(4)
+    tokens = np.maximum(1, rng.lognormal(2, 0.7, 60).astype(int))
+    nats = rng.gamma(2, 0.5, 60)
+    arms = [nats + rng.normal(0, 0.3, 60) for _ in range(2)]
+    trials = [make_trial(i, 0, list(zip(arm * tokens, tokens, strict=True)))
+              for i, arm in enumerate(arms)]  # fmt: skip
+    _, error, _ = compare(*([trial] for trial in trials))
+    drawn = rng.integers(0, 60, (4000, 60))
+    weights = tokens[drawn]
+    differences = ((arms[0] - arms[1])[drawn] * weights).sum(axis=1) / weights.sum(axis=1)
+    assert error == pytest.approx(differences.std(), rel=0.1)
 
 
 def test_a_candidate_that_hardly_learns_its_own_rows_has_collapsed():

@@ -1,6 +1,7 @@
 """Races whose losers leave by a paired test, and whose winner is the shortest of the best."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,21 @@ def test_of_those_within_one_standard_error_of_the_best_the_shortest_wins():
     # By more than one standard error the long one has earned its tokens.
     better = [[x - 0.5 + 0.05 * (-1) ** i for i, x in enumerate(fold)] for fold in same]
     assert run([same, better], [5, 30])[0].winner == 1
+
+
+def test_a_short_one_that_is_much_worse_on_the_long_answers_does_not_win():
+    short = [(0.97 * 2, 2)] * 36 + [(0.8 * 100, 100)] * 4
+    better = [(1.0 * 2, 2)] * 36 + [(0.6 * 100, 100)] * 4
+    trials = [
+        [
+            replace(
+                make_trial(index, 0, []),
+                rows=tuple(RowLoss(str(i), nll, tokens) for i, (nll, tokens) in enumerate(rows)),
+            )
+        ]
+        for index, rows in enumerate((short, better))
+    ]
+    assert PairedRace([5, 30].__getitem__).winner(trials, [0, 1]) == 1
 
 
 def test_between_as_short_ones_the_better_wins():

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -17,7 +18,7 @@ from levertune.runs.prepare import prepare_run
 from levertune.runs.run import run_recipe
 from levertune.runs.tuned import tuned_settings
 from levertune.tuning import trial as trial_module
-from levertune.tuning.tune import tune_recipe
+from levertune.tuning.tune import _summarise, tune_recipe
 
 RUN = Path("runs/whole")
 AUTO = {
@@ -35,6 +36,25 @@ def _on_cpu(on_cpu):
 
 def trial_files():
     return sorted((RUN / "tune").rglob("trial.json"))
+
+
+def test_a_candidate_that_left_after_an_easy_fold_is_not_called_the_next_best():
+    losses = {1: [0.3, 0.9, 0.9], 2: [0.31, 0.92, 0.91], 3: [0.5]}  # by candidate and fold
+    trials = [
+        [
+            Trial(
+                {"general.rows": rows}, fold, (RowLoss("a", loss, 1), RowLoss("b", loss + 0.1, 1)),
+                10, rows, 100, None, None, None, None,
+            )
+            for fold, loss in enumerate(found)
+        ]
+        for rows, found in losses.items()
+    ]  # fmt: skip
+    contest = SimpleNamespace(anchor_tokens=lambda settings: None)
+    found = _summarise(contest, trials, 0)
+    assert [one.settings["general.rows"] for one in found] == [1, 2, 3]
+    assert found[1].difference == pytest.approx(0.04 / 3)
+    assert found[2].nll < found[1].nll  # of one easy fold
 
 
 def test_general_rows_are_tuned_on_training_rows_alone_and_the_run_takes_them(project):

@@ -76,9 +76,9 @@ class Candidate:
         folds: Inner folds it was measured on; it left the race after these, or won.
         nll: Nats per supervised token on the validation rows of these folds; None if a training
             failed.
-        difference: Mean over rows of its nats per token minus the chosen candidate's, on the folds
-            both were measured on; None for the chosen one.
-        difference_se: Standard error of that mean over rows; None below two rows.
+        difference: Its nats per token minus the chosen candidate's, on the folds both were measured
+            on; None for the chosen one.
+        difference_se: Standard error of that, paired by row; None below two rows.
         num_rows: Rows compared.
         task_loss_share: Task share of the loss; None if not known.
         train_tokens: Tokens trained on, a trial.
@@ -140,7 +140,8 @@ class TunedChoice:
         fold: Fold of the run's cross-validation whose training rows were used; None for all
             training rows.
         settings: The choice, by recipe key.
-        candidates: All candidates, the chosen one first, then by nats per token.
+        candidates: All candidates, the chosen one first, then those measured on more folds, and of
+            as many by nats per token; those that failed last.
         anchors: Every anchor that was written for the choice; empty where anchors were not tuned.
     """
 

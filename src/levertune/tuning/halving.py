@@ -117,26 +117,33 @@ def mean_loss(trials: Sequence[Trial]) -> float:
 
 
 def compare(trials: Sequence[Trial], others: Sequence[Trial]) -> tuple[float, float | None, int]:
-    """Mean difference in nats per token, row by row, on the folds both were measured on.
+    """Difference in nats per token, paired by row, on the folds both were measured on.
+
+    Candidates are ranked by nats per token, so that is what is compared. A mean over rows of each
+    row's own nats per token would weigh a short answer's tokens more, and may well be of another
+    sign. The standard error is that of a difference of two ratios with rows as units (Cochran,
+    Sampling techniques, 1977, chapter 6); where all rows have as many tokens it is that of their
+    mean difference.
 
     Args:
         trials: Trials of one candidate.
         others: Trials of another.
 
     Returns:
-        The mean over rows, its standard error (None below two rows), and the number of rows; a
-        mean of NaN where no row is common.
+        The difference, its standard error (None below two rows), and the number of rows; a
+        difference of NaN where no row is common.
     """
     mine, theirs = _by_row(trials), _by_row(others)
-    differences = [mine[key] - theirs[key] for key in mine if key in theirs]
-    n = len(differences)
+    keys = [key for key in mine if key in theirs]
+    n = len(keys)
     if n == 0:
         return math.nan, None, 0
-    mean = sum(differences) / n
+    own, own_parts = _ratio([mine[key] for key in keys])
+    other, other_parts = _ratio([theirs[key] for key in keys])
     if n == 1:
-        return mean, None, 1
-    variance = sum((d - mean) ** 2 for d in differences) / (n - 1)
-    return mean, math.sqrt(variance / n), n
+        return own - other, None, 1
+    squares = sum((a - b) ** 2 for a, b in zip(own_parts, other_parts, strict=True))
+    return own - other, math.sqrt(squares * n / (n - 1)), n
 
 
 def find_collapsed(trials: Sequence[Sequence[Trial]]) -> set[int]:
@@ -191,9 +198,12 @@ def _falls(trials: Sequence[Trial]) -> dict[int, float]:
     }
 
 
-def _by_row(trials: Sequence[Trial]) -> dict[tuple[int, str], float]:
-    return {(trial.fold, row.id): _per_token(row) for trial in trials for row in trial.rows}
+def _by_row(trials: Sequence[Trial]) -> dict[tuple[int, str], RowLoss]:
+    return {(trial.fold, row.id): row for trial in trials for row in trial.rows}
 
 
-def _per_token(row: RowLoss) -> float:
-    return row.nll / row.tokens
+def _ratio(rows: Sequence[RowLoss]) -> tuple[float, list[float]]:
+    """Nats per token of all rows, and by how much each row moves it."""
+    tokens = sum(row.tokens for row in rows)
+    ratio = sum(row.nll for row in rows) / tokens
+    return ratio, [(row.nll - ratio * row.tokens) / tokens for row in rows]

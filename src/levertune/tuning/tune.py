@@ -300,9 +300,10 @@ def _summarise(
                 anchor_tokens=contest.anchor_tokens(own[0].settings),
             )
         )
+    # Figures of as many folds can be ranked; a first fold may be easier than the others.
     order = sorted(
         range(len(found)),
-        key=lambda i: (i != winner, found[i].nll if found[i].nll is not None else math.inf),
+        key=lambda i: (i != winner, found[i].nll is None, -found[i].folds, found[i].nll or 0.0),
     )
     return tuple(found[i] for i in order)
 
