@@ -349,6 +349,32 @@ def test_a_variant_with_a_run_for_each_seed_is_one_row_and_first_seeds_can_be_le
     assert table["varied"][2].split()[0] == "+25.0"
 
 
+def test_a_difference_over_fewer_seeds_than_the_row_has_says_so(run_grid):
+    from kept_table import make_table
+
+    def cells(*seeds):
+        return {seed: scored_cell(seed, 4) for seed in seeds}
+
+    variants = {
+        "plain": cells(0, 1, 2),
+        "more": cells(0, 1, 2, 3, 4),
+        "as-many": cells(0, 1, 2),
+        "one": cells(2, 3),
+        "others": cells(5),
+    }
+    found = rows_of(make_table(variants, "plain"))
+    said = {variant: row[2].partition("] ")[2] for variant, row in found.items()}
+    assert said == {
+        "plain": "",
+        "more": "(3 seeds)",
+        "as-many": "",
+        "one": "(1 seed)",
+        "others": "",
+    }
+    assert found["others"][2] == "-"
+    assert found["more"][4].endswith(" (3 seeds)")
+
+
 def test_a_table_of_anchors_says_their_tokens_and_what_their_design_cost(run_grid):
     from kept_table import make_table
 

@@ -21,6 +21,8 @@ COUNTS = ("tokens", "served_tokens")
 def make_table(cells: Mapping[str, Mapping[int, KeptCell]], reference_name: str) -> str:
     """Write a Markdown table: score, likelihoods and time of variants, with differences.
 
+    A difference is over the seeds that both have, and says how many where these are fewer.
+
     Args:
         cells: The cells of each variant by seed; a variant without cells is left out.
         reference_name: The variant the others are compared with, where it has cells.
@@ -46,12 +48,13 @@ def _columns(mine: Mapping[int, KeptCell], reference: Mapping[int, KeptCell]) ->
     points = find_metric(next(iter(scores.values())).name).points_per_unit
     others = {seed: cell.score for seed, cell in reference.items()}
     comparable = mine is not reference and _same_rows(mine, reference)
+    of = _of_seeds(sum(seed in reference for seed in mine), len(mine)) if comparable else ""
     yield _shown(_interval(scores), points, 1)
-    yield _shown(_difference(scores, others) if comparable else None, points, 1, sign="+")
+    yield _shown(_difference(scores, others) if comparable else None, points, 1, sign="+") + of
     task = {seed: cell.nll["task"] for seed, cell in mine.items()}
     others = {seed: cell.nll["task"] for seed, cell in reference.items()}
     yield _shown(_interval(task), 1, 3)
-    yield _shown(_difference(task, others) if comparable else None, 1, 3, sign="+")
+    yield _shown(_difference(task, others) if comparable else None, 1, 3, sign="+") + of
     yield _shown(_interval({seed: cell.nll["retention"] for seed, cell in mine.items()}), 1, 3)
     yield _mean_minutes([cell.numbers["seconds"]["total"] for cell in mine.values()])
 
@@ -84,6 +87,13 @@ def _mean_minutes(seconds: Sequence[float | None]) -> str:
         return "-"
     of = "" if len(known) == len(seconds) else f" ({len(known)} of {len(seconds)})"
     return f"{fmean(known) / 60:.1f}{of}"
+
+
+def _of_seeds(shared: int, all_of_them: int) -> str:
+    """How many seeds a difference is over, where the row has more."""
+    if shared in (0, all_of_them):
+        return ""
+    return f" ({shared} seed{'s' if shared > 1 else ''})"
 
 
 def _same_rows(mine: Mapping[int, KeptCell], reference: Mapping[int, KeptCell]) -> bool:

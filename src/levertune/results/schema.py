@@ -107,7 +107,8 @@ class Comparison:
         metric: Metric name, or `nll.task`, `nll.general_heldout`, `nll.retention`.
         difference: `arm` minus `against`.
         p: Two-sided p-value; None where the design has too few seeds or rows for one.
-        rows_better: Rows on which `arm` did better; None for a metric without row scores.
+        rows_better: Rows on which `arm` did better, counted in each seed; None for a metric without
+            row scores.
         rows_worse: Rows on which it did worse.
         rows_tied: Rows on which both did the same.
     """
