@@ -127,11 +127,18 @@ def test_every_anchor_is_in_the_table_with_its_figures_and_the_front_is_marked()
     assert len(pareto_front(found.scores)) == 2
     assert "Long and good." in shown[0]  # lowest NLL first
     assert "1.900 [1.80, 2.00]" in shown[0]
-    assert "\N{MINUS SIGN}0.600 [\N{MINUS SIGN}0.70, \N{MINUS SIGN}0.50]" in shown[0]
+    assert "\N{MINUS SIGN}0.600 [\N{MINUS SIGN}0.700, \N{MINUS SIGN}0.500]" in shown[0]
     assert "9.0 8.1 in training" in shown[2]
     assert "3.25 no interval" in shown[0]
     assert "2.500 [2.40, 2.60] \N{EN DASH} 0.800" in shown[3]
     assert "Newcombe's method 5" in Page(raw).text
+
+
+def test_a_small_change_that_excludes_zero_does_not_read_as_if_it_held_it():
+    found = make_scores(("Name the code.",))
+    small = replace(found.scores[0], nll_change=-0.004, nll_change_interval=(-0.006, -0.002))
+    shown = Page(render(replace(found, scores=(small,)))).text.replace("\N{MINUS SIGN}", "-")
+    assert "-0.004 [-0.006, -0.002]" in shown
 
 
 def test_every_point_is_drawn_before_and_after_and_said_in_words():

@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         (
             "front" if score.anchor_id in front else "",
             _figure(score.nll, score.nll_interval),
-            _figure(score.nll_change, score.nll_change_interval, signed=True),
+            _change(score.nll_change, score.nll_change_interval),
             _figure(score.auc, score.auc_interval),
             _figure(score.silhouette, score.silhouette_interval),
             f"{score.tokens_per_request:.1f}",
@@ -139,12 +139,17 @@ def _write_page(args: argparse.Namespace, recipe: Recipe, scored: AnchorScores) 
     write_anchor_page(args.html, scored, task=task, model=model, include_text=not args.no_text)
 
 
-def _figure(value: float | None, ends: tuple[float, float] | None, *, signed: bool = False) -> str:
+def _figure(value: float | None, ends: tuple[float, float] | None) -> str:
     if value is None:
         return "not measured"
-    mark = "+" if signed else ""
-    shown = f"{value:{mark}.3f}"
-    return shown if ends is None else f"{shown} [{ends[0]:{mark}.2f}, {ends[1]:{mark}.2f}]"
+    return f"{value:.3f}" if ends is None else f"{value:.3f} [{ends[0]:.2f}, {ends[1]:.2f}]"
+
+
+def _change(value: float | None, ends: tuple[float, float] | None) -> str:
+    """A difference; with fewer decimals an end of its interval beside zero would read as zero."""
+    if value is None:
+        return "not measured"
+    return f"{value:+.3f}" if ends is None else f"{value:+.3f} [{ends[0]:+.3f}, {ends[1]:+.3f}]"
 
 
 def _short(text: str) -> str:

@@ -35,6 +35,7 @@ FIGURES = {
 
 _FRONT, _OTHER, _NONE = 3, 0, 1  # colour and shape
 _DIGITS = {"energy": 2, "spread": 2}
+_END_DIGITS = {"nll_change": 3}  # with two an end beside zero would read as zero
 _SHORT = 140
 _MAX_NOTES = 20
 _MAX_NOTE = 400
@@ -242,7 +243,8 @@ def _figure(score: AnchorScore, field: str) -> Number:
     if interval is None:
         return number(None)
     shown = number_text(interval.value, _DIGITS.get(field, 3))
-    return Number(shown, range_text(interval, 2), "", interval.method)
+    ends = range_text(interval, _END_DIGITS.get(field, 2))
+    return Number(shown, ends, "", interval.method)
 
 
 def _tokens(score: AnchorScore) -> Number:
