@@ -207,6 +207,21 @@ def test_rows_held_out_are_gone_from_the_pool_and_always_the_same():
     assert not left & {(r.source, r.id) for r in held}
 
 
+def test_a_row_that_stands_in_the_pool_twice_is_not_held_out():
+    # Of each row of `a` up to the 25th there is a copy, in another source or under another id.
+    rows = make_rows("a", 30)
+    copies = [replace(row, id=f"again {row.id}") for row in rows[:12]]
+    elsewhere = [replace(row, source="b") for row in rows[12:25]]
+    files = [
+        replace(as_file("a", 0), records=(*rows, *copies)),
+        replace(as_file("b", 0), records=tuple(elsewhere)),
+    ]
+    held, pool = hold_out_general(files, 5)
+    assert {row.id for row in held} == {"25", "26", "27", "28", "29"}
+    assert sum(map(len, pool.values())) == 50
+    assert hold_out_general([replace(files[0], records=(*copies, *rows[:12]))], 5)[0] == ()
+
+
 def test_never_more_than_a_fifth_is_held_out():
     held, pool = hold_out_general([as_file("a", 11)], 64)
     assert (len(held), len(pool["a"])) == (2, 9)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from levertune.data.draws import allot_rows, draw_rows
-from levertune.data.records import Record, RecordFile
+from levertune.data.records import Message, Record, RecordFile
 from levertune.data.row_texts import make_own_text, prompt_key
 from levertune.recipes.recipe import Recipe
 from levertune.runs.general_amounts import group_by_source, token_shares, up_to_tokens
@@ -22,7 +23,8 @@ def hold_out_general(
 ) -> tuple[tuple[Record, ...], dict[str, list[Record]]]:
     """Set general rows aside that no arm trains on.
 
-    Never more than a fifth of what there is, so that a small pool stays a pool.
+    Never more than a fifth of what there is, so that a small pool stays a pool; and none that
+    stands in the pool a second time, in this source or another: its copy would be trained on.
 
     Args:
         files: The general sources.
@@ -33,13 +35,19 @@ def hold_out_general(
     """
     pool = [record for file in files for record in file.records]
     wanted = min(num_rows, len(pool) // 5)
-    heldout = allot_rows(pool, wanted, seed=HELDOUT_SEED) if wanted else []
+    copies = Counter(map(_content, pool)) if wanted else {}
+    single = [record for record in pool if wanted and copies[_content(record)] == 1]
+    heldout = allot_rows(single, wanted, seed=HELDOUT_SEED)
     taken = {(r.source, r.id) for r in heldout}
     left: dict[str, list[Record]] = {}
     for record in pool:
         if (record.source, record.id) not in taken:
             left.setdefault(record.source, []).append(record)
     return tuple(heldout), left
+
+
+def _content(record: Record) -> tuple[tuple[Message, ...], str]:
+    return record.prompt, record.completion
 
 
 def draw_general(
