@@ -137,6 +137,25 @@ def test_each_fold_of_a_cross_validation_chooses_on_its_own_training_rows(projec
     assert prepared.recipe.general.rows == 7
 
 
+def test_a_baseline_that_was_not_tuned_takes_nothing_chosen_on_the_rows_it_is_tested_on(project):
+    recipe = project.recipe(**AUTO, task__test="cv:2")
+    tuning = tune_recipe(recipe, what=["learning_rate"]).tuning
+    rates = {0: 1e-3, 1: 2e-3, None: 3e-3}
+    changed = [
+        type(c)(c.arm, c.fold, {"training.learning_rate": rates[c.fold]}, c.candidates)
+        for c in tuning.choices
+    ]
+    write_tuning(RUN, type(tuning)(**{**_fields(tuning), "choices": tuple(changed)}))
+    prepared = prepare_run(recipe)
+    found = {
+        (plan.arm.name, plan.fold): prepared.recipe_for(plan).training.learning_rate
+        for plan in prepared.plans
+        if plan.arm.is_trained
+    }
+    assert len({arm for arm, _ in found}) > 1
+    assert found == {(arm, fold): rates[fold] for arm, fold in found}
+
+
 def _fields(value):
     return {name: getattr(value, name) for name in value.__dataclass_fields__}
 

@@ -174,7 +174,8 @@ def tuned_settings(tuning: Tuning, arm: Arm, fold: int | None) -> dict[str, Valu
     """What was chosen for an arm, on the training rows of a fold.
 
     The baselines have choices of their own, made on `sft`; `sft-steps` takes as many steps as
-    `tell`, so the amounts that make these are those of `tell`.
+    `tell`, so the amounts that make these are those of `tell`. What was tuned for `tell` alone they
+    take from it: of the same fold, as the choice on all rows has seen the rows of every fold.
 
     Args:
         tuning: The tuning.
@@ -185,10 +186,7 @@ def tuned_settings(tuning: Tuning, arm: Arm, fold: int | None) -> dict[str, Valu
     if arm.has_general:
         return leveraged
     of_tell = (*_LEVERAGED_ALONE, *(("task.exposures",) if arm.matches_steps else ()))
-    return {
-        **{key: value for key, value in plain.items() if key not in of_tell},
-        **{key: value for key, value in leveraged.items() if key in of_tell},
-    }
+    return {**leveraged, **{key: value for key, value in plain.items() if key not in of_tell}}
 
 
 def warn_of_collapse(choice: TunedChoice) -> str | None:
