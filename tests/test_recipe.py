@@ -365,6 +365,31 @@ def test_a_mistake_in_a_file_is_told_with_its_line(tmp_path):
     assert load_recipe(path, ["training.lora_r=4"]).training.lora_r == 4
 
 
+@pytest.mark.parametrize(
+    "word", ["None", "none", "off", "no", '"false"', "Auto", "AUTO", '"null"', '" NONE "']
+)
+def test_a_setting_in_other_letters_does_not_stand_on_every_prompt(tmp_path, word):
+    path = write(tmp_path / "r.yaml", f"task: {{path: a.csv}}\nanchor:\n  text: {word}\n")
+    shown = word.strip('"')  # as it was written, blanks and all
+    message = (
+        f"r.yaml, line 3: anchor.text: would put the word on every task prompt; found {shown!r}. "
+        "Write null for no anchor, auto in small letters, or a sentence."
+    )
+    with pytest.raises(RecipeError, match=re.escape(message) + "$"):
+        load_recipe(path)
+    with pytest.raises(RecipeError, match=r"^evaluation\.anchor: would put .* auto, trained in"):
+        recipe_for_task("a.csv", [f"evaluation.anchor={word}"])
+
+
+def test_settings_of_the_anchor_and_sentences_that_begin_like_one_are_taken():
+    assert recipe_for_task("a.csv", ["anchor.text=null"]).anchor.text is None
+    for text in ("auto", "No.", "None of these labels may be left out.", "Trained"):
+        assert recipe_for_task("a.csv", [f"anchor.text={text}"]).anchor.text == text
+    assert recipe_for_task("a.csv", ["evaluation.anchor=trained"]).evaluation.anchor == "trained"
+    with pytest.raises(RecipeError, match=r"^evaluation\.anchor: .*found 'Trained'"):
+        recipe_for_task("a.csv", ["evaluation.anchor=Trained"])
+
+
 @pytest.mark.parametrize("order", ["general-then-task", "task-then-general"])
 @pytest.mark.parametrize("schedule", ["anneal", "refine"])
 def test_an_anchor_that_changes_needs_task_rows_all_along_the_order(tmp_path, schedule, order):

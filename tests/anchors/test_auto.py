@@ -114,6 +114,23 @@ def test_file_holds_the_anchor_with_or_without_byte_order_mark(tmp_path):
     assert choice.reason == f"read from {path}"
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_the_ends_of_lines_of_another_system_make_no_other_anchor(tmp_path, end):
+    path = tmp_path / "anchor.txt"
+    path.write_bytes(f"Give the code.{end}{end}Nothing else.{end}".encode())
+    choice = choose_anchor(f"file:{path}", BARE)
+    assert choice.anchor.text == "Give the code.\n\nNothing else."
+
+
+def test_the_file_may_lie_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "anchor.txt").write_text("Give the code.", "utf-8")
+    choice = choose_anchor("file:~/anchor.txt", BARE)
+    assert (choice.anchor.text, choice.reason) == ("Give the code.", "read from ~/anchor.txt")
+    with pytest.raises(RecipeError, match="^~nobody-here/a.txt: the home folder is not known"):
+        choose_anchor("file:~nobody-here/a.txt", BARE)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

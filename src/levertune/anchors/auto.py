@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from levertune.anchors.anchor import Anchor, Placement
 from levertune.anchors.lift import (
@@ -16,6 +15,7 @@ from levertune.anchors.lift import (
 from levertune.anchors.shorten import AnchorStage
 from levertune.anchors.template import describe_rows
 from levertune.anchors.varied import VariedRule, find_replaced
+from levertune.data.home_folder import expand_home
 from levertune.data.records import Record
 from levertune.errors import RecipeError
 
@@ -193,8 +193,11 @@ def _read_setting(setting: str, pools: Sequence[str]) -> tuple[str, str]:
         return setting.strip(), "as the recipe has it"
     path = setting.removeprefix("file:").strip()
     where = f"anchor.text: {path or 'file:'}"
+    file = expand_home(path, error=RecipeError)
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig").strip()
+        # As text files are read: the same words saved on another system are the same anchor.
+        content = file.read_bytes().decode("utf-8-sig")
+        text = content.replace("\r\n", "\n").replace("\r", "\n").strip()
     except FileNotFoundError as error:
         raise RecipeError(
             f"{where}: no such file. Write the anchor there, or use `auto`."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from levertune.anchors.setting import AUTO, is_slip
 from levertune.recipes.hints import short
 
 MAX_REFINE_EVERY = 0.4
@@ -28,6 +29,8 @@ def fault_of_anchor(anchor: Mapping[str, Any], defaults: Mapping[str, Any]) -> s
         defaults: The defaults by key.
     """
     schedule = anchor["schedule"]
+    if fault := fault_of_words(anchor["text"]):
+        return f"text: {fault}"
     if schedule != "constant" and anchor["text"] is None:
         return (
             f"schedule: {schedule} needs an anchor to begin with; found anchor.text=null. Give "
@@ -51,6 +54,21 @@ def fault_of_anchor(anchor: Mapping[str, Any], defaults: Mapping[str, Any]) -> s
                     f"anchor.schedule={schedule}. Remove it, or set anchor.schedule={owner}."
                 )
     return None
+
+
+def fault_of_words(text: str | None, *settings: str) -> str | None:
+    """What is wrong with a text that is meant as a setting, after its key; None if nothing is.
+
+    Args:
+        text: The text.
+        settings: Words besides `auto` that are settings there.
+    """
+    if text is None or not is_slip(text, settings=(AUTO, *settings)):
+        return None
+    return (
+        f"would put the word on every task prompt; found {short(text)}. Write null for no anchor, "
+        f"{', '.join((AUTO, *settings))} in small letters, or a sentence."
+    )
 
 
 def fault_of_order(schedule: str, order: str) -> str | None:

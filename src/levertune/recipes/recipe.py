@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from levertune.recipes.anchor_rules import fault_of_order
+from levertune.recipes.anchor_rules import fault_of_order, fault_of_words
 from levertune.recipes.anchor_section import AnchorSection
 from levertune.recipes.general_section import GeneralSection
 from levertune.recipes.section import Section
@@ -232,6 +232,12 @@ class EvaluationSection(Section):
         description="Only the first so many test rows of the seeded order; cross-validation tests "
         "all. null: all.",
     )
+
+    @model_validator(mode="after")
+    def _check_anchor(self) -> EvaluationSection:
+        if fault := fault_of_words(self.anchor, "trained"):
+            raise ValueError(f"anchor: {fault}")
+        return self
 
 
 class Recipe(Section):
