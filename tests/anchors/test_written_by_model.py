@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -140,6 +141,25 @@ def test_even_a_crash_loses_nothing_that_was_finished(tmp_path):
         write(Model("Name the colour it has.", KeyboardInterrupt()), store=store)
     rest = Model(*["Say which colour."] * 3)
     assert len(write(rest, store=store).candidates) == 2
+
+
+def test_answers_that_another_process_keeps_meanwhile_are_not_lost(tmp_path):
+    store = tmp_path / "answers.jsonl"
+
+    class Slow(Model):
+        """While it answers first, another process writes all of its own."""
+
+        def __call__(self, prompt, *, seed, max_tokens):
+            if not self.asked:
+                write(Model(*[f"Write the hue, version {n}." for n in range(4)]), store=store,
+                      plan=replace(PLAN, draw_seed=7))  # fmt: skip
+            return super().__call__(prompt, seed=seed, max_tokens=max_tokens)
+
+    write(Slow(*[f"Name the colour, version {n}." for n in range(4)]), store=store)
+    kept = [json.loads(line)["answer"] for line in store.read_text("utf-8").splitlines()]
+    assert sorted(kept) == sorted(
+        f"{words}, version {n}." for words in ("Write the hue", "Name the colour") for n in range(4)
+    )
 
 
 def test_store_keeps_answers_of_another_model_but_does_not_use_them(tmp_path):

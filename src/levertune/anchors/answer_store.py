@@ -28,16 +28,8 @@ class AnswerStore:
     def __init__(self, path: Path | None, model: str) -> None:
         self._path = path
         self._model = model
-        self._rows: dict[str, dict[str, Any]] = {}
         self.num_answers = 0
-        if path is not None and path.exists():
-            for number, row in enumerate(read_jsonl(path), start=1):
-                if not _is_answer(row):
-                    raise RunError(
-                        f"{path}, row {number}: not an answer of a model; found the fields "
-                        f"{sorted(row)}. Remove the file, or name another."
-                    )
-                self._rows[row["key"]] = row
+        self._rows = self._read()
 
     def answer(
         self,
@@ -63,7 +55,7 @@ class AnswerStore:
 
         Raises:
             AskError: If the model cannot be asked.
-            RunError: If the answer cannot be written.
+            RunError: If the answer cannot be written, or the file holds something else by now.
         """
         facts = [self._model, form, prompt, seed, max_tokens]
         key = hashlib.sha256(json.dumps(facts).encode("ascii")).hexdigest()[:32]
@@ -82,9 +74,24 @@ class AnswerStore:
                 "seconds": round(clock() - started, 3),
             }
             if self._path is not None:
+                # Another process may have kept answers there meanwhile, which were paid for too.
+                self._rows = {**self._read(), **self._rows}
                 write_jsonl_atomically(self._path, self._rows.values())
         self.num_answers += 1
         return self._rows[key]
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        """The answers in the file, by what was asked."""
+        rows: dict[str, dict[str, Any]] = {}
+        if self._path is not None and self._path.exists():
+            for number, row in enumerate(read_jsonl(self._path), start=1):
+                if not _is_answer(row):
+                    raise RunError(
+                        f"{self._path}, row {number}: not an answer of a model; found the fields "
+                        f"{sorted(row)}. Remove the file, or name another."
+                    )
+                rows[row["key"]] = row
+        return rows
 
 
 def _is_answer(row: dict[str, Any]) -> bool:
