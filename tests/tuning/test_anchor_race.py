@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from levertune.anchors.candidates import AnchorCandidate, WayResult
+from levertune.anchors.pool import kept
 from levertune.cli.main import main
 from levertune.errors import RecipeError, RunError
 from levertune.results.folder_lock import hold_folder
@@ -207,14 +208,14 @@ def test_anchors_are_written_anew_when_the_file_or_the_pool_they_come_from_chang
     own.write_text("Give the colour.", "utf-8")
     _, tuning, _ = tune(project, field, anchor__text="file:own.txt")
     assert tuning.choices[0].anchors[0].text == "Give the colour."
-    real = anchor_race.merge_pools
+    real = kept.merge_pools
     before = [path.read_text("utf-8") for path in RUN.rglob("anchors.json")]
 
     def one_less(places):
         pool = real(places)
         return replace(pool, entries=pool.entries[1:])
 
-    monkeypatch.setattr(anchor_race, "merge_pools", one_less)
+    monkeypatch.setattr(kept, "merge_pools", one_less)
     tune(project, field, anchor__text="file:own.txt")
     assert [path.read_text("utf-8") for path in RUN.rglob("anchors.json")] != before
 
@@ -349,7 +350,7 @@ def test_an_anchor_of_the_users_that_quotes_a_row_is_refused(project, engine):
         tune(project, AnchorField(ways=(), texts=(quoting,)))
 
 
-@pytest.mark.parametrize("text", ["file:secret.txt", " file:none.txt", "pool:none", "auto"])
+@pytest.mark.parametrize("text", ["file:secret.txt", " file:none.txt", "pool:none", "auto", "None"])
 def test_a_text_that_would_name_something_is_refused_and_never_looked_up(project, engine, text):
     (project.folder / "secret.txt").write_text("The key is under the mat.", "utf-8")
     with pytest.raises(RecipeError, match=r"which anchor\.text takes for .*\. Write another\."):
@@ -393,6 +394,21 @@ def test_transfer_is_raced_with_a_generator_alone():
 def test_an_unknown_way_is_refused(text):
     with pytest.raises(RecipeError, match="--ways: must be among"):
         parse_ways(text)
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        (AnchorField(ways=("transfer",)), "--way transfer: needs a generator; found none"),
+        (AnchorField(ways=("template",), generator="g"), "--generator: is asked by --way transfer"),
+        (AnchorField(ways=("evolve",), texts=(SHORT, LONG)), "--ways: must be among .*'evolve'"),
+    ],
+)
+def test_from_python_too_a_way_that_cannot_race_is_refused_by_a_look(project, field, message):
+    with pytest.raises(RecipeError, match=message):
+        tune_recipe(project.recipe(), what=["anchor"], anchors=field, dry_run=True)
+    with pytest.raises(RecipeError, match="--what: must be among .*'anchors'"):
+        tune_recipe(project.recipe(), what=["anchors"], dry_run=True)
 
 
 def test_ways_are_all_by_default_and_in_one_order():

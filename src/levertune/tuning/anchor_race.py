@@ -11,7 +11,7 @@ from pathlib import Path
 from levertune.anchors.anchor import Anchor
 from levertune.anchors.auto import AnchorChoice
 from levertune.anchors.candidates import AnchorCandidate
-from levertune.anchors.pool.merge import merge_pools
+from levertune.anchors.pool.kept import kept_pool
 from levertune.anchors.pool.places import SHIPPED
 from levertune.anchors.quotes import spoken
 from levertune.anchors.transfer.asking import PLAN as TRANSFER_PLAN
@@ -246,7 +246,7 @@ def _fingerprint(
     """Hash of what anchors are written from: also of what stands in the files that are named."""
     pool: list[str] = []
     if "pool" in field.ways:
-        pool = [repr(one) for one in merge_pools((SHIPPED, *recipe.anchor.pools)).entries]
+        pool = [repr(one) for one in kept_pool((SHIPPED, *recipe.anchor.pools)).entries]
     content = [
         own,
         pool,

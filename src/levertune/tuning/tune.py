@@ -37,8 +37,8 @@ from levertune.runs.tuned import (
     warn_of_collapse,
     warn_of_keys_by_hand,
 )
-from levertune.tuning.anchor_race import AnchorField
-from levertune.tuning.candidates import What, tuned_keys
+from levertune.tuning.anchor_race import AnchorField, parse_ways
+from levertune.tuning.candidates import What, parse_what, tuned_keys
 from levertune.tuning.contests import (
     Contest,
     estimate_seconds,
@@ -102,12 +102,16 @@ def tune_recipe(
         What was found. It is written into the run folder, where `levertune run` reads it.
 
     Raises:
-        RecipeError: If there is nothing to choose between, the arm cannot be tuned, or the budget
-            is too small for two candidates.
+        RecipeError: If there is nothing to choose between, the arm cannot be tuned, something to
+            tune or a way to write anchors is unknown, the way `transfer` and a generator are not
+            together, or the budget is too small for two candidates.
         RunError: If no candidate could be trained to the end.
         UserError: If something the user named cannot be used.
     """
     progress, say = progress or SilentProgress(), say or (lambda line: None)
+    what = parse_what(what if isinstance(what, str) else ",".join(what))
+    if anchors is not None:
+        parse_ways(",".join(anchors.ways), anchors.generator)
     for arm in arms:
         if arm not in TUNABLE_ARMS:
             raise RecipeError(
