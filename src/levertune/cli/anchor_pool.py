@@ -6,11 +6,9 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levertune.cli.arguments import (
-    RECIPE_FILE,
     add_output_arguments,
     add_recipe_arguments,
     make_terminal,
@@ -18,10 +16,8 @@ from levertune.cli.arguments import (
     read_recipe,
 )
 from levertune.cli.terminal import Terminal
-from levertune.errors import DataError
 
 if TYPE_CHECKING:
-    from levertune.anchors.pool.entry import PoolEntry
     from levertune.anchors.pool.merge import Pool
     from levertune.anchors.pool.ranking import Ranked
     from levertune.anchors.pool.search import Match
@@ -188,15 +184,11 @@ def _check(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _add(args: argparse.Namespace, terminal: Terminal) -> int:
-    from levertune.anchors.pool.contribute import add_evidence
     from levertune.anchors.pool.reading import read_entry
-    from levertune.anchors.pool.writing import find_entry_file, write_entry
+    from levertune.runs.pool_contribution import NewEntry, contribute_run
 
-    folder = Path(args.run)
-    path = find_entry_file(args.to, args.id)
-    is_new = not path.exists()
-    entry = _contribute(args, folder) if is_new else add_evidence(read_entry(path), folder)
-    path = write_entry(args.to, entry)
+    given = {name: getattr(args, name) for name in _NEW if getattr(args, name)}
+    path, is_new = contribute_run(args.run, args.to, args.id, NewEntry(**given))
     terminal.say(f"written: {path}")
     if is_new:
         terminal.note(
@@ -204,47 +196,8 @@ def _add(args: argparse.Namespace, terminal: Terminal) -> int:
         )
     else:
         terminal.note("the entry was there: its words, examples and votes stay, the gain is added")
-    terminal.result({"path": str(path), **entry.to_mapping()})
+    terminal.result({"path": str(path), **read_entry(path).to_mapping()})
     return 0
-
-
-def _contribute(args: argparse.Namespace, folder: Path) -> PoolEntry:
-    """A new entry of a run."""
-    from levertune.anchors.auto import choose_lifting
-    from levertune.anchors.pool.contribute import build_contribution, name_examples
-    from levertune.anchors.pool.evidence import measure_evidence
-    from levertune.recipes.loading import load_recipe
-    from levertune.results.schema import read_result
-    from levertune.runs.inputs import read_task
-
-    missing = [f"--{name}" for name in _NEW if not getattr(args, name)]
-    if missing:
-        raise DataError(
-            f"anchor pool add: a new entry needs {', '.join(missing)}; found none, and there is no "
-            f"entry {args.id!r} in {args.to} yet. Add them."
-        )
-    result = read_result(folder)
-    recipe = load_recipe(folder / RECIPE_FILE)
-    task, _ = read_task(recipe)
-    if task.sha256 != result.task.sha256:  # an id would name another row than the run had
-        raise DataError(
-            f"{task.path}: is not the file that the run {args.run} was trained on; found hash "
-            f"{task.sha256[:12]}, the run has {result.task.sha256[:12]}. Put that file back, "
-            "or run again in another folder."
-        )
-    lifting = choose_lifting(task.records, varied_rule=recipe.anchor.varied)
-    bare = lifting.take_from_all(task.records).records
-    return build_contribution(
-        result,
-        name_examples(bare, args.rows),
-        entry_id=args.id,
-        kind=args.kind,
-        task=args.about,
-        languages=args.language,
-        licence=args.licence,
-        author=args.author,
-        evidence=[measure_evidence(folder)],
-    )
 
 
 def _verify(args: argparse.Namespace, terminal: Terminal) -> int:

@@ -6,9 +6,11 @@ import json
 import pytest
 
 from levertune.anchors.pool.reading import read_entry, read_pool_folder
-from levertune.anchors.pool.writing import write_entry
+from levertune.anchors.pool.writing import find_entry_file, write_entry
 from levertune.cli.main import main
 from levertune.data.cache_folder import sha256_of
+from levertune.errors import DataError
+from levertune.runs.pool_contribution import NewEntry, contribute_run
 
 # Rows that vary their instruction: the anchor stands in its place.
 ASKED = ("Give me the airport code.\n", "Which airport code is it?\n")
@@ -67,6 +69,21 @@ def test_the_anchor_of_a_run_is_written_and_read_back_unverified(finished, pool,
     [evidence] = entry.evidence
     assert evidence.gain == 30.0
     assert not evidence.verified
+
+
+def test_python_adds_what_the_command_adds(finished, pool, tmp_path):
+    run, new = finished("run"), NewEntry(
+        kind="code-lookup", about="Give the code of a city.", language=["en"],
+        licence="CC0-1.0", author="A person", rows=ROWS,
+    )  # fmt: skip
+    assert add(run, pool) == 0
+    path, is_new = contribute_run(run, tmp_path / "own", "cities", new)
+    assert is_new
+    assert read_entry(path) == read_entry(find_entry_file(pool, "cities"))
+    again, is_new = contribute_run(run, tmp_path / "own", "cities")
+    assert (again, is_new) == (path, False)
+    with pytest.raises(DataError, match=r"a new entry needs --kind, .*--rows"):
+        contribute_run(run, tmp_path / "own", "other")
 
 
 def test_a_second_run_adds_its_gain_and_leaves_all_else(finished, pool, capsys):
