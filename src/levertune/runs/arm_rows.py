@@ -47,8 +47,12 @@ def choose_arm_anchor(
         stages = anneal(choice.anchor, count_tokens, served_tokens=recipe.anchor.served_tokens)
         last = stages[-1].anchor
         tokens = 0 if last is None else last.token_cost(count_tokens)
-        reason = f"{choice.reason}; shortened while training to {tokens} tokens"
-        return replace(choice, stages=stages, reason=reason)
+        how = (
+            f"shortened while training to {tokens} tokens"
+            if len(stages) > 1
+            else "short enough to be served whole"
+        )
+        return replace(choice, stages=stages, reason=f"{choice.reason}; {how}")
     # Whatever anchor the recipe names.
     lifting = choose_lifting(train, varied_rule=recipe.anchor.varied)
     return AnchorChoice(None, lifting, f"{arm.name} has no anchor")
