@@ -131,6 +131,14 @@ def test_a_text_that_quotes_a_training_row_is_refused_and_told(project):
     assert any("whole prompt of training row" in note for note in found.notes)
 
 
+def test_control_characters_of_an_answer_never_reach_a_terminal_or_a_prompt(project):
+    good = "Name the colour of the thing that is described."
+    asked = Scripted("Say \x1b[31mwhich\x1b[0m colour is meant, in a word.", good)
+    found = suggest(project, ways=("model",), ask=asked)
+    assert [one.text for one in found.candidates] == [good]
+    assert any(r"contains the control character '\x1b'" in note for note in found.notes)
+
+
 def test_features_are_written_from_the_states_of_the_model(project):
     found = suggest(project, ways=("features",))
     [candidate] = found.candidates

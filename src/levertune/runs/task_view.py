@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -110,7 +111,8 @@ def make_view_guard(view: TaskView) -> FindFault:
     """Says what makes a text unusable as an anchor of the rows in view.
 
     Refused is also what `anchor.text` would take for a name (`anchors.setting`): a text that is
-    found good may be written into a recipe.
+    found good may be written into a recipe. So are control characters, as in the pool: a model's
+    answer could move a terminal's cursor with them.
     """
     tokens = view.workspace.tokenizer.control_tokens
 
@@ -118,8 +120,14 @@ def make_view_guard(view: TaskView) -> FindFault:
         fault = tokens.describe_in(text)
         return None if fault is None else fault.removesuffix(".")  # a sentence goes on behind it
 
+    def find_control_character(text: str) -> str | None:
+        found = next(
+            (c for c in text if unicodedata.category(c) == "Cc" and c not in "\r\n\t"), None
+        )
+        return None if found is None else f"contains the control character {found!r}"
+
     find_fault = make_guard(view.verbatim, view.test, find_control_token=find_control_token)
-    return lambda text: describe_name(text) or find_fault(text)
+    return lambda text: describe_name(text) or find_control_character(text) or find_fault(text)
 
 
 def own_anchor_text(recipe: Recipe, view: TaskView) -> str | None:
