@@ -268,7 +268,7 @@ def test_training_goes_on_with_the_anchor_that_won_and_so_does_what_is_served(re
     assert all(json.loads(line)["prompt"].startswith(GOOD) for line in predictions)
     result = read_result(RUN)
     assert result.anchor.text == BAD
-    assert result.anchor.reason.endswith("(switched after step 3)")
+    assert result.anchor.reason.endswith("(tell seed 0: switched after step 3)")
     assert result.anchor.served_tokens > result.anchor.tokens
     assert result.curves[0].checks == cell.checks
     assert (

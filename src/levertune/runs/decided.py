@@ -73,7 +73,7 @@ def with_checks(
         choice,
         stages=tuple(stages) if len(stages) > 1 else (),
         is_open=False,
-        reason=f"{choice.reason} ({_describe(checks)})",
+        reason=f"{choice.reason} ({cell.plan.label}: {_describe(checks)})",
     )
     rows = _rows(cell, settled, workspace)
     tested = settled if cell.tested is choice else cell.tested
