@@ -170,11 +170,17 @@ def _label_sentences(counts: Counter[str], labels: Sequence[str] | None) -> Iter
     short = [name for name in names if len(name) <= _MAX_LABEL_CHARACTERS and "\n" not in name]
     marks = any(mark in name for name in short for mark in ",;")
     shown = [json.dumps(name, ensure_ascii=False) if marks else name for name in short]
+    some = sample_items(names, _MAX_ROWS)
+    pattern = describe_pattern(some)
     if 2 <= len(names) <= _MAX_LISTED_LABELS and len(short) == len(names):
-        yield f"Answer with one of these labels, and nothing else: {', '.join(shown)}."
+        listed = f"Answer with one of these labels, and nothing else: {', '.join(shown)}."
+        form = f"Answer with a code of {pattern}, and nothing else."
+        # Words say what they stand for, codes do not: a list of them is long and is copied from
+        # (benchmarks/evidence/label_grid.yaml; LOG.md, 2026-11-23).
+        are_codes = pattern is not None and all(map(_is_code, some))
+        yield form if are_codes and len(form) < len(listed) else listed
     if len(names) > 1:
-        some = sample_items(names, _MAX_ROWS)
-        pattern, words = describe_pattern(some), describe_words(some)
+        words = describe_words(some)
         what = f"a code of {pattern}" if pattern else f"one of {len(names)} labels"
         if words and not pattern:
             what += f" ({words})"
@@ -183,6 +189,11 @@ def _label_sentences(counts: Counter[str], labels: Sequence[str] | None) -> Iter
                 such = f", such as {join_words(shown[:number], 'or')}" if number else ""
                 yield f"Answer with {what}{such}, and nothing else."
     yield "Answer with the label that fits, and nothing else."
+
+
+def _is_code(label: str) -> bool:
+    """Whether it has a letter and a digit: `POS` and `5` mean something, `T7L` nothing."""
+    return any(map(str.isalpha, label)) and any(map(str.isdecimal, label))
 
 
 def _code_sentences(answers: Sequence[str]) -> Iterator[str]:
