@@ -40,9 +40,8 @@ def main() -> None:
     topic_of = dict(zip((record.id for record in records), topics, strict=True))
     names = sorted(set(topics))
     draw = random.Random(SEED)
-    codes = [
-        f"{draw.choice('bcdfghjkmnpqrstvwxz')}{n}" for n in draw.sample(range(100, 1000), len(names))
-    ]
+    numbers = draw.sample(range(100, 1000), len(names))
+    codes = [f"{draw.choice('bcdfghjkmnpqrstvwxz')}{number}" for number in numbers]
     heldout = {record.id for record in allot_rows(records, TEST_ROWS, seed=SPLIT_SEED)}
     for task, labels in (("codes", codes), ("words", names)):
         label_of = dict(zip(names, labels, strict=True))
