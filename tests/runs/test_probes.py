@@ -13,7 +13,7 @@ KEPT = [(f"how do you spell the word {word} when asked", "-".join(word)) for wor
 def test_rows_past_the_models_context_measure_nothing_and_are_counted(project):
     long, deep = "very " * 60, "deep " * 60  # a token a letter: the tiny model reads 256
     project.write("kept.jsonl", [*KEPT[:2], (deep, "yes")])
-    project.write("general.jsonl", [(f"{long} {word}", "no") for word in WORDS * 2])
+    project.write("general.jsonl", [(f"{long} {n}", "no") for n in range(12)])
     prepared = prepare_run(project.recipe(general__rows=0))
     assert {row.user_text for row in prepared.probes.retention} == {row[0] for row in KEPT[:2]}
     assert prepared.probes.general_heldout == ()
