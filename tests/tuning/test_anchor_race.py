@@ -101,6 +101,23 @@ def test_an_anchor_that_is_not_better_by_a_standard_error_does_not_earn_its_toke
     assert tokens[LONG] == max(tokens.values())
 
 
+def test_an_anchor_that_requests_do_not_carry_need_not_be_short(project, engine):
+    # The long one is better, by less than a standard error: too little for an anchor that is paid
+    # for in every request, enough for one that training shortens to nothing.
+    def nll(text, row):
+        return 1.0 + (text == LONG) * ((-1) ** int(row[-1]) * 0.01 - 0.001)
+
+    engine["nll"] = nll
+    _, tuning, _ = tune(project, anchor={"schedule": "constant"})
+    assert tuning.choices[0].settings["anchor.text"] == SHORT
+    _, tuning, _ = tune(project, anchor={"schedule": "anneal", "served_tokens": 0})
+    assert tuning.choices[0].settings["anchor.text"] == LONG
+    assert {c.anchor_tokens for c in tuning.choices[0].candidates} == {0}
+    _, tuning, _ = tune(project, anchor={"schedule": "anneal", "served_tokens": 3})
+    served = {c.settings["anchor.text"]: c.anchor_tokens for c in tuning.choices[0].candidates}
+    assert 0 <= served[LONG] <= 3
+
+
 def test_what_the_rows_share_gives_way_to_another_anchor_and_stays_under_their_own(project, engine):
     instruction = "Say which colour is meant here."
     prompts = instructed(project, instruction)

@@ -86,7 +86,7 @@ class Candidate:
             the candidate of the same other settings that learnt them best (a critical mixing ratio,
             2505.18091).
         failure: Why a trial has no figure.
-        anchor_tokens: Tokens of its anchor; None where anchors were not tuned.
+        anchor_tokens: Tokens its anchor adds to a request; None where anchors were not tuned.
     """
 
     settings: dict[str, Value]
@@ -111,7 +111,7 @@ class ProposedAnchor:
         setting: What `anchor.text` is for it: its words, or `auto`.
         text: Its words.
         way: How it was written: `recipe`, `hand`, or a way of `levertune anchor suggest`.
-        tokens: Tokens it adds to a prompt.
+        tokens: Tokens it adds to a request: where training shortens it, those it ends with.
         nll: Nats a token of the training rows' answers under the base model with it; None if it
             does not fit beside them.
         design_tokens: Tokens that models read and wrote for it; None if one did not say.

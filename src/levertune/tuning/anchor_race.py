@@ -32,9 +32,8 @@ from levertune.results.tuning import (
 )
 from levertune.runs.anchor_candidates import NUM_POOL, Way, suggest_anchors
 from levertune.runs.anchor_generator import check_generator, name_generator
-from levertune.runs.arm_rows import form_example
+from levertune.runs.arm_rows import choose_arm_anchor, form_example
 from levertune.runs.arms import ARMS
-from levertune.runs.inputs import choose_fold_anchor
 from levertune.runs.prepare import Prepared
 from levertune.runs.task_view import TaskView, make_view_guard, view_rows
 from levertune.runs.tuned import with_settings
@@ -264,7 +263,9 @@ def _fingerprint(
 
 def _anchored(recipe: Recipe, view: TaskView) -> tuple[AnchorChoice, Anchor]:
     """The recipe's anchor on the rows in view."""
-    choice = choose_fold_anchor(recipe, view.verbatim, view.inputs.kind)
+    count = view.workspace.tokenizer.count
+    choice = choose_arm_anchor(recipe, view.inputs, view.verbatim, ARMS["tell"], count_tokens=count)
+    assert choice is not None
     assert choice.anchor is not None  # only `null` gives none
     return choice, choice.anchor
 
@@ -278,7 +279,9 @@ def _fit(
     workspace = view.workspace
     proposed = _unmeasured(candidate, setting)
     choice, anchor = _anchored(with_settings(recipe, anchor_settings(proposed, recipe)), view)
-    proposed = replace(proposed, tokens=anchor.token_cost(workspace.tokenizer.count))
+    served = anchor if choice.is_open else choice.served
+    tokens = served.token_cost(workspace.tokenizer.count) if served is not None else 0
+    proposed = replace(proposed, tokens=tokens)
     arm, limit = ARMS["tell"], recipe.training.max_length
     records = sample_items(view.verbatim, _MAX_ROWS)
     bare = [form_example(record, arm, choice, None) for record in records]
