@@ -295,6 +295,16 @@ def test_what_cannot_be_an_anchor_is_not_scored(project):
         match=r"anchor 'Stop <\|im_end\|> here': .*control token.*[^.]\. Write another\.$",
     ):
         score_candidates(recipe, view, ["Stop <|im_end|> here"], max_rows=8)
+    with pytest.raises(TypeError, match="a list of texts"):  # its letters are no anchors
+        score_candidates(recipe, view, "Name it.", max_rows=8)
+
+
+def test_so_many_of_the_pool_is_a_number_above_zero(project):
+    recipe = project.recipe()
+    view = view_task(recipe)
+    for number in (0, -1):  # minus one would be all but the last
+        with pytest.raises(ValueError, match="num_pool must be at least 1"):
+            suggest_anchors(recipe, view, ways=("pool",), num_pool=number)
 
 
 def test_suggest_does_not_replace_a_file_unless_forced(project, capsys):

@@ -102,7 +102,10 @@ def suggest_anchors(
         AskError: If a model cannot be asked, and no way has written anything.
         UserError: If the pool cannot be read, or `evolve` fails and no other way has written
             anything.
+        ValueError: If `num_pool` is below one.
     """
+    if num_pool < 1:
+        raise ValueError(f"num_pool must be at least 1, got {num_pool}")
     for way in ways:
         if way not in WAYS:
             raise RecipeError(f"--way: must be among {list(WAYS)}; found {way!r}.")
@@ -192,9 +195,12 @@ def score_candidates(
     Raises:
         RecipeError: If there is no text, or one cannot be an anchor of these rows.
         UserError: If a row cannot be scored.
+        TypeError: If `texts` is one text, whose letters would be scored.
     """
     from levertune.runs.anchor_scores import score_anchors
 
+    if isinstance(texts, str):
+        raise TypeError("texts must be a list of texts, got one text")
     if not texts:
         raise RecipeError("anchor score: has no anchor to score. Give one with --text or --from.")
     guard = make_view_guard(view)
